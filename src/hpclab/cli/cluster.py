@@ -1,0 +1,186 @@
+"""hpclab up, down, status, shell, exec, logs."""
+
+from __future__ import annotations
+
+import collections
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from hpclab import layout
+from hpclab.cli.common import DEFAULT_SITE, complete_cluster, compose, console, ensure_up, name_option, site_names
+from hpclab.cluster import lifecycle
+from hpclab.cluster.spec import LOGIN
+from hpclab.errors import ClusterError, UsageError
+
+
+@click.command()
+@name_option
+@click.option("--nodes", default=4, show_default=True, help="Compute nodes.")
+@click.option("--cpus-per-node", "cpus", default=4, show_default=True, help="CPUs Slurm may hand out on each.")
+@click.option("--gpus-per-node", "gpus", default=4, show_default=True, help="GPUs on each: real ones if the host has them, else emulated.")
+@click.option("--memory-per-node", "memory", default=4000, show_default=True, help="Memory of each, in MiB.")
+@click.option("--site", default=DEFAULT_SITE, show_default=True, type=click.Choice(site_names()), help="Whose rules to imitate.")
+@click.option("--outbound/--no-outbound", default=True, show_default=True, help="Let the login node reach the outside network.")
+@click.option("--retain", is_flag=True, help="On failure leave everything running, to look at it.")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds until the nodes must be ready.")
+def up(name: str, nodes: int, cpus: int, gpus: int, memory: int, site: str, outbound: bool, retain: bool, timeout: float) -> None:
+    """Start a cluster on this machine (two seconds, once the packages are there)."""
+    started = time.monotonic()
+    spec = compose(name=name, site=site, nodes=nodes, cpus=cpus, gpus=gpus, memory=memory, outbound=outbound)
+    if ensure_up(spec, retain=retain, seconds=timeout):
+        click.echo(f"Cluster {name!r} is up: {nodes} nodes, {time.monotonic() - started:.1f} s.")
+        if spec.emulated_gpus:
+            click.echo("Its GPUs are emulated: Slurm schedules them, but there is no CUDA behind them.")
+    else:
+        running = lifecycle.spec_of(name)
+        click.echo(f"Cluster {name!r} is running already, with {running.nodes} nodes.")
+        if running.nodes != nodes or running.site.name != site:
+            click.echo(f"To start it otherwise, stop it first: hpclab down --name {name}")
+    suffix = "" if name == "default" else f" --name {name}"
+    click.echo(f"Log in: hpclab shell{suffix}    Look: hpclab status{suffix}    Stop: hpclab down{suffix}")
+
+
+@click.command()
+@name_option
+@click.option("--force", is_flag=True, help="Cancel the jobs that are still in the queue.")
+@click.option("--purge", is_flag=True, help="Forget it all: jobs, accounts, homes of course accounts, scratch, logs.")
+@click.option("--all", "every", is_flag=True, help="Every cluster of yours.")
+def down(name: str, force: bool, purge: bool, every: bool) -> None:
+    """Stop a cluster. Jobs' records, homes and logs stay for the next `up`."""
+    for one in lifecycle.names() if every else [name]:
+        if not force and sys.stdin.isatty():
+            try:
+                _down(one, force=False, purge=purge)
+            except ClusterError as problem:
+                if "still in the queue" not in problem.problem or not click.confirm(
+                    f"{problem.problem}. Cancel and stop?"
+                ):
+                    raise
+                _down(one, force=True, purge=purge)
+        else:
+            _down(one, force=force, purge=purge)
+
+
+def _down(name: str, *, force: bool, purge: bool) -> None:
+    with console.status("stopping") as line:
+        ran = lifecycle.down(name, lambda text: line.update(f"{text} …"), force=force, purge=purge)
+    click.echo(f"Cluster {name!r} is stopped." if ran else f"Cluster {name!r} was not running.")
+
+
+@click.command()
+@name_option
+def status(name: str) -> None:
+    """What runs, and what is real and what is emulated."""
+    if lifecycle.running(name) is None:
+        others = [one for one in lifecycle.names() if one != name and lifecycle.running(one)]
+        raise ClusterError(
+            f"cluster {name!r} is not running" + (f"; running: {', '.join(others)}" if others else ""),
+            f"Start it: hpclab up --name {name}",
+        )
+    found = lifecycle.status(name)
+    spec = found.spec
+    table = Table.grid(padding=(0, 2))
+    rows = {
+        "cluster": f"{name}, process {found.pid}, imitates {spec.site.title}",
+        "nodes": ", ".join(f"{count} {state}" for state, count in sorted(collections.Counter(found.nodes.values()).items())),
+        "jobs": ", ".join(f"{count} {state.lower()}" for state, count in sorted(found.jobs.items())) or "none in the queue",
+        "services": ", ".join(f"{state} {count}" for state, count in sorted(collections.Counter(found.services.values()).items())),
+        "memory limits": spec.enforces_memory,
+        "GPUs": _gpus(spec),
+        "node types": "every node answers to every --constraint of the site (the site has separate nodes)",
+        "outside network": "login node only" if spec.outbound and spec.host.outbound else "none",
+        "you are": f"{spec.identity.learner.name} (uid {spec.identity.learner.uid})",
+        "folder": str(layout.cluster_folder(name)),
+    }
+    for key, value in rows.items():
+        table.add_row(key, value)
+    console_out().print(table)
+    for service, state in found.services.items():
+        if state in ("down", "starting"):
+            click.echo(f"{service} is {state}: hpclab logs {service}; a fault? hpclab fault list")
+    for job in found.lost_jobs:
+        click.echo(f"Lost: job {job.job_id}, accepted at {job.accepted}; the controller was killed before it saved it. Submit it again.")
+
+
+def console_out():  # type: ignore[no-untyped-def]
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _gpus(spec) -> str:  # type: ignore[no-untyped-def]
+    if not spec.gpus_per_node:
+        return "none"
+    if spec.emulated_gpus:
+        return f"{spec.gpus_per_node} a node, EMULATED: scheduling and variables are real, CUDA is not there"
+    return f"{len(spec.host.gpu_devices)} real ones, shared out over the nodes"
+
+
+def _folder() -> str:
+    return str(Path.cwd())
+
+
+def _become(name: str, node: str, user: str, argv: list[str]) -> None:
+    """Replace this process by ``argv`` on the cluster, so that signals and the terminal reach it."""
+    settings = [f"{key}={os.environ[key]}" for key in ("TERM", "LANG", "COLORTERM") if key in os.environ]
+    command = lifecycle.command(name, node, user, _folder(), argv, settings)
+    sys.stdout.flush()
+    os.execvp(command[0], command)
+
+
+@click.command()
+@name_option
+@click.option("--node", default=LOGIN, show_default=True, help="Which node.")
+@click.option("--user", default="", help="Which account: instructor, student1 … student40; by default your own.")
+def shell(name: str, node: str, user: str) -> None:
+    """Log in: a shell where sbatch, srun, sacct, module, apptainer and python work."""
+    lifecycle.supervisor_of(name)
+    for job in lifecycle.status(name).lost_jobs:
+        click.echo(f"Lost: job {job.job_id}, accepted at {job.accepted}. Submit it again.", err=True)
+    _become(name, node, user, ["bash", "-l"])
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True})
+@name_option
+@click.option("--node", default=LOGIN, show_default=True, help="Which node.")
+@click.option("--user", default="", help="Which account; by default your own.")
+@click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENTS]...", type=click.UNPROCESSED)
+def execute(name: str, node: str, user: str, argv: tuple[str, ...]) -> None:
+    """Run one command on the cluster; its exit status becomes this one's."""
+    _become(name, node, user, list(argv))
+
+
+def complete_log(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    folder = layout.cluster_folder(ctx.params.get("name") or "default") / "log"
+    return sorted({path.stem for path in folder.glob("*") if path.stem.startswith(incomplete)})
+
+
+@click.command()
+@name_option
+@click.option("--follow", "-f", is_flag=True, help="Go on as the log grows.")
+@click.option("--lines", "-n", default=40, show_default=True, help="How many lines from the end.")
+@click.argument("what", required=False, shell_complete=complete_log)
+def logs(name: str, follow: bool, lines: int, what: str | None) -> None:
+    """Show the log of WHAT: slurmctld, slurmdbd, mariadb, munged, nid001, …"""
+    folder = layout.cluster_folder(name) / "log"
+    known = sorted({path.stem for path in folder.glob("*.*")})
+    if not known:
+        raise ClusterError(f"cluster {name!r} has no logs in {folder}", f"Start it: hpclab up --name {name}")
+    if what is None:
+        click.echo("Logs: " + " ".join(known))
+        return
+    found = [path for path in (folder / f"{what}.log", folder / f"{what}.out", folder / f"{what}.txt") if path.exists()]
+    if not found:
+        raise UsageError(f"there is no log {what!r}", "Valid: " + ", ".join(known))
+    raise SystemExit(
+        subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), "--", *map(str, found)], check=False).returncode
+    )
+
+
+COMMANDS = [up, down, status, shell, execute, logs]

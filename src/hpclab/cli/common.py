@@ -1,0 +1,92 @@
+"""What several commands share: options, progress, and how a cluster's spec is composed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+from rich.console import Console
+
+from hpclab import layout, sites
+from hpclab.cluster import cgroups, identity, lifecycle, visible
+from hpclab.cluster.spec import Host, Spec
+from hpclab.packages import prefix
+
+DEFAULT_NAME = "default"
+DEFAULT_SITE = "perlmutter"
+console = Console(stderr=True, highlight=False)
+
+
+def complete_cluster(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in lifecycle.names() if name.startswith(incomplete)]
+
+
+def name_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--name``: which cluster."""
+    return click.option(
+        "--name",
+        default=lambda: os.environ.get("HPCLAB_CLUSTER", DEFAULT_NAME),
+        show_default=DEFAULT_NAME,
+        shell_complete=complete_cluster,
+        help="Which cluster; several run side by side.",
+    )(function)
+
+
+def site_names() -> list[str]:
+    return sites.names(layout.course() / "sites")
+
+
+def load_site(name: str) -> sites.Site:
+    return sites.load(name, layout.course() / "sites")
+
+
+def place(progress: Callable[[str], None]) -> lifecycle.Place:
+    """The packages and folders a cluster needs, fetched on the first call."""
+    mine = [layout.course(), Path(sys.prefix), Path(sys.base_prefix)]
+    visible.check(mine, by_root=os.geteuid() == 0)
+    return lifecycle.Place(
+        prefix=prefix.ensure(progress), venv=Path(sys.prefix), expose=visible.exposures(mine)
+    )
+
+
+def compose(
+    *, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: int, outbound: bool
+) -> Spec:
+    """A spec from the command line's values and what this host offers."""
+    cgroup = cgroups.at_hand(by_root=os.geteuid() == 0)
+    who = identity.of_this_process(cgroup=cgroup)
+    devices = tuple(sorted(str(path) for path in Path("/dev").glob("nvidia[0-9]*")))
+    host = Host(
+        memory_mb=psutil.virtual_memory().total >> 20,
+        gpu_devices=devices,
+        cgroup=cgroup,
+        outbound=who.by_root or os.access("/dev/net/tun", os.R_OK | os.W_OK),
+    )
+    return Spec(
+        name=name,
+        site=load_site(site),
+        identity=who,
+        host=host,
+        nodes=nodes,
+        cpus_per_node=cpus,
+        gpus_per_node=gpus,
+        memory_mb=memory,
+        outbound=outbound,
+    )
+
+
+def ensure_up(spec: Spec, *, retain: bool = False, seconds: float = 60) -> bool:
+    """Bring the cluster up with progress shown; true when it was started now."""
+    with console.status("starting") as line:
+
+        def progress(text: str) -> None:
+            line.update(f"{text} …")
+            if not console.is_terminal:
+                console.print(text)
+
+        return lifecycle.up(spec, place(progress), progress, retain=retain, seconds=seconds)

@@ -1,0 +1,158 @@
+"""Who is who inside the cluster, and which ids of the host stand behind them.
+
+An ordinary user keeps the own user id, so files stay the own; root of the
+cluster, the daemons and the extra accounts are sub-ids (``/etc/subuid``).
+Started by the host's root, everybody inside, the learner too, is a sub-id: no
+process of the cluster has any right of the host's root. One exception: with
+control groups of version 1, where the kernel lets nobody but the host's root
+move another user's process, the cluster's root has the host's root id, though
+none of its capabilities.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import msgspec
+
+from hpclab.errors import HostUnsuitable
+
+LEAST = 65536  # ids a cluster needs: system accounts, students, and a range for image builds
+# Started by root, ids come from a range that neither useradd nor systemd hands out
+# (systemd's UIDS-GIDS document: 0x70000000 and up are free).
+ROOTS_RANGE = (0x70000000, 3 * 65536)
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One account inside the cluster."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    title: str
+    shell: str = "/bin/bash"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts, and the id maps as (inside, outside, count)."""
+
+    by_root: bool
+    learner: Account
+    accounts: tuple[Account, ...]  # extra people
+    daemons: tuple[Account, ...]
+    uid_map: tuple[tuple[int, int, int], ...]
+    gid_map: tuple[tuple[int, int, int], ...]
+    subids: tuple[int, int]  # ids inside that the learner's own image builds may use
+
+    @property
+    def housed(self) -> tuple[Account, ...]:
+        """Whose home lies in the cluster's folder: everybody but an ordinary user who starts it."""
+        return (self.learner, *self.accounts) if self.by_root else self.accounts
+
+    @property
+    def people(self) -> tuple[Account, ...]:
+        return (self.learner, *self.accounts)
+
+    def outside_uid(self, inside: int) -> int:
+        """The host's id behind ``inside``."""
+        return _outside(self.uid_map, inside)
+
+    def outside_gid(self, inside: int) -> int:
+        return _outside(self.gid_map, inside)
+
+
+def _outside(rows: tuple[tuple[int, int, int], ...], inside: int) -> int:
+    for first, host, count in rows:
+        if first <= inside < first + count:
+            return host + inside - first
+    raise ValueError(f"id {inside} is not mapped")
+
+
+def for_user(
+    name: str, uid: int, gid: int, home: str, subuid: tuple[int, int], subgid: tuple[int, int]
+) -> Identity:
+    """The identity of a cluster that an ordinary user starts; sub-ids as (first, count)."""
+    learner = Account(name=name, uid=uid, gid=gid, home=home, title="learner")
+    return _identity(
+        learner, around(uid, subuid), around(gid, subgid), min(subuid[1], subgid[1]), by_root=False
+    )
+
+
+def for_root(*, cgroup: str) -> Identity:
+    """The identity of a cluster that the host's root starts."""
+    first, count = ROOTS_RANGE
+    learner = Account(name="learner", uid=1000, gid=1000, home="/home/learner", title="learner")
+    rows = ((0, first, count),) if cgroup != "v1" else ((0, 0, 1), (1, first + 1, count - 1))
+    return _identity(learner, rows, rows, count, by_root=True)
+
+
+def _identity(
+    learner: Account,
+    uid_map: tuple[tuple[int, int, int], ...],
+    gid_map: tuple[tuple[int, int, int], ...],
+    count: int,
+    *,
+    by_root: bool,
+) -> Identity:
+    people = 2000 if not 2000 <= learner.uid < 3000 else 3000
+    names = ["instructor"] + [f"student{number}" for number in range(1, 41)]
+    return Identity(
+        by_root=by_root,
+        learner=learner,
+        accounts=tuple(
+            Account(name=name, uid=people + i, gid=people + i, home=f"/home/{name}", title="course account")
+            for i, name in enumerate(names)
+            if name != learner.name
+        ),
+        daemons=tuple(
+            Account(
+                name=name, uid=960 + i, gid=960 + i, home="/", title=f"{name} daemon", shell="/usr/sbin/nologin"
+            )
+            for i, name in enumerate(("slurm", "mysql", "munge"))
+        ),
+        uid_map=uid_map,
+        gid_map=gid_map,
+        subids=(65536, 65536) if count >= 2 * 65536 else (10_000, 50_000),
+    )
+
+
+def around(own: int, sub: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
+    """Map ``own`` to itself and every other id, from 0 upwards, to the sub-ids in order."""
+    first, count = sub
+    if own >= count:
+        return ((0, first, count), (own, own, 1))
+    return ((0, first, own), (own, own, 1), (own + 1, first + own, count - own))
+
+
+def ranges(text: str, user: str, uid: int) -> list[tuple[int, int]]:
+    """The ranges (first, count) that ``/etc/subuid``'s text gives a user, by name or by number."""
+    found = []
+    for line in text.splitlines():
+        fields = line.strip().split(":")
+        if len(fields) == 3 and fields[0] in (user, str(uid)) and fields[1].isdigit() and fields[2].isdigit():
+            found.append((int(fields[1]), int(fields[2])))
+    return found
+
+
+def of_this_process(*, cgroup: str) -> Identity:
+    """The identity for whoever runs this. Raises HostUnsuitable without sub-ids."""
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0:
+        return for_root(cgroup=cgroup)
+    entry = pwd.getpwuid(uid)
+    chosen = []
+    for path in (Path("/etc/subuid"), Path("/etc/subgid")):
+        text = path.read_text() if path.is_file() else ""
+        fitting = [one for one in ranges(text, entry.pw_name, uid) if one[1] >= LEAST]
+        if not fitting:
+            raise HostUnsuitable(
+                f"{path} gives {entry.pw_name} no range of {LEAST} sub-ids, which the cluster's other accounts need",
+                "Ask an administrator to run, once:\n"
+                f"    sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {entry.pw_name}\n"
+                "(another range if that one is taken; see `man subuid`)",
+            )
+        chosen.append(fitting[0])
+    return for_user(entry.pw_name, uid, gid, entry.pw_dir, chosen[0], chosen[1])

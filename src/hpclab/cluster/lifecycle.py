@@ -1,0 +1,254 @@
+"""Start a cluster, look at it, stop it, remove it."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from hpclab import layout
+from hpclab.cluster import accounting, cgroups, entry, locks, namespace, process, recovery
+from hpclab.cluster.plan import cluster_plan
+from hpclab.cluster.spec import LOGIN, Spec, check, check_name
+from hpclab.errors import ClusterError, DeadlineExceeded, HpclabError
+from hpclab.shell import indented, tail
+
+Progress = Callable[[str], None]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cluster shows of the host: packages, the course's Python, folders that stay visible."""
+
+    prefix: Path
+    venv: Path
+    expose: tuple[Path, ...] = ()
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``status`` shows. ``nodes`` maps a node to Slurm's word for its state."""
+
+    spec: Spec
+    pid: int
+    services: dict[str, str]
+    nodes: dict[str, str]
+    jobs: dict[str, int]
+    lost_jobs: tuple[recovery.LostJob, ...]
+
+
+def names() -> list[str]:
+    """Every cluster this user has a folder for, running or not."""
+    clusters = layout.state_home() / "clusters"
+    return sorted(path.name for path in clusters.glob("[a-z0-9]*") if path.is_dir())
+
+
+def running(name: str) -> process.Supervisor | None:
+    return process.running(layout.cluster_folder(check_name(name)))
+
+
+def spec_of(name: str) -> Spec:
+    """The spec of the cluster ``name`` as it was started. Raises ClusterError."""
+    path = layout.cluster_folder(check_name(name)) / "spec.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Spec)
+    except (OSError, msgspec.MsgspecError):
+        raise ClusterError(
+            f"there is no cluster {name!r}", f"Start it: hpclab up --name {name}. You have: {', '.join(names()) or 'none'}."
+        ) from None
+
+
+def supervisor_of(name: str) -> process.Supervisor:
+    """The running cluster's process 1. Raises ClusterError."""
+    found = running(name)
+    if found is None:
+        raise ClusterError(f"cluster {name!r} is not running", f"Start it: hpclab up --name {name}")
+    return found
+
+
+def alone(name: str) -> contextlib.AbstractContextManager[None]:
+    """Hold the cluster's lock: one ``up`` or ``down`` at a time."""
+    clusters = layout.state_home() / "clusters"
+    try:
+        clusters.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise HpclabError(
+            f"{clusters}: {problem.strerror}",
+            "Clusters need a folder to write to; choose one with HPCLAB_STATE=FOLDER.",
+        ) from None
+    return locks.held(clusters / f".{name}.lock", f"another `up` or `down` of cluster {name!r} to finish", seconds=60)
+
+
+def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, seconds: float = 60) -> bool:
+    """Start the cluster, or find that it runs; true when it was started now.
+
+    On failure everything started is stopped, unless ``retain``; logs stay. Raises HpclabError.
+    """
+    check(spec)
+    with alone(spec.name):
+        folder = layout.cluster_folder(spec.name)
+        if supervisor := process.running(folder):
+            wait_ready(spec_of(spec.name), supervisor, seconds)
+            return False
+        _same_accounting(spec, place, folder)
+        folder.mkdir(mode=0o755, exist_ok=True)
+        new = not (folder / "accounting-key").exists()
+        host_etc = {name: _text(Path("/etc", name)) for name in ("passwd", "group", "resolv.conf")}
+        template = accounting.ensure_template(
+            spec,
+            cache=layout.cache_home(),
+            prefix=place.prefix,
+            expose=place.expose,
+            host_etc=host_etc,
+            munge_key=secrets.token_hex(64),
+            progress=progress,
+        )
+        plan = cluster_plan(
+            spec,
+            folder=folder,
+            prefix=place.prefix,
+            venv=place.venv,
+            expose=place.expose,
+            host_etc=host_etc,
+            munge_key=secrets.token_hex(64),
+            template=template if new else None,
+            key=accounting.key(spec, place.prefix),
+        )
+        cgroups.create(spec)
+        progress("starting the machines")
+        try:
+            namespace.start(plan, spec.identity)
+            supervisor = process.running(folder)
+            if supervisor is None:
+                raise ClusterError(f"the cluster's process 1 ended at once; see {folder}/log")
+            wait_ready(spec, supervisor, seconds, progress)
+        except BaseException:
+            if not retain:
+                _stop(spec.name, folder)
+                if new:
+                    _forget_state(spec, folder)
+            raise
+        return True
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+def _same_accounting(spec: Spec, place: Place, folder: Path) -> None:
+    try:
+        kept = (folder / "accounting-key").read_text().strip()
+    except OSError:
+        return
+    if kept != accounting.key(spec, place.prefix):
+        raise ClusterError(
+            f"cluster {spec.name!r} keeps the jobs and accounts of an earlier start with another site or other packages",
+            f"Take another --name, or forget the earlier one first: hpclab down --name {spec.name} --purge",
+        )
+
+
+def wait_ready(spec: Spec, supervisor: process.Supervisor, seconds: float, progress: Progress = lambda _: None) -> None:
+    """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the right log."""
+    progress("waiting for the nodes")
+    patience = str(int(seconds * 1000))
+    log = layout.cluster_folder(spec.name) / "log"
+    for awaited, argv in {
+        "the controller": ["/run/hpclab/bin/await", "-U", patience, "slurmctld"],
+        f"{spec.nodes} nodes": ["/run/hpclab/bin/await-nodes", str(spec.nodes), patience],
+    }.items():
+        done = entry.as_controller(supervisor.pid, *argv, timeout=seconds + 5, check=False)
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip()
+            raise DeadlineExceeded(
+                f"{awaited} did not become ready within {seconds:g} s{': ' + said if said else ''}"
+                + indented("\n".join(tail(log / name, 6) for name in _suspects(awaited, log)))
+            )
+
+
+def _suspects(awaited: str, log: Path) -> Sequence[str]:
+    if awaited != "the controller":
+        return ("slurmctld.log", "nid001.log")
+    chain = ("mariadb.out", "slurmdbd.out", "slurmctld.out")
+    return tuple(name for name in chain if (log / name).exists())
+
+
+def status(name: str) -> Status:
+    """What runs, as Slurm and the supervisor themselves say. Raises ClusterError."""
+    spec, supervisor = spec_of(name), supervisor_of(name)
+    report = entry.as_controller(supervisor.pid, "/run/hpclab/bin/report", timeout=30, check=False).stdout
+    parts: dict[str, list[list[str]]] = {"service": [], "node": [], "jobs": []}
+    for line in report.splitlines():
+        kind, *fields = line.split()
+        if kind in parts and len(fields) == 2:
+            parts[kind].append(fields)
+    return Status(
+        spec=spec,
+        pid=supervisor.pid,
+        services=dict(map(tuple, parts["service"])),  # type: ignore[arg-type]
+        nodes=dict(map(tuple, parts["node"])),  # type: ignore[arg-type]
+        jobs={state: int(count) for state, count in parts["jobs"]},
+        lost_jobs=recovery.lost(layout.cluster_folder(name)),
+    )
+
+
+def down(name: str, progress: Progress, *, force: bool = False, purge: bool = False) -> bool:
+    """Stop the cluster; true when it ran. ``force`` with jobs still in the queue.
+
+    Its folder stays (jobs, accounts, homes, logs) for the next ``up``, unless ``purge``.
+    Raises ClusterError when jobs are in the queue and ``force`` is not given.
+    """
+    check_name(name)
+    with alone(name):
+        folder = layout.cluster_folder(name)
+        supervisor = process.running(folder)
+        if supervisor:
+            active = _active_jobs(supervisor)
+            if active and not force:
+                raise ClusterError(
+                    f"{active} job{'s are' if active > 1 else ' is'} still in the queue of cluster {name!r}",
+                    f"Cancel them and stop: hpclab down --name {name} --force",
+                )
+            progress("stopping the machines")
+            entry.as_controller(supervisor.pid, "/run/hpclab/bin/halt", timeout=30, check=False)
+        _stop(name, folder)
+        if purge and folder.is_dir():
+            progress("removing the cluster's folder")
+            namespace.as_root_of(spec_of(name).identity, ["rm", "-rf", "--", str(folder)])
+        return supervisor is not None
+
+
+def _active_jobs(supervisor: process.Supervisor) -> int:
+    done = entry.as_controller(supervisor.pid, "squeue", "-h", "-r", "-o", "%i", timeout=15, check=False)
+    return len(done.stdout.split()) if done.returncode == 0 else 0
+
+
+def _stop(name: str, folder: Path) -> None:
+    """Kill whatever is left of the cluster and take away its cgroups."""
+    if supervisor := process.running(folder):
+        process.kill(supervisor)
+    cgroups.remove(name)
+
+
+def _forget_state(spec: Spec, folder: Path) -> None:
+    """After a failed first start: keep the logs, let the next start begin afresh."""
+    with contextlib.suppress(HpclabError):
+        namespace.as_root_of(
+            spec.identity, ["rm", "-rf", "--", *(str(folder / part) for part in ("db", "state", "accounting-key"))]
+        )
+
+
+def command(name: str, node: str, user: str, folder: str, argv: Sequence[str], env: Sequence[str] = ()) -> list[str]:
+    """The command line that runs ``argv`` on ``node`` as ``user``. Raises ClusterError."""
+    spec, supervisor = spec_of(name), supervisor_of(name)
+    people = {who.name: who for who in spec.identity.people}
+    if user and user not in people:
+        raise ClusterError(
+            f"there is no account {user!r} on the cluster", f"Valid: {spec.identity.learner.name}, instructor, student1 … student40."
+        )
+    valid = (LOGIN, *spec.node_names)
+    if node not in valid:
+        raise ClusterError(f"there is no node {node!r}", f"Valid: login, {spec.node_range}.")
+    return entry.into_node(supervisor.pid, node, people.get(user, spec.identity.learner), folder, argv, env)
+
+

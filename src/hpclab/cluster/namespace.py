@@ -1,0 +1,105 @@
+"""Start ``boot`` in namespaces of its own, and write its id maps from outside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from hpclab.cluster.boot import Plan
+from hpclab.cluster.identity import Identity
+from hpclab.errors import ClusterError, HostUnsuitable
+from hpclab.shell import run, tail
+
+NO_NAMESPACES = """\
+User namespaces are switched off. An administrator can allow them; look at these, in order:
+    /proc/sys/user/max_user_namespaces                         must not be 0
+    /proc/sys/kernel/unprivileged_userns_clone                 (Debian) must be 1
+    /proc/sys/kernel/apparmor_restrict_unprivileged_userns     (Ubuntu) must be 0
+Inside Docker or Podman, start the container with --security-opt seccomp=unconfined."""
+
+
+def start(plan: Plan, identity: Identity) -> int:
+    """Boot ``plan``; returns the supervisor's process id on the host.
+
+    Raises HostUnsuitable, ClusterError; on an error nothing is left running.
+    """
+    if identity.by_root:  # the host's root is nobody inside, so its folder has to change hands here
+        os.chown(plan.folder, identity.outside_uid(0), identity.outside_gid(0))
+    complaints = Path(plan.folder).parent / f".{Path(plan.folder).name}.boot.log"
+    with complaints.open("w") as errors:
+        boot = subprocess.Popen(
+            [sys.executable, "-m", "hpclab.cluster.boot"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    assert boot.stdin and boot.stdout
+    try:
+        boot.stdin.write(msgspec.json.encode(plan).decode() + "\n")
+        boot.stdin.flush()
+        if boot.stdout.readline().strip() != "unshared":
+            raise HostUnsuitable(_said(complaints), NO_NAMESPACES)
+        write_maps(boot.pid, identity)
+        boot.stdin.write("mapped\n")
+        boot.stdin.flush()
+        answer = boot.stdout.readline().strip()
+        if not answer.isdigit():
+            raise ClusterError(f"the cluster's namespaces could not be furnished: {_said(complaints)}")
+        return int(answer)
+    except BrokenPipeError:
+        raise ClusterError(f"the boot program died: {_said(complaints)}") from None
+    finally:
+        boot.stdin.close()
+        boot.stdout.close()
+        if boot.wait(timeout=30) == 0:
+            complaints.unlink(missing_ok=True)
+
+
+def _said(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no message"
+
+
+def write_maps(pid: int, identity: Identity) -> None:
+    """Give process ``pid`` in its new user namespace the ids of ``identity``."""
+    if identity.by_root:
+        for name, rows in {"uid_map": identity.uid_map, "gid_map": identity.gid_map}.items():
+            Path(f"/proc/{pid}/{name}").write_text("".join(f"{a} {b} {c}\n" for a, b, c in rows))
+        return
+    for program, rows in {"newuidmap": identity.uid_map, "newgidmap": identity.gid_map}.items():
+        if not shutil.which(program):
+            raise HostUnsuitable(
+                f"{program} is not installed",
+                "It hands out sub-ids and has to be the system's own. Ask an administrator to run, once:\n"
+                "    sudo apt-get install uidmap",
+            )
+        run([program, str(pid), *(str(number) for row in rows for number in row)], step="mapping ids")
+
+
+def as_root_of(identity: Identity, argv: Sequence[str]) -> None:
+    """Run ``argv`` with the rights of the cluster's root over files, outside any cluster.
+
+    For cleaning up what belongs to sub-ids.
+    """
+    if identity.by_root:
+        run(argv)
+        return
+    with subprocess.Popen(
+        ["unshare", "--user", "--", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin and holder.stdout
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        holder.stdout.readline()  # cat answers: the namespace is there
+        write_maps(holder.pid, identity)
+        try:
+            run(["nsenter", "--user", f"--target={holder.pid}", "--", *argv])
+        finally:
+            holder.stdin.close()

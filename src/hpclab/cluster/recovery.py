@@ -1,0 +1,31 @@
+"""Which accepted jobs a killed controller forgot.
+
+The controller answers ``Submitted batch job 7`` before it has saved job 7: it
+saves its state every five seconds, and a ``kill -9`` in between loses what came
+since. Its log is written at once, so the log is compared with what the
+controller and the accounting database know after the restart
+(``files/find-lost-jobs``, run each time the controller starts).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class LostJob(msgspec.Struct, frozen=True):
+    """A job that was accepted and then forgotten."""
+
+    job_id: int
+    accepted: str  # the controller's own time, ISO 8601
+
+
+def lost(folder: Path) -> tuple[LostJob, ...]:
+    """The lost jobs found by every restart of the controller of the cluster in ``folder``."""
+    try:
+        lines = (folder / "log/lost-jobs.txt").read_text().splitlines()
+    except OSError:
+        return ()
+    rows = [line.split() for line in lines]
+    return tuple(LostJob(int(row[0]), row[1]) for row in rows if len(row) == 2 and row[0].isdigit())

@@ -1,0 +1,39 @@
+"""Which of the host's folders the cluster's people can see, and which have to be shown to them.
+
+Inside, /root, /tmp and /run are empty ones of the cluster's own. What the course
+needs from there (its clone, its Python) is shown again at the same path.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from hpclab.errors import HostUnsuitable
+
+HIDDEN = (Path("/root"), Path("/tmp"), Path("/run"))
+
+
+def exposures(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The topmost of ``paths`` that lie below a hidden folder."""
+    below = {path.resolve() for path in paths if any(path.resolve().is_relative_to(top) for top in HIDDEN)}
+    return tuple(sorted(path for path in below if not any(parent in below for parent in path.parents)))
+
+
+def check(paths: Iterable[Path], *, by_root: bool) -> None:
+    """Raise HostUnsuitable when the learner, a stranger to root's files, could not reach ``paths``."""
+    if not by_root:
+        return
+    shown = exposures(paths)
+    for path in paths:
+        real = path.resolve()
+        first = next((top for top in shown if real.is_relative_to(top)), None)
+        for step in (real, *real.parents):
+            if not step.stat().st_mode & stat.S_IXOTH and not (first and step in first.parents):
+                raise HostUnsuitable(
+                    f"{step} is closed to other users, so the learner's account on the cluster could not reach {path}",
+                    f"Open it (chmod o+x {step}), or put the course somewhere else, such as /opt/hpc-lab.",
+                )
+            if first and step == first:
+                break

@@ -1,0 +1,38 @@
+"""What every test shares: the clone's root, and for unit tests an environment of their own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything under tests/cluster needs a real cluster, whether or not it says so."""
+    for item in items:
+        if ROOT / "tests/cluster" in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the clone."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def own_environment(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A unit test sees neither this person's clusters nor the job it may itself run in."""
+    if request.node.get_closest_marker("cluster"):
+        return
+    for name in os.environ:
+        if name.startswith(("HPCLAB_", "SLURM_", "SBATCH_", "SALLOC_")) or name == "NERSC_HOST":
+            monkeypatch.delenv(name)
+    own = tmp_path_factory.mktemp("hpclab")
+    monkeypatch.setenv("HPCLAB_STATE", str(own / "state"))
+    monkeypatch.setenv("HPCLAB_CACHE", str(own / "cache"))

@@ -1,0 +1,117 @@
+"""An author's mistakes are errors that name file, line and cure."""
+
+from pathlib import Path
+
+import pytest
+
+from hpclab.errors import ExerciseError
+from hpclab.exercises import source
+
+HEAD = """\
+---
+title: A lab
+difficulty: 1
+minutes: 10
+points: 3
+cost: {seconds: 5, cpus: 1}
+---
+"""
+GOOD = (
+    HEAD
+    + """
+Some *text*.
+
+:::{dropdown} Hint 1
+Look there.
+:::
+
+```{code-cell} python
+:exercise: add
+:role: answer
+
+### BEGIN SOLUTION
+total = 1 + 1
+### END SOLUTION
+```
+
+```{code-cell} python
+:exercise: add
+:role: tests
+:points: 2
+
+assert total == 2
+```
+
+```{code-cell} python
+:exercise: add
+:role: hidden-tests
+:points: 1
+
+assert total + 1 == 3
+```
+"""
+)
+PATH = Path("notebooks/00-x/ex01-lab.md")
+
+
+def test_a_good_source_is_read() -> None:
+    exercise = source.parse(GOOD, PATH)
+    assert exercise.module == "00-x"
+    assert exercise.name == "ex01-lab"
+    assert exercise.about.cost.seconds == 5
+    assert [cell.id for cell in exercise.notebook.cells][1:] == ["add", "add-tests", "add-hidden-tests"]
+
+
+def test_ids_are_the_same_at_each_reading() -> None:
+    ids = [[cell.id for cell in source.parse(GOOD, PATH).notebook.cells] for _ in range(2)]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == len(ids[0])
+
+
+def test_equal_cells_get_different_ids() -> None:
+    twice = HEAD.replace("points: 3", "points: 0") + "\n+++\nsame\n+++\nsame\n"
+    ids = [cell.id for cell in source.parse(twice, PATH).notebook.cells]
+    assert len(ids) == len(set(ids)) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        (":role: tests", ":role: test", 24, "unknown role 'test'"),
+        (":points: 2\n", "", 24, "have no points"),
+        (":points: 2", ":points: 0", 24, "points 0"),
+        (":points: 2", ":points: true", 24, "points True"),
+        (":points: 2", ":point: 2", 24, "unknown cell option 'point'"),
+        (":points: 2", ":points: 3", 1, "add up to 4"),
+        (":role: hidden-tests", ":role: tests", 32, "is taken by line 24"),
+        (":role: answer\n", "", 15, "one is missing"),
+        (":exercise: add\n:role: answer", ":exercise: sum\n:role: answer", 15, "'sum' has no tests"),
+        ("### END SOLUTION\n", "", 15, "has no '### END SOLUTION'"),
+        ("### BEGIN SOLUTION\n", "", 15, "without '### BEGIN SOLUTION'"),
+        ("### BEGIN SOLUTION\ntotal = 1 + 1\n### END SOLUTION", "total = 2", 15, "shows its solution"),
+        ("assert total == 2\n```", "assert total == 2\n", 24, "is not closed before line 32"),
+        ("Look there.\n:::", "Look there.", 11, "is never closed"),
+        (":::{dropdown} Hint 1\n", "", 12, "closes nothing"),
+        (":exercise: add\n:role: tests", ":exercise: Add it\n:role: tests", 24, "is no name"),
+        ("difficulty: 1", "difficulty: 5", 1, "difficulty is 5"),
+        ("difficulty: 1", "stars: 1", 1, "stars"),
+        ("minutes: 10", "minutes: ten", 1, "minutes"),
+    ],
+)
+def test_a_mistake_names_file_line_and_cure(old: str, new: str, line: int, said: str) -> None:
+    assert GOOD.count(old) == 1
+    with pytest.raises(ExerciseError) as caught:
+        source.parse(GOOD.replace(old, new), PATH)
+    assert f"{PATH}, line {line}:" in caught.value.problem
+    assert said in caught.value.problem
+    assert caught.value.remedy
+
+
+def test_options_that_are_no_yaml() -> None:
+    with pytest.raises(ExerciseError, match="Invalid YAML"):
+        source.parse(GOOD.replace(":points: 2", ":points: [2"), PATH)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ExerciseError, match=r"none\.md: cannot be read"):
+        source.load(tmp_path / "none.md")

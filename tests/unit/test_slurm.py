@@ -1,0 +1,283 @@
+"""Command lines and parsers, from output recorded in Slurm's fixed formats."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+import pytest
+
+from hpclab import slurm
+from hpclab.errors import CommandFailed, DeadlineExceeded
+
+FIELDS = list(slurm._SACCT)
+
+
+def record(**values: str) -> str:
+    default = {
+        "id": "12",
+        "raw_id": "12",
+        "name": "train",
+        "state": "COMPLETED",
+        "reason": "None",
+        "exit": "0:0",
+        "user": "mira",
+        "account": "m0000",
+        "qos": "debug",
+        "partition": "perlmutter",
+        "nodes": "nid001",
+        "cpus": "1",
+        "submit": "1700000000",
+        "start": "1700000003",
+        "end": "1700000010",
+        "elapsed": "7",
+        "time_limit": "5",
+        "folder": "/home/mira/lab",
+        "submit_line": "sbatch train.sbatch",
+    }
+    assert set(values) <= set(FIELDS) and set(default) == set(FIELDS)
+    return slurm.SEPARATOR.join((default | values)[name] for name in FIELDS) + "\n"
+
+
+def test_a_finished_job() -> None:
+    (job,) = slurm.parse_sacct(record())
+    assert (job.id, job.state, job.exit_code, job.signal) == ("12", "COMPLETED", 0, 0)
+    assert (job.waited, job.elapsed, job.time_limit) == (3, 7, 300)
+    assert job.ended and job.reason == ""
+
+
+def test_a_cancelled_job_says_by_whom() -> None:
+    (job,) = slurm.parse_sacct(
+        record(state="CANCELLED by 1000", start="None", elapsed="0", nodes="None assigned")
+    )
+    assert (job.state, job.cancelled_by, job.start, job.waited, job.nodes) == (
+        "CANCELLED",
+        1000,
+        None,
+        None,
+        "",
+    )
+
+
+def test_out_of_memory() -> None:
+    (job,) = slurm.parse_sacct(record(state="OUT_OF_MEMORY", exit="0:125"))
+    assert (job.exit_code, job.signal) == (0, 125)
+    assert job.ended
+
+
+def test_tasks_of_an_array() -> None:
+    jobs = slurm.parse_sacct(
+        record(id="12_1", raw_id="13") + record(id="12_[2-9%2]", raw_id="12", state="PENDING")
+    )
+    assert [job.array_id for job in jobs] == ["12", "12"]
+    assert jobs[1].start is None and not jobs[1].ended
+
+
+def test_a_requeued_job_is_one_job_with_restarts() -> None:
+    first = record(state="PREEMPTED", start="1700000003")
+    second = record(state="REQUEUED", start="1700000100")
+    third = record(state="RUNNING", start="1700000200", end="Unknown")
+    for text in (first + second + third, third + first + second):
+        (job,) = slurm.latest(slurm.parse_sacct(text))
+        assert (job.state, job.restarts, job.start) == ("RUNNING", 2, 1700000200)
+
+
+def test_a_requeued_job_that_waits_is_not_over() -> None:
+    text = record(state="NODE_FAIL", start="1700000003") + record(state="PENDING", start="Unknown")
+    (job,) = slurm.latest(slurm.parse_sacct(text))
+    assert (job.state, job.restarts, job.ended) == ("PENDING", 1, False)
+
+
+def test_jobs_come_in_the_order_of_submission() -> None:
+    text = (
+        record(id="9", raw_id="9")
+        + record(id="100", raw_id="100")
+        + record(id="5", raw_id="5", submit="1700000001")
+    )
+    assert [job.id for job in slurm.latest(slurm.parse_sacct(text))] == ["9", "100", "5"]
+
+
+def test_a_line_break_in_a_name_does_not_shift_fields() -> None:
+    jobs = slurm.parse_sacct(record(name="a\nb") + record(id="13", raw_id="13"))
+    assert [(job.id, job.name) for job in jobs] == [("12", "a\nb"), ("13", "train")]
+
+
+def test_a_name_cannot_forge_a_record() -> None:
+    secret = "\x1fdeadbeef\x1f"
+    forged = "x\n" + record(id="99", raw_id="99")
+    text = record(name=forged).replace(slurm.SEPARATOR, secret)
+    text = text.replace(forged.replace(slurm.SEPARATOR, secret), forged)  # the forger knows no secret
+    jobs = slurm.parse_sacct(text, secret)
+    assert [job.id for job in jobs] == ["12"]
+
+
+def test_a_greeting_before_the_records_is_no_record() -> None:
+    assert [job.id for job in slurm.parse_sacct("Welcome to the cluster\n\n" + record())] == ["12"]
+
+
+def test_the_queue() -> None:
+    values = {"state": "PENDING", "reason": "JobHeldUser", "start": "N/A", "submit": "1700000000", "id": "7"}
+    row = slurm.SEPARATOR.join(values.get(name, "x") for name in slurm._SQUEUE)
+    (job,) = slurm.parse_squeue(row + "\n")
+    assert (job.id, job.state, job.reason, job.start, job.ended) == (
+        "7",
+        "PENDING",
+        "JobHeldUser",
+        None,
+        False,
+    )
+
+
+def test_nodes_with_suffix_come_once() -> None:
+    rows = [
+        ("nid001", "idle~", "4", "4000+", "gpu:4", "none"),
+        ("nid001", "idle~", "4", "4000+", "gpu:4", "none"),
+    ]
+    (node,) = slurm.parse_sinfo("".join(slurm.SEPARATOR.join(row) + "\n" for row in rows))
+    assert (node.state, node.note, node.gres, node.reason) == ("idle", "powered off", "gpu:4", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "job"),
+    [("12\n", "12"), ("12;perlmutter\n", "12"), ("Welcome!\n\n12\n\n", "12")],
+)
+def test_the_id_of_a_new_job(text: str, job: str) -> None:
+    assert slurm.parse_submitted(text) == job
+
+
+@pytest.mark.parametrize("text", ["", "Submitted batch job 12\n", "12 13\n"])
+def test_no_id(text: str) -> None:
+    with pytest.raises(ValueError, match="no job ID"):
+        slurm.parse_submitted(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("00:00:07", 7),
+        ("01:02:03", 3723),
+        ("1-00:00:00", 86400),
+        ("2-03", 2 * 86400 + 3 * 3600),
+        ("05:00", 300),
+        ("00:00.123", 0),
+        ("UNLIMITED", None),
+        ("Partition_Limit", None),
+        ("", None),
+    ],
+)
+def test_durations(text: str, seconds: int | None) -> None:
+    assert slurm.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["Unknown", "None", "N/A", "", "0"])
+def test_no_time(text: str) -> None:
+    assert slurm.parse_time(text) is None
+
+
+def test_local_time() -> None:
+    assert slurm.parse_time("2026-11-23T10:00:00") == slurm.parse_time("2026-11-23T09:59:00") + 60  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"), [("0:0", (0, 0)), ("1:0", (1, 0)), ("0:9", (0, 9)), ("", (None, None))]
+)
+def test_exit_codes(text: str, pair: tuple[int | None, int | None]) -> None:
+    assert slurm.parse_exit(text) == pair
+
+
+def test_fields_of_scontrol() -> None:
+    text = "JobId=7 JobName=a b UserId=mira(1000) MCS_label=N/A Socks/Node=* StdErr=/x/slurm-7.out Power=\n"
+    fields = slurm.parse_scontrol(text)
+    assert fields["JobName"] == "a b"
+    assert fields["StdErr"] == "/x/slurm-7.out"
+    assert fields["Socks/Node"] == "*"
+    assert fields["Power"] == ""
+
+
+def test_the_stored_script() -> None:
+    script = "#!/bin/bash\n#SBATCH --time=1\n\necho -----\n"
+    header = "Batch Script for 12\n" + "-" * 80 + "\n"
+    assert slurm.parse_batch_script(header + script) == script
+    assert slurm.parse_batch_script(header + "NONE\n") == ""
+    assert slurm.parse_batch_script("") == ""
+
+
+@pytest.mark.parametrize(
+    ("submit_line", "script", "path"),
+    [
+        ("sbatch a.sbatch", "#!/bin/bash\ntrue\n", "slurm-12.out"),
+        ("sbatch a.sbatch", "#!/bin/bash\n#SBATCH -o %x-%j.out\n", "train-12.out"),
+        ("sbatch a.sbatch", "#!/bin/bash\n#SBATCH --output=logs/%j.out # here\n", "logs/12.out"),
+        ("sbatch --output one.out a.sbatch", "#SBATCH --output=two.out\n", "one.out"),
+        ("sbatch -oone.out a.sbatch", "", "one.out"),
+        ("sbatch --wrap='echo \"x' -o 'a b.out'", "", "a b.out"),
+        ("sbatch a.sbatch", "#SBATCH -o %%-%5j.out\n", "%-12.out"),
+    ],
+)
+def test_where_the_output_goes(submit_line: str, script: str, path: str) -> None:
+    (job,) = slurm.parse_sacct(record(submit_line=submit_line))
+    assert slurm.output_path(job, script) == path
+
+
+def test_where_the_output_of_an_array_goes() -> None:
+    (job,) = slurm.parse_sacct(record(id="12_3", raw_id="15"))
+    assert slurm.output_path(job, "") == "slurm-12_3.out"
+    assert slurm.output_path(job, "#SBATCH -o %A-%a-%j\n") == "12-3-15"
+
+
+def answer(stdout: str = "", code: int = 0, stderr: str = "") -> slurm.Runner:
+    def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        separator = next((word.split("=", 1)[1] for word in argv if word.startswith("--delimiter=")), "")
+        return subprocess.CompletedProcess(argv, code, stdout.replace(slurm.SEPARATOR, separator), stderr)
+
+    return run
+
+
+def test_noise_on_stderr_is_no_failure() -> None:
+    (job,) = slurm.ask_accounting(answer(record(), stderr="sacct: a remark"), jobs=["12"])
+    assert job.id == "12"
+
+
+def test_a_failure_shows_what_slurm_said() -> None:
+    with pytest.raises(CommandFailed, match="Connection refused"):
+        slurm.ask_accounting(answer(code=1, stderr="sacct: error: Connection refused"))
+
+
+def test_a_forgotten_job_is_simply_not_in_the_queue() -> None:
+    gone = answer(code=1, stderr="slurm_load_jobs error: Invalid job id specified")
+    assert slurm.ask_queue(gone, jobs=["12"]) == []
+
+
+def test_the_wait_ends_with_the_job() -> None:
+    texts = iter(["", record(state="PENDING", start="Unknown"), record(state="RUNNING"), record()])
+    seen: list[str] = []
+
+    def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return answer(next(texts))(argv)
+
+    job = slurm.wait_for_end(run, "12", seconds=30, report=lambda job: seen.append(job.state))
+    assert job.state == "COMPLETED"
+    assert seen == ["PENDING", "RUNNING", "COMPLETED"]
+
+
+def test_the_wait_has_a_deadline_and_says_what_it_saw() -> None:
+    held = answer(record(state="PENDING", reason="JobHeldUser", start="Unknown"))
+    with pytest.raises(DeadlineExceeded, match=r"end of job 12; it is PENDING JobHeldUser"):
+        slurm.wait_for_end(held, "12", seconds=0.3)
+
+
+def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr(slurm.time, "sleep", sleep)
+    monkeypatch.setattr(slurm.time, "monotonic", lambda: clock[0])
+    with pytest.raises(DeadlineExceeded):
+        slurm.wait_politely(lambda: None, "nothing", seconds=60)
+    assert pauses[:4] == [0.25, 0.5, 1.0, 2.0]
+    assert max(pauses) == 10.0
+    assert len(pauses) < 13
