@@ -43,6 +43,7 @@ class Failure(msgspec.Struct, frozen=True):
     number: int
     error: str
     source: str
+    printed: str  # the end of what the cell printed: a shell cell's reason is there
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +168,9 @@ def require(result: Result, out: Path) -> None:
     said = [result.sentence()]
     if result.failure:
         at = f"cell {result.failure.number} ({result.failure.cell})"
-        said.append(f"{at} failed:{indented(result.failure.source)}\n{at}: {result.failure.error}")
+        said.append(f"{at} failed:{indented(result.failure.source)}\n{at} ended with: {result.failure.error}")
+        if result.failure.printed:
+            said.append(f"{at} printed:{indented(result.failure.printed)}")
     for mark in result.marks:
         if mark.earned < mark.points:
             said.append(f"{mark.task}: {mark.earned:g} of {mark.points:g} points{indented(mark.said)}")
@@ -194,13 +197,28 @@ def summary(job: Job, folder: str, executed: str, log: str) -> Result:
         marks=[_mark(cell) for cell in cells if _nbgrader(cell).get("grade")],
         failure=next(
             (
-                Failure(cell.get("id", ""), number, _error(cell), "".join(cell.get("source", "")))
+                _failure(cell, number)
                 for number, cell in enumerate(cells, 1)
                 if _error(cell) and not _nbgrader(cell).get("grade")
             ),
             None,
         ),
         log_end="\n".join(ANSI.sub("", log).splitlines()[-15:]),
+    )
+
+
+def _failure(cell: Mapping[str, Any], number: int) -> Failure:
+    printed = "".join(
+        "".join(output.get("text", ""))
+        for output in cell.get("outputs", [])
+        if output.get("output_type") == "stream"
+    )
+    return Failure(
+        cell=cell.get("id", ""),
+        number=number,
+        error=_error(cell),
+        source="".join(cell.get("source", "")),
+        printed="\n".join(ANSI.sub("", printed).splitlines()[-15:]),
     )
 
 

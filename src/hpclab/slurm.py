@@ -164,6 +164,9 @@ _SINFO = {
     "gres": "%G",
     "reason": "%E",
 }
+# sacct lists jobs by when they became eligible, so one that was cancelled while held is in no
+# list at all, unless states are named; then it lists whatever was in one of them.
+_ANY_STATE = "BF,CA,CD,DL,F,NF,OOM,PD,PR,R,RQ,S,TO"
 # Seconds since the epoch instead of local time, which is ambiguous one night a year.
 _EPOCH = ("env", "SLURM_TIME_FORMAT=%s")
 
@@ -186,14 +189,13 @@ def sacct_argv(
     argv += [f"--delimiter={separator}", f"--format={','.join(_SACCT.values())}"]
     if jobs:
         argv.append(f"--jobs={','.join(jobs)}")
-    elif not since:
-        since = "now-7days"  # sacct's own default is the last midnight, which splits a night's work
+    else:
+        # sacct's own default is the last midnight, which splits a night's work.
+        argv += [f"--starttime={since or 'now-7days'}", "--endtime=now", f"--state={_ANY_STATE}"]
     if names:
         argv.append(f"--name={','.join(names)}")
     if user:
         argv.append(f"--user={user}")
-    if since:
-        argv.append(f"--starttime={since}")
     return argv
 
 
@@ -377,8 +379,10 @@ def _job(record: Mapping[str, str]) -> Job:
     state, _, by = record["state"].partition(" by ")
     exit_code, signal = parse_exit(record.get("exit", ""))
     minutes = _number(record.get("time_limit", ""))
-    start = parse_time(record["start"])
-    waiting = state == "PENDING"  # squeue then shows when the job is expected to start
+    nodes = "" if record["nodes"] == "None assigned" else record["nodes"]
+    # Without nodes a job never started, whatever the field says: squeue gives there the time when
+    # it expects a start, and sacct for some cancelled jobs the time of their end.
+    start = parse_time(record["start"]) if nodes else None
     reason = record["reason"]
     return Job(
         id=record["id"],
@@ -392,10 +396,10 @@ def _job(record: Mapping[str, str]) -> Job:
         account=record["account"],
         qos=record["qos"],
         partition=record["partition"],
-        nodes="" if record["nodes"] == "None assigned" else record["nodes"],
+        nodes=nodes,
         cpus=_number(record["cpus"]),
         submit=parse_time(record["submit"]),
-        start=None if waiting else start,
+        start=start,
         end=parse_time(record.get("end", "")),
         elapsed=_number(record.get("elapsed", "")),
         time_limit=None if minutes is None else minutes * 60,
@@ -419,7 +423,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 def ask_accounting(
     run: Runner, *, jobs: Sequence[str] = (), names: Sequence[str] = (), user: str = "", since: str = ""
 ) -> list[Job]:
-    """The newest attempt of each job that fits. An unknown job is simply not in the list."""
+    """The newest attempt of each job that fits. An unknown job is simply not in the list.
+
+    Shortly after its end a job may lack its name and folder: Slurm adds them a second or two later.
+    """
     separator = _unguessable()
     argv = sacct_argv(jobs=jobs, names=names, user=user, since=since, separator=separator)
     return latest(parse_sacct(_stdout(run, argv), separator))

@@ -25,7 +25,10 @@ TEMPLATE = layout.course() / "templates" / "notebook.sbatch"
 def cell(
     name: str, *, points: float = 0, error: str = "", ran: bool = True, tags: Sequence[str] = ()
 ) -> dict[str, Any]:
-    outputs = [{"output_type": "error", "ename": "CheckFailed", "evalue": error}] if error else []
+    outputs: list[dict[str, Any]] = [
+        {"output_type": "stream", "name": "stderr", "text": ["sbatch: re", "fused\n"]}
+    ]
+    outputs += [{"output_type": "error", "ename": "CheckFailed", "evalue": error}] if error else []
     status = ("failed" if error else "completed") if ran else "pending"
     metadata: dict[str, Any] = {"papermill": {"status": status}, "tags": list(tags)}
     if points:
@@ -71,7 +74,15 @@ def test_a_failed_cell_is_named_with_error_and_log() -> None:
     assert result.failure and (result.failure.cell, result.failure.number) == ("work", 2)
     with pytest.raises(NotebookFailed) as caught:
         headless.require(result, Path("/runs/1"))
-    for said in ("cell 2 (work) failed", "code of work", "boom", "one: 0 of 2", "not run", "first\n    last"):
+    for said in (
+        "cell 2 (work) failed",
+        "code of work",
+        "boom",
+        "sbatch: refused",
+        "one: 0 of 2",
+        "not run",
+        "first\n    last",
+    ):
         assert said in caught.value.problem
     assert "/runs/1/executed.ipynb" in caught.value.remedy
 

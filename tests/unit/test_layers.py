@@ -28,6 +28,7 @@ CONFINED: dict[str, set[str]] = {
     "jupytext": {"exercises"},
     "nbgrader": {"exercises", "grading"},
     "papermill": {"headless"},
+    "lief": {"packages"},
 }
 
 # Who may print and exit: the command line, and the program started inside the namespace.

@@ -59,6 +59,17 @@ def test_a_cancelled_job_says_by_whom() -> None:
     )
 
 
+def test_a_job_that_was_cancelled_while_it_waited_never_started() -> None:
+    (job,) = slurm.parse_sacct(record(state="CANCELLED by 1000", start="1700000010", nodes="None assigned"))
+    assert job.start is None and job.waited is None
+
+
+def test_a_list_without_ids_names_states_or_held_jobs_are_missing() -> None:
+    argv = slurm.sacct_argv(names=["a"])
+    assert any(word.startswith("--state=") for word in argv) and "--endtime=now" in argv
+    assert not any(word.startswith("--state=") for word in slurm.sacct_argv(jobs=["12"]))
+
+
 def test_out_of_memory() -> None:
     (job,) = slurm.parse_sacct(record(state="OUT_OF_MEMORY", exit="0:125"))
     assert (job.exit_code, job.signal) == (0, 125)
@@ -116,7 +127,14 @@ def test_a_greeting_before_the_records_is_no_record() -> None:
 
 
 def test_the_queue() -> None:
-    values = {"state": "PENDING", "reason": "JobHeldUser", "start": "N/A", "submit": "1700000000", "id": "7"}
+    values = {
+        "state": "PENDING",
+        "reason": "JobHeldUser",
+        "start": "1700000099",
+        "nodes": "",
+        "submit": "1700000000",
+        "id": "7",
+    }
     row = slurm.SEPARATOR.join(values.get(name, "x") for name in slurm._SQUEUE)
     (job,) = slurm.parse_squeue(row + "\n")
     assert (job.id, job.state, job.reason, job.start, job.ended) == (

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 
 import click
 
 from hpclab import __version__
 from hpclab.errors import HpclabError
 
+# Which module holds a command. A module is imported when its command is used:
+# `hpclab status` need not wait for the notebook libraries.
+COMMANDS = {
+    "up": "cluster:up",
+    "down": "cluster:down",
+    "status": "cluster:status",
+    "shell": "cluster:shell",
+    "exec": "cluster:execute",
+    "logs": "cluster:logs",
+    "fault": "fault:fault",
+    "lab": "lab:lab",
+    "run": "lab:run_notebook",
+    "site": "site:site",
+    "doctor": "doctor:doctor",
+    "packages": "cluster:packages",
+}
+
 
 class Friendly(click.Group):
     """A group whose errors are one message and a remedy, never a traceback."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name].split(":")
+        found: click.Command = getattr(importlib.import_module(f"hpclab.cli.{module}"), attribute)
+        return found
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -31,17 +58,3 @@ def main() -> None:
     `hpclab up` starts a cluster on this machine, `hpclab shell` logs in to it,
     `hpclab down` stops it. Nothing on the machine itself is configured.
     """
-
-
-def _register() -> None:
-    from hpclab.cli import cluster, doctor, fault, lab, site
-
-    for module in (cluster, fault, lab, site, doctor):
-        for command in module.COMMANDS:
-            main.add_command(command)
-
-
-_register()
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,7 +13,7 @@ import click
 from rich.table import Table
 
 from hpclab import layout
-from hpclab.cli.common import DEFAULT_SITE, complete_cluster, compose, console, ensure_up, name_option, site_names
+from hpclab.cli.common import DEFAULT_SITE, compose, ensure_up, name_option, place, progress_line, site_names
 from hpclab.cluster import lifecycle
 from hpclab.cluster.spec import LOGIN
 from hpclab.errors import ClusterError, UsageError
@@ -68,8 +68,8 @@ def down(name: str, force: bool, purge: bool, every: bool) -> None:
 
 
 def _down(name: str, *, force: bool, purge: bool) -> None:
-    with console.status("stopping") as line:
-        ran = lifecycle.down(name, lambda text: line.update(f"{text} …"), force=force, purge=purge)
+    with progress_line("stopping") as progress:
+        ran = lifecycle.down(name, progress, force=force, purge=purge)
     click.echo(f"Cluster {name!r} is stopped." if ran else f"Cluster {name!r} was not running.")
 
 
@@ -183,4 +183,9 @@ def logs(name: str, follow: bool, lines: int, what: str | None) -> None:
     )
 
 
-COMMANDS = [up, down, status, shell, execute, logs]
+@click.command()
+def packages() -> None:
+    """Fetch the system packages a cluster needs, so that the first `up` need not."""
+    with progress_line("looking") as progress:
+        found = place(progress)
+    click.echo(f"Complete: {found.prefix}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,18 @@ def place(progress: Callable[[str], None]) -> lifecycle.Place:
     """The packages and folders a cluster needs, fetched on the first call."""
     mine = [layout.course(), Path(sys.prefix), Path(sys.base_prefix)]
     visible.check(mine, by_root=os.geteuid() == 0)
+    lab_folder().mkdir(exist_ok=True)
     return lifecycle.Place(
-        prefix=prefix.ensure(progress), venv=Path(sys.prefix), expose=visible.exposures(mine)
+        prefix=prefix.ensure(progress),
+        venv=Path(sys.prefix),
+        expose=visible.exposures(mine),
+        writable=(lab_folder(),),
     )
+
+
+def lab_folder() -> Path:
+    """The learner's working copies of the notebooks. Never overwritten, never removed."""
+    return layout.course() / "lab"
 
 
 def compose(
@@ -82,11 +92,18 @@ def compose(
 
 def ensure_up(spec: Spec, *, retain: bool = False, seconds: float = 60) -> bool:
     """Bring the cluster up with progress shown; true when it was started now."""
-    with console.status("starting") as line:
+    with progress_line("starting") as progress:
+        return lifecycle.up(spec, place(progress), progress, retain=retain, seconds=seconds)
+
+
+@contextmanager
+def progress_line(first: str) -> Iterator[Callable[[str], None]]:
+    """A spinner with the step at hand; in a log file, one line a step."""
+    with console.status(f"{first} …") as line:
 
         def progress(text: str) -> None:
             line.update(f"{text} …")
             if not console.is_terminal:
                 console.print(text)
 
-        return lifecycle.up(spec, place(progress), progress, retain=retain, seconds=seconds)
+        yield progress

@@ -50,5 +50,3 @@ def show(name: str) -> None:
         where = f"{source.url}, read {source.read}" + ("" if source.verified else ", NOT VERIFIED") if source else "no source"
         click.echo(f"\n{fact.topic}: {fact.text}\n    [{where}]")
 
-
-COMMANDS = [site]

@@ -15,8 +15,9 @@ from hpclab.cluster import config, entry, locks, namespace, process
 from hpclab.cluster.plan import accounting_plan
 from hpclab.cluster.spec import Spec
 from hpclab.errors import ClusterError
+from hpclab.shell import indented, tail
 
-RECIPE = 1  # raise when the database is made in another way
+RECIPE = 3  # raise when the database is made in another way
 
 
 def key(spec: Spec, prefix: Path) -> str:
@@ -52,7 +53,10 @@ def ensure_template(
         )
         try:
             pid = namespace.start(plan, spec.identity)
-            entry.as_controller(pid, "/run/hpclab/bin/make-database", timeout=120)
+            made = entry.as_controller(pid, "/run/hpclab/bin/make-database", timeout=120, check=False)
+            if made.returncode:
+                logs = "\n".join(tail(folder / "log" / name, 8) for name in ("install-db.log", "mariadb.out", "sacctmgr.log"))
+                raise ClusterError(f"the accounting database could not be made: {made.stderr.strip()}{indented(logs)}")
             _pack(pid, archive)
         finally:
             _clear(folder, spec)

@@ -47,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tree: Tree
     homes: dict[str, str]  # a home inside -> the folder behind it, below the cluster's own
     expose: list[str]  # the host's folders that stay visible below /root, /tmp and /run
+    writable: list[str]  # the host's folders that stay writable where the rest is read-only
     network: list[tuple[str, str]]  # (network namespace, batch for ip(8)) in order
     hostname: str
     run_owners: dict[str, int]  # folders below /run -> uid
@@ -68,7 +69,7 @@ def main() -> None:
     if sys.stdin.buffer.readline().strip() != b"mapped":
         sys.exit(1)  # the parent has died or given up
     # Opened with the rights of whoever starts the cluster, used as the cluster's root.
-    sources = {path: at(path) for path in [plan.folder, plan.prefix, *plan.expose]}
+    sources = {path: at(path) for path in [plan.folder, plan.prefix, *plan.expose, *plan.writable]}
     database = os.open(plan.database, os.O_RDONLY) if plan.database else None
     sources |= {device: at(private) for device, private in own_devices.items()}
     os.setgroups([])
@@ -187,10 +188,12 @@ def furnish(plan: Plan, sources: dict[str, str]) -> None:
         show(folder / path, root, Path(home))
     exposed = root / "run/exposed"
     exposed.mkdir()
-    for number, path in enumerate(plan.expose):
+    for number, path in enumerate([*plan.expose, *plan.writable]):
         show(sources[path], root, Path(path))
+        if plan.by_root and path not in plan.writable:
+            kernel.read_only(root / path.lstrip("/"))
         if path.startswith("/tmp/"):  # every node has its own /tmp: node-init shows it again there
-            show(sources[path], root, Path(f"/run/exposed/{number}"))
+            show(root / path.lstrip("/"), root, Path(f"/run/exposed/{number}"))
             with (exposed / "list").open("a") as out:
                 out.write(f"{number} {path}\n")
     for name, uid in plan.run_owners.items():

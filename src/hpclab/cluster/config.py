@@ -258,8 +258,7 @@ def _sh(text: str) -> str:
 def accounting_commands(spec: Spec) -> str:
     """sacctmgr commands that create the accounts, QOS and people of this cluster."""
     site = imitation(spec)
-    lines = [f"add cluster {CLUSTER}"]
-    lines += [f"add account {name} Description={name} Organization=course" for name in site.accounts]
+    lines = [f"add account {name} Description={name} Organization=course" for name in site.accounts]
     lines += [f"add qos {qos.name}" for qos in site.qos if qos.name != "normal"]
     lines += [f"modify qos {qos.name} set {_qos_settings(qos)}" for qos in site.qos]
     all_qos = ",".join(qos.name for qos in site.qos)

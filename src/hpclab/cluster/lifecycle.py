@@ -25,6 +25,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     prefix: Path
     venv: Path
     expose: tuple[Path, ...] = ()
+    writable: tuple[Path, ...] = ()  # what the learner may change, even where the rest of the host is read-only
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +111,7 @@ def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, se
             prefix=place.prefix,
             venv=place.venv,
             expose=place.expose,
+            writable=place.writable,
             host_etc=host_etc,
             munge_key=secrets.token_hex(64),
             template=template if new else None,

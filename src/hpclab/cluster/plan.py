@@ -12,7 +12,7 @@ from hpclab.cluster.boot import Plan, Tree
 from hpclab.cluster.spec import CONTROLLER, LOGIN, NETWORK, Spec, address, devices_of
 
 FILES = Path(__file__).parent / "files"
-PROGRAMS = ("enter", "login-shell", "node-init", "keep-job-ids", "make-database", "await", "await-nodes", "report", "halt")
+PROGRAMS = ("enter", "login-shell", "node-init", "keep-job-ids", "find-lost-jobs", "make-database", "await", "await-nodes", "report", "halt")
 
 
 def cluster_plan(
@@ -22,6 +22,7 @@ def cluster_plan(
     prefix: Path,
     venv: Path,
     expose: Sequence[Path],
+    writable: Sequence[Path],
     host_etc: Mapping[str, str],
     munge_key: str,
     template: Path | None,
@@ -60,6 +61,7 @@ def cluster_plan(
         folder=folder,
         prefix=prefix,
         expose=expose,
+        writable=writable,
         network=cables(spec),
         texts=layers,
         service_texts=services.controller(spec) | services.nodes(spec) | network,
@@ -74,8 +76,8 @@ def cluster_plan(
 def accounting_plan(
     spec: Spec, *, folder: Path, prefix: Path, expose: Sequence[Path], host_etc: Mapping[str, str], munge_key: str
 ) -> Plan:
-    """The plan of a cluster without nodes or controller, in which the database is made."""
-    kept = ("munged", "mariadb", "slurmdbd")
+    """The plan of a cluster without nodes, in which the database is made."""
+    kept = ("munged", "mariadb", "slurmdbd", "slurmctld")
     return _plan(
         spec,
         folder=folder,
@@ -86,8 +88,11 @@ def accounting_plan(
             "layers/etc/passwd": config.passwd(spec, host_etc["passwd"]),
             "layers/etc/group": config.group(spec, host_etc["group"]),
             "layers/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-            "layers/etc/hosts": "127.0.0.1 localhost\n" + f"{address(CONTROLLER)} {CONTROLLER}\n",
+            "layers/etc/hosts": config.hosts(spec),
             "layers/etc/slurm/slurm.conf": config.slurm_conf(spec),
+            "layers/etc/slurm/gres.conf": config.gres_conf(spec),
+            "layers/etc/slurm/cgroup.conf": config.cgroup_conf(spec),
+            "layers/etc/slurm/job_submit.lua": config.submit_filter(spec),
             "slurm/first-job-id.conf": "FirstJobId=1\n",
             "accounting.txt": config.accounting_commands(spec),
         },
@@ -130,6 +135,7 @@ def _plan(
     more_folders: Mapping[str, tuple[int, int, int]],
     homes: Mapping[str, str],
     munge_key: str,
+    writable: Sequence[Path] = (),
     template: Path | None = None,
 ) -> Plan:
     uid = {who.name: who.uid for who in spec.identity.daemons}
@@ -161,6 +167,7 @@ def _plan(
         "scratch": (0, 0, 0o1777),
     }
     folders |= {f"home/{who.name}": (who.uid, who.gid, 0o700) for who in spec.identity.housed}
+    folders |= {f"scratch/{who.name}": (who.uid, who.gid, 0o700) for who in spec.identity.people}
     folders |= more_folders
     return Plan(
         folder=str(folder),
@@ -168,6 +175,7 @@ def _plan(
         tree=Tree(folders=folders, files=files),
         homes=dict(homes),
         expose=[str(path) for path in expose],
+        writable=[str(path) for path in writable],
         network=list(network),
         hostname=CONTROLLER,
         run_owners={"munge": uid["munge"], "mysqld": uid["mysql"], "netns": 0},

@@ -33,7 +33,7 @@ def controller(spec: Spec) -> dict[str, str]:
         "mariadb",
         "s6-setuidgid mysql mariadbd --no-defaults --datadir=/run/hpclab/db --skip-networking --skip-name-resolve"
         f" --socket={config.MYSQL_SOCKET} --pid-file=/run/mysqld/mariadbd.pid"
-        " --innodb-buffer-pool-size=64M --innodb-log-file-size=16M --performance-schema=OFF"
+        " --innodb-buffer-pool-size=64M --innodb-log-file-size=16M --innodb-autoextend-increment=2 --performance-schema=OFF"
         # Written at each commit, flushed once a second: survives any killed daemon.
         " --innodb-lock-wait-timeout=900 --innodb-flush-log-at-trx-commit=2 --innodb-use-native-aio=OFF",
         before=[f"rm -f {config.MYSQL_SOCKET}"],
@@ -49,7 +49,10 @@ def controller(spec: Spec) -> dict[str, str]:
         "slurmctld",
         "s6-setuidgid slurm slurmctld -D",
         needs=["slurmdbd"],
-        before=["/run/hpclab/bin/keep-job-ids"],
+        before=[
+            "/run/hpclab/bin/keep-job-ids",
+            f"(nsenter --net=/run/netns/{CONTROLLER} /run/hpclab/bin/find-lost-jobs &)",
+        ],
         check="scontrol ping | grep -q UP",
     )
     return files
