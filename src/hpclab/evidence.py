@@ -88,14 +88,14 @@ def jobs_ended(name: str, at_least: int = 1) -> list[Job]:
         # A job can have left the queue before accounting has all of it.
         return (not going and len(found) >= at_least) or any(job.reason in NEVER for job in queued)
 
-    wanted = f"{at_least} jobs" if at_least > 1 else "a job"
+    wanted = f"{at_least} jobs of that name" if at_least > 1 else "a job of that name"
     try:
         slurm.wait_politely(enough, name, seconds=APPEAR_SECONDS)
     except DeadlineExceeded:
-        there = f"{len(found)} of them" if found else "none"
+        there = {0: "no job", 1: "one job"}.get(len(found), f"{len(found)} jobs")
         check(
             False,
-            f"{there} when asking accounting for jobs named {name!r} from this folder",
+            f"{there} named {name!r} that was submitted from this folder",
             wanted,
             "sacct -X --format=jobid,jobname%20,state,workdir%60",
         )

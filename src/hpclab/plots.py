@@ -49,8 +49,7 @@ def timeline(jobs: Sequence[Job], *, now: float | None = None) -> Any:
         axes.annotate(f" {job.state}", (end - zero, row), va="center", fontsize=8)
     axes.set_yticks(range(len(known)), [f"{job.name} {job.id}" for job in known])
     axes.invert_yaxis()
-    axes.margins(x=0.25)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, max(latest - zero, 1.0) * 1.2)  # room for the last bar's word
     axes.set_xlabel("seconds since the first submission")
     axes.set_title("hatched: pending; solid: running", fontsize=9)
     return figure

@@ -34,6 +34,7 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
         "start": "103",
         "end": "110",
         "elapsed": "7",
+        "nodes": "n1",
         "submit_line": "sbatch a.sbatch",
     }
     rows: list[dict[str, str]] = []
@@ -66,13 +67,13 @@ def test_the_newest_job_counts(answer: Answer) -> None:
 
 def test_a_job_of_another_folder_does_not_count(answer: Answer) -> None:
     answer({"folder": "/elsewhere"})
-    with pytest.raises(CheckFailed, match="none when asking accounting for jobs named 'a'"):
+    with pytest.raises(CheckFailed, match="no job named 'a' that was submitted"):
         evidence.job("a")
 
 
 def test_too_few_jobs(answer: Answer) -> None:
     answer({})
-    with pytest.raises(CheckFailed, match=r"Found: 1 of them .*\nExpected: 2 jobs"):
+    with pytest.raises(CheckFailed, match=r"Found: one job named 'a' .*\nExpected: 2 jobs"):
         evidence.jobs_ended("a", at_least=2)
 
 

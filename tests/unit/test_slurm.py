@@ -78,7 +78,7 @@ def test_out_of_memory() -> None:
 
 def test_tasks_of_an_array() -> None:
     jobs = slurm.parse_sacct(
-        record(id="12_1", raw_id="13") + record(id="12_[2-9%2]", raw_id="12", state="PENDING")
+        record(id="12_1", raw_id="13") + record(id="12_[2-9%2]", raw_id="12", state="PENDING", nodes="")
     )
     assert [job.array_id for job in jobs] == ["12", "12"]
     assert jobs[1].start is None and not jobs[1].ended

@@ -29,6 +29,7 @@ GPU_DEVICES = ("nvidia*", "dri", "kfd", "infiniband")
 STAGE = Path("/tmp")  # where the new root directory is put together, in a mount of our own
 SHELF = Path("/dev/shm")  # where root's device files lie, likewise; covered afresh later
 UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' laid on top
+AFRESH = ("services", "nodes", "layers", "bin", "faults", "portal")  # of the cluster's folder, at every start
 HIDDEN = ("tmp", "run", "root", "dev", "home")  # replaced by the cluster's own inside
 
 
@@ -137,6 +138,8 @@ def write(tree: Tree, folder: Path) -> None:
     """Write the cluster's configuration into its folder, each file aside and renamed."""
     os.chown(folder, 0, 0)
     folder.chmod(0o755)
+    for name in AFRESH:
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name, (uid, gid, mode) in tree.folders.items():
         path = folder / name
         path.mkdir(exist_ok=True)
@@ -178,6 +181,8 @@ def furnish(plan: Plan, sources: dict[str, str]) -> None:
     devices(root / "dev", Path(handles["dev"]), sources)
     for target, source in {INSIDE: folder, Path("/scratch"): folder / "scratch"}.items():
         show(source, root, target)
+    for file in (root / str(INSIDE / "gpu").lstrip("/")).glob("*"):
+        kernel.bind(root / "dev/null", file)  # Slurm takes nothing but a device for a GPU
     if "home" in handles:
         for entry in os.scandir(handles["home"]):
             if entry.is_dir() and f"/home/{entry.name}" not in plan.homes:

@@ -205,12 +205,8 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
         folder = layout.cluster_folder(name)
         supervisor = process.running(folder)
         if supervisor:
-            active = _active_jobs(supervisor)
-            if active and not force:
-                raise ClusterError(
-                    f"{active} job{'s are' if active > 1 else ' is'} still in the queue of cluster {name!r}",
-                    f"Cancel them and stop: hpclab down --name {name} --force",
-                )
+            if not force:
+                _refuse_with_jobs(name, supervisor)
             progress("stopping the machines")
             entry.as_controller(supervisor.pid, "/run/hpclab/bin/halt", timeout=30, check=False)
         _stop(name, folder)
@@ -220,9 +216,20 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
         return supervisor is not None
 
 
-def _active_jobs(supervisor: process.Supervisor) -> int:
-    done = entry.as_controller(supervisor.pid, "squeue", "-h", "-r", "-o", "%i", timeout=15, check=False)
-    return len(done.stdout.split()) if done.returncode == 0 else 0
+def _refuse_with_jobs(name: str, supervisor: process.Supervisor) -> None:
+    """Raise ClusterError when jobs are in the queue, or nobody can tell."""
+    ready = entry.as_controller(supervisor.pid, "s6-svstat", "-o", "ready", "/run/hpclab/services/slurmctld", check=False)
+    if ready.stdout.strip() != "true":
+        raise ClusterError(
+            f"the controller of cluster {name!r} does not run, so nobody knows which jobs are in the queue",
+            f"Bring it back (hpclab fault heal --all), or stop all the same: hpclab down --name {name} --force",
+        )
+    queue = entry.as_controller(supervisor.pid, "squeue", "-h", "-r", "-o", "%i", timeout=15, check=False)
+    if active := len(queue.stdout.split()):
+        raise ClusterError(
+            f"{active} job{'s are' if active > 1 else ' is'} still in the queue of cluster {name!r}",
+            f"Cancel them and stop: hpclab down --name {name} --force",
+        )
 
 
 def _stop(name: str, folder: Path) -> None:

@@ -12,7 +12,7 @@ from hpclab.cluster.boot import Plan, Tree
 from hpclab.cluster.spec import CONTROLLER, LOGIN, NETWORK, Spec, address, devices_of
 
 FILES = Path(__file__).parent / "files"
-PROGRAMS = ("enter", "login-shell", "node-init", "keep-job-ids", "find-lost-jobs", "make-database", "await", "await-nodes", "report", "halt")
+PROGRAMS = tuple(sorted(path.name for path in FILES.iterdir() if not path.suffix))
 
 
 def cluster_plan(
@@ -41,6 +41,8 @@ def cluster_plan(
         "layers/etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n",
         "layers/etc/hosts": config.hosts(spec),
         "layers/etc/hostname": CONTROLLER + "\n",
+        "layers/etc/ld.so.preload": "",  # something to mount over, for a node whose clock is skewed
+        "layers/etc/faketimerc": "",
         "layers/etc/resolv.conf": host_etc["resolv.conf"],
         "layers/etc/subuid": config.subids(spec),
         "layers/etc/subgid": config.subids(spec),

@@ -88,7 +88,7 @@ def inside_nodes(spec: Spec) -> dict[str, str]:
         files[f"{name}/slurmd/run"] = (
             SCRIPT
             + f"exec >>/run/hpclab/log/{name}.out 2>&1\n"
-            + f"{_wait_for(['slurmctld'])}exec slurmd -D -N {name}\n"
+            + f"exec slurmd -D -N {name}\n"
         )
     return files
 

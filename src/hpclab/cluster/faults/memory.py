@@ -1,0 +1,96 @@
+"""A job takes more memory than it asked for."""
+
+from __future__ import annotations
+
+import re
+
+from hpclab.cluster.faults.model import Ask, Command, Fault, Kind, Option, compute_nodes
+from hpclab.cluster.spec import LOGIN
+from hpclab.errors import ClusterError, HostUnsuitable, UsageError
+
+SIZES = {"": 1, "M": 1, "G": 1024, "T": 1024 * 1024}
+
+
+def ask_jobs(ask: Ask) -> Command:
+    """Running jobs on the node with owner and memory on it, and what the host has left (kB)."""
+    script = (
+        'for job in $(squeue -h -w "$1" -t R -o %A); do scontrol -d -o show job "$job"; done;'
+        " grep MemAvailable /proc/meminfo"
+    )
+    return ("sh", "-c", script, "jobs", ask.target)
+
+
+def jobs_on(node: str, heard: str) -> dict[str, tuple[str, int]]:
+    """What ``scontrol -d -o show job`` told: job -> (owner, MiB that it may use on ``node``)."""
+    found = {}
+    for line in heard.splitlines():
+        job = re.search(r"\bJobId=(\d+)", line)
+        owner = re.search(r"\bUserId=([^(]+)\(", line)
+        parts = re.findall(r"\bNodes=(\S+) CPU_IDs=\S+ Mem=(\d+)([MGT]?)", line)
+        mine = [int(size) * SIZES[unit] for names, size, unit in parts if _has(names, node)]
+        if job and owner and mine:
+            found[job[1]] = (owner[1], mine[0])
+    return found
+
+
+def _has(names: str, node: str) -> bool:
+    """Whether Slurm's short form (nid[001-002,004]) has ``node``."""
+    form = re.fullmatch(r"([a-z]+)\[([\d,-]+)\]", names)
+    if not form:
+        return names == node
+    number = int(node.removeprefix(form[1]))
+    for part in form[2].split(","):
+        first, _, last = part.partition("-")
+        if int(first) <= number <= int(last or first):
+            return True
+    return False
+
+
+def exhaust(ask: Ask, heard: str) -> Fault:
+    node, wanted = ask.target, ask.text("job")
+    jobs = jobs_on(node, heard)
+    if not jobs:
+        raise ClusterError(f"no job runs on {node}, and memory is limited for jobs only", "Start one there: sbatch -w " + node)
+    if wanted and wanted not in jobs:
+        raise UsageError(f"job {wanted} does not run on {node}", f"Running there: {', '.join(jobs)}.")
+    if not wanted and len(jobs) > 1:
+        raise UsageError(f"several jobs run on {node}", f"Say which: --job ID. Running there: {', '.join(jobs)}.")
+    job = wanted or next(iter(jobs))
+    owner, limit = jobs[job]
+    # Slurm that polls looks once a second: the hog may not get far beyond the limit by then.
+    hog = limit + max(64, limit // 4)
+    _room(hog, heard)
+    who = {person.name: person for person in ask.spec.identity.people}[owner]
+    person = ("env", f"HOME={who.home}", f"USER={who.name}", f"LOGNAME={who.name}", f"SHELL={who.shell}")
+    enter = ("/run/hpclab/bin/enter", LOGIN, str(who.uid), str(who.gid), "/")
+    script = ("/run/hpclab/bin/fault-exhaust-memory", job, node, str(hog))
+    return Fault(
+        id=f"exhaust-memory-{node}-{job}",
+        kind="exhaust-memory",
+        target=f"job {job} on {node}",
+        node=node,
+        inject=((*person, *enter, *script),),
+        did=f"A step of job {job} on {node} took memory until Slurm or the kernel stopped it; the job may use {limit} MiB there.",
+        expect=f"`sacct -j {job}` shows the step as OUT_OF_MEMORY.",
+    )
+
+
+def _room(hog: int, heard: str) -> None:
+    left = re.search(r"^MemAvailable:\s*(\d+)", heard, re.MULTILINE)
+    free = int(left[1]) // 1024 if left else 0
+    if free < hog + 256:
+        raise HostUnsuitable(
+            f"this needs {hog} MiB of memory, and this machine has only {free} MiB left",
+            "Take a job with a smaller --mem: the machine itself must not run out.",
+        )
+
+
+EXHAUST = Kind(
+    name="exhaust-memory",
+    help="A job on a node takes more memory than it asked for.",
+    plan=exhaust,
+    probe=ask_jobs,
+    targets=compute_nodes,
+    target="node",
+    options=(Option(name="job", help="Which job, if several run there."),),
+)

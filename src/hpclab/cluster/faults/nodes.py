@@ -1,0 +1,59 @@
+"""A node loses its power; a node hangs."""
+
+from __future__ import annotations
+
+from hpclab.cluster.faults.model import Ask, Fault, Kind, compute_nodes, node_ready, on_node, with_cable
+
+
+def kill(ask: Ask, _heard: str) -> Fault:
+    node = ask.target
+    service = f"/run/hpclab/services/{node}"
+    return Fault(
+        id=f"kill-node-{node}",
+        kind="kill-node",
+        target=node,
+        node=node,
+        # First the network: a machine without power takes leave of nobody.
+        inject=(
+            with_cable(node, "ip", "link", "set", "hsn0", "down"),
+            ("s6-svc", "-wd", "-T", "10000", "-Ok", service),
+        ),
+        undo=(("s6-svc", "-u", service),),  # starting, the node raises its network itself
+        ready=(node_ready(node),),
+        did=f"{node} has lost its power: all its processes are killed, its /tmp and /dev/shm are gone.",
+        expect=(
+            f"Within 20 s (SlurmdTimeout) `sinfo` shows {node} as down*. Its jobs end as NODE_FAIL, or are requeued"
+            " and start elsewhere with SLURM_RESTART_COUNT=1 if they allow that (--requeue)."
+        ),
+        hinders=True,
+        ends_others=True,
+    )
+
+
+def freeze(ask: Ask, _heard: str) -> Fault:
+    node = ask.target
+    return Fault(
+        id=f"freeze-node-{node}",
+        kind="freeze-node",
+        target=node,
+        node=node,
+        # To all processes of the node at once, so that none can start another one in between.
+        inject=(on_node(node, "kill", "-s", "STOP", "--", "-1"),),
+        undo=(on_node(node, "kill", "-s", "CONT", "--", "-1"),),
+        ready=(node_ready(node),),
+        did=f"{node} hangs: all its processes stand still, slurmd and jobs too. Its network still answers `ping`.",
+        expect=(
+            f"`sinfo` shows {node} as not responding (idle*, alloc*), and as down* after 20 s (SlurmdTimeout);"
+            " its jobs then end or are requeued as after a power loss. Healed earlier, they go on."
+        ),
+        hinders=True,
+        in_node=True,
+    )
+
+
+KILL = Kind(
+    name="kill-node", help="A node loses its power.", plan=kill, targets=compute_nodes, target="node"
+)
+FREEZE = Kind(
+    name="freeze-node", help="A node hangs: its processes stand still.", plan=freeze, targets=compute_nodes, target="node"
+)
