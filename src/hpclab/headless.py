@@ -19,6 +19,7 @@ import msgspec
 
 from hpclab import layout, slurm
 from hpclab.errors import CommandFailed, DeadlineExceeded, NotebookFailed, UsageError
+from hpclab.files import write_whole
 from hpclab.shell import indented
 from hpclab.slurm import Job, Runner
 
@@ -137,9 +138,9 @@ def collect(job: Job, folder: str, out: Path, *, launch: Runner) -> Result:
     log = launch(["cat", str(where / LOG)])
     result = summary(job, folder, executed.stdout if executed.returncode == 0 else "", log.stdout)
     if executed.returncode == 0:
-        _write_whole(out / EXECUTED, executed.stdout.encode())
-    _write_whole(out / LOG, log.stdout.encode())
-    _write_whole(out / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+        write_whole(out / EXECUTED, executed.stdout.encode())
+    write_whole(out / LOG, log.stdout.encode())
+    write_whole(out / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     return result
 
 
@@ -259,18 +260,3 @@ def _do(launch: Runner, argv: Sequence[str], step: str) -> str:
             "A refusal by Slurm names its reason above; hpclab site env SITE shows what this site asks for.",
         )
     return done.stdout
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write aside, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

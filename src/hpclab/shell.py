@@ -46,10 +46,10 @@ def run(
             cwd=cwd,
             check=False,
         )
-    except FileNotFoundError:
-        raise CommandFailed(
-            f"{doing}the program {words[0]!r} is not installed", remedy
-        ) from None
+    except OSError as problem:
+        missing = isinstance(problem, FileNotFoundError) and problem.filename == words[0]
+        why = f"the program {words[0]!r} is not installed" if missing else str(problem)
+        raise CommandFailed(f"{doing}{why}", remedy) from None
     except subprocess.TimeoutExpired as late:
         shown = late.stderr or late.stdout or b""
         text = shown.decode(errors="replace") if isinstance(shown, bytes) else shown
@@ -93,7 +93,9 @@ def wait_until(
 def tail(path: Path, lines: int = 15) -> str:
     """The last ``lines`` lines of a log, with its name; a missing log says so."""
     try:
-        text = path.read_text(errors="replace")
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 400 * lines))  # a log may be larger than memory
+            text = log.read().decode(errors="replace")
     except OSError as problem:
         return f"({path}: {problem.strerror})"
     return f"the end of {path}:\n" + "\n".join(text.splitlines()[-lines:])

@@ -56,6 +56,7 @@ class Submit(Strict, frozen=True):
     partition: str = ""
     constraint: str = ""  # "" where jobs need none
     gpu_constraint: str = ""
+    notebook_qos: str = ""  # for a job that waits for jobs of its own, as a headless notebook does
 
 
 class NodeType(Strict, frozen=True):

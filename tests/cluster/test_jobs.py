@@ -15,7 +15,7 @@ NO_POLICY = "Job request does not match any supported policy."
 
 def test_an_array_runs_each_index_once(cluster: Cluster) -> None:
     job = cluster.sbatch(
-        'echo "$SLURM_ARRAY_JOB_ID $SLURM_ARRAY_TASK_ID $SLURM_ARRAY_TASK_COUNT" >array-$SLURM_ARRAY_TASK_ID.txt',
+        "i=$SLURM_ARRAY_TASK_ID; echo $SLURM_ARRAY_JOB_ID $i $SLURM_ARRAY_TASK_COUNT >array-$i.txt",
         "--array=1-5:2%2",
     )
     rows = cluster.records(job, "jobid,state", count=3)
@@ -78,8 +78,14 @@ def test_a_job_sees_the_gpus_it_was_given(cluster: Cluster) -> None:
     show = "echo $SLURM_GPUS_ON_NODE $CUDA_VISIBLE_DEVICES $SLURM_JOB_GPUS"
     holder = cluster.sbatch(f"{show}\nsleep 60", "--gpus=3", "--nodelist=nid002")
     cluster.wait(holder, "RUNNING")
-    taken = set(cluster.out(f"until [ -s slurm-{holder}.out ]; do :; done; cat slurm-{holder}.out").split()[2].split(","))
-    rest = cluster.sbatch("scontrol -d show job $SLURM_JOB_ID | grep -o 'IDX:[0-9,-]*'", "--gpus=1", "--nodelist=nid002")
+    taken = set(
+        cluster.out(f"until [ -s slurm-{holder}.out ]; do :; done; cat slurm-{holder}.out")
+        .split()[2]
+        .split(",")
+    )
+    rest = cluster.sbatch(
+        "scontrol -d show job $SLURM_JOB_ID | grep -o 'IDX:[0-9,-]*'", "--gpus=1", "--nodelist=nid002"
+    )
     cluster.wait(rest)
     assert len(taken) == 3
     [last] = {"0", "1", "2", "3"} - taken
@@ -89,7 +95,7 @@ def test_a_job_sees_the_gpus_it_was_given(cluster: Cluster) -> None:
 
 
 def test_tasks_and_steps_share_a_jobs_gpus_out(cluster: Cluster) -> None:
-    step = "srun --ntasks=1 --exact --mem=100 --gpus-per-node=2 sh -c 'echo step $CUDA_VISIBLE_DEVICES; sleep 1' &\n"
+    step = "srun -n1 --exact --mem=100 --gpus-per-node=2 sh -c 'echo step $CUDA_VISIBLE_DEVICES; sleep 1' &\n"
     job = cluster.sbatch(
         "echo job $SLURM_GPUS_ON_NODE $CUDA_VISIBLE_DEVICES\n"
         "srun --ntasks=4 --gpus-per-task=1 sh -c 'echo task $CUDA_VISIBLE_DEVICES'\n"
@@ -108,7 +114,10 @@ def test_tasks_and_steps_share_a_jobs_gpus_out(cluster: Cluster) -> None:
 
 
 def test_a_job_without_gpus_sees_none(cluster: Cluster) -> None:
-    assert cluster.out("srun -C gpu -q regular sh -c 'echo \"<$CUDA_VISIBLE_DEVICES>\"'") in ("<>", "<NoDevFiles>")
+    assert cluster.out("srun -C gpu -q regular sh -c 'echo \"<$CUDA_VISIBLE_DEVICES>\"'") in (
+        "<>",
+        "<NoDevFiles>",
+    )
 
 
 @pytest.mark.parametrize("option", ["--gpus-per-node=5", "--gpus-per-node=a100:1"])
@@ -138,7 +147,9 @@ def test_gpus_are_in_the_records(cluster: Cluster) -> None:
         (["-C", "cpu", "--gpus-per-task=1", "-n1"], NO_POLICY),
     ],
 )
-def test_the_submit_filter_refuses_in_the_sites_words(cluster: Cluster, options: list[str], words: str) -> None:
+def test_the_submit_filter_refuses_in_the_sites_words(
+    cluster: Cluster, options: list[str], words: str
+) -> None:
     by_sbatch = cluster.try_sbatch("true", *options)
     by_srun = cluster.run(["srun", *options, "true"], check=False)
     for done in (by_sbatch, by_srun):

@@ -8,33 +8,37 @@ if TYPE_CHECKING:
     from tests.cluster.conftest import Cluster
 
 GREEDY = """\
-srun --ntasks=1 python3 -c '
 import time
 taken = []
 for _ in range(60):
     taken.append(bytearray(b"x") * (10 << 20))
     time.sleep(0.05)
-time.sleep(30)
-'
+time.sleep(60)
 """
-MODEST = "srun --ntasks=1 python3 -c 'taken = bytearray(b\"x\") * (100 << 20)'\n"
+MODEST = "python3 -c 'taken = bytearray(b\"x\") * (100 << 20)'\n"
 
 
 def check_memory(cluster: Cluster) -> None:
     """Also used for a cluster of an ordinary user."""
-    limits = cluster.hpclab("status").stdout
-    greedy = cluster.sbatch(GREEDY, "--mem=200")
+    by_cgroup = "cgroup v" in cluster.hpclab("status").stdout
+    cluster.write("greedy.py", GREEDY)
+    in_batch = cluster.sbatch("python3 greedy.py", "--mem=200")
+    in_step = cluster.sbatch("srun --ntasks=1 python3 greedy.py", "--mem=200")
     modest = cluster.sbatch(MODEST, "--mem=200")
     cluster.wait(modest)
-    cluster.wait(greedy, ("OUT_OF_MEMORY", "CANCELLED", "FAILED"), seconds=90)
-    if "cgroup" in limits and "polling" not in limits:
-        assert cluster.state_of(greedy) == "OUT_OF_MEMORY"
-        assert cluster.field(greedy, "exitcode") == "0:125"
-        steps = cluster.out(f"sacct -n -P -o jobid,state -j {greedy}").splitlines()
-        assert any(row.startswith(f"{greedy}.0|OUT_OF_ME") for row in steps), steps
-    else:
-        assert "polling" in limits
-        assert "Exceeded job memory limit" in cluster.output(greedy) or "memory" in cluster.output(greedy).lower()
+    for job, step in ((in_batch, "batch"), (in_step, "0")):
+        cluster.wait(job, ("OUT_OF_MEMORY", "CANCELLED", "FAILED"), seconds=90)
+        steps = dict(
+            row.split("|", 1)
+            for row in cluster.out(f"sacct -n -P -o jobid,state,exitcode -j {job}").splitlines()
+        )
+        if by_cgroup:  # Slurm marks the step that was stopped, and the job where that is the batch script
+            assert steps[f"{job}.{step}"] == "OUT_OF_MEMORY|0:125", steps
+            assert "oom-kill" in cluster.output(job)
+        else:
+            assert "memory" in cluster.output(job).lower(), cluster.story(job)
+    if by_cgroup:
+        assert cluster.state_of(in_batch) == "OUT_OF_MEMORY"
 
 
 def test_too_much_memory(cluster: Cluster) -> None:
@@ -48,7 +52,10 @@ def test_more_than_a_node_has_is_refused(cluster: Cluster) -> None:
 
 
 def test_memory_used_is_in_the_records(cluster: Cluster) -> None:
-    job = cluster.sbatch("srun --ntasks=1 python3 -c 'import time; x = bytearray(b\"x\") * (150 << 20); time.sleep(3)'", "--mem=400")
+    job = cluster.sbatch(
+        "srun --ntasks=1 python3 -c 'import time; x = bytearray(b\"x\") * (150 << 20); time.sleep(3)'",
+        "--mem=400",
+    )
     cluster.wait(job)
     most = cluster.out(f"sacct -n -P --units=M -o maxrss -j {job}.0")
     assert 140 <= float(most.rstrip("M")) <= 300

@@ -49,7 +49,10 @@ def test_home_and_scratch_are_everywhere(cluster: Cluster) -> None:
     cluster.run('echo shared >"$SCRATCH/everywhere"; echo mine >"$HOME/.hpclab-test"')
     try:
         for node in NODES:
-            assert cluster.out('cat "$SCRATCH/everywhere" "$HOME/.hpclab-test"', node=node).split() == ["shared", "mine"]
+            assert cluster.out('cat "$SCRATCH/everywhere" "$HOME/.hpclab-test"', node=node).split() == [
+                "shared",
+                "mine",
+            ]
     finally:
         cluster.run('rm -f "$HOME/.hpclab-test"')
 
@@ -94,7 +97,8 @@ def test_the_login_node_has_a_way_out(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "program", ["sbatch", "srun", "sacct", "squeue", "apptainer", "python", "mpicc", "mpirun", "torchrun", "jupyter"]
+    "program",
+    ["sbatch", "srun", "sacct", "squeue", "apptainer", "python", "mpicc", "mpirun", "torchrun", "jupyter"],
 )
 def test_programs_on_login_and_in_jobs(cluster: Cluster, program: str) -> None:
     assert cluster.run(f"command -v {program}").stdout.startswith("/")
@@ -131,14 +135,18 @@ def test_nobody_is_root(cluster: Cluster, node: str) -> None:
         assert f"{name}:\t0000000000000000" in status
 
 
-@pytest.mark.parametrize("path", ["/usr/mark", "/etc/mark", "/run/hpclab/mark", "/run/mark", "/run/hpclab/spool/mark", "/mark"])
+@pytest.mark.parametrize(
+    "path", ["/usr/mark", "/etc/mark", "/run/hpclab/mark", "/run/mark", "/run/hpclab/spool/mark", "/mark"]
+)
 def test_what_cannot_be_written(cluster: Cluster, path: str) -> None:
     done = cluster.run(["touch", path], check=False)
     assert done.returncode != 0
     assert "Read-only file system" in done.stderr or "Permission denied" in done.stderr
 
 
-@pytest.mark.parametrize("path", ["/run/hpclab/munge/munge.key", "/etc/slurm/slurmdbd.conf", "/run/hpclab/db", "/run/hpclab/state"])
+@pytest.mark.parametrize(
+    "path", ["/run/hpclab/munge/munge.key", "/etc/slurm/slurmdbd.conf", "/run/hpclab/db", "/run/hpclab/state"]
+)
 def test_what_cannot_be_read(cluster: Cluster, path: str) -> None:
     for who in ("", "student1", "instructor"):
         done = cluster.run(["ls" if path.endswith(("db", "state")) else "cat", path], user=who, check=False)

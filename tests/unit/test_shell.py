@@ -113,3 +113,15 @@ def test_indented_keeps_only_the_end() -> None:
     assert shell.indented("") == ""
     assert shell.indented("a\nb") == "\n    a\n    b"
     assert shell.indented("x" * 10 + "end", limit=3) == "\n    end"
+
+
+def test_a_missing_working_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="gone"):
+        shell.run(["true"], cwd=tmp_path / "gone")
+
+
+def test_a_program_that_may_not_be_run_is_a_failure_with_a_reason(tmp_path: Path) -> None:
+    program = tmp_path / "plain-file"
+    program.write_text("text\n")
+    with pytest.raises(CommandFailed, match=r"plain-file.*[Pp]ermission denied"):
+        shell.run([program])

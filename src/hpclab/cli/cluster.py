@@ -10,26 +10,56 @@ import time
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from hpclab import layout
 from hpclab.cli.common import DEFAULT_SITE, compose, ensure_up, name_option, place, progress_line, site_names
 from hpclab.cluster import lifecycle
-from hpclab.cluster.spec import LOGIN
+from hpclab.cluster.spec import LOGIN, Spec
 from hpclab.errors import ClusterError, UsageError
 
 
 @click.command()
 @name_option
 @click.option("--nodes", default=4, show_default=True, help="Compute nodes.")
-@click.option("--cpus-per-node", "cpus", default=4, show_default=True, help="CPUs Slurm may hand out on each.")
-@click.option("--gpus-per-node", "gpus", default=4, show_default=True, help="GPUs on each: real ones if the host has them, else emulated.")
+@click.option(
+    "--cpus-per-node", "cpus", default=4, show_default=True, help="CPUs Slurm may hand out on each."
+)
+@click.option(
+    "--gpus-per-node",
+    "gpus",
+    default=4,
+    show_default=True,
+    help="GPUs on each: real ones if the host has them, else emulated.",
+)
 @click.option("--memory-per-node", "memory", default=4000, show_default=True, help="Memory of each, in MiB.")
-@click.option("--site", default=DEFAULT_SITE, show_default=True, type=click.Choice(site_names()), help="Whose rules to imitate.")
-@click.option("--outbound/--no-outbound", default=True, show_default=True, help="Let the login node reach the outside network.")
+@click.option(
+    "--site",
+    default=DEFAULT_SITE,
+    show_default=True,
+    type=click.Choice(site_names()),
+    help="Whose rules to imitate.",
+)
+@click.option(
+    "--outbound/--no-outbound",
+    default=True,
+    show_default=True,
+    help="Let the login node reach the outside network.",
+)
 @click.option("--retain", is_flag=True, help="On failure leave everything running, to look at it.")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds until the nodes must be ready.")
-def up(name: str, nodes: int, cpus: int, gpus: int, memory: int, site: str, outbound: bool, retain: bool, timeout: float) -> None:
+def up(
+    name: str,
+    nodes: int,
+    cpus: int,
+    gpus: int,
+    memory: int,
+    site: str,
+    outbound: bool,
+    retain: bool,
+    timeout: float,
+) -> None:
     """Start a cluster on this machine (two seconds, once the packages are there)."""
     started = time.monotonic()
     spec = compose(name=name, site=site, nodes=nodes, cpus=cpus, gpus=gpus, memory=memory, outbound=outbound)
@@ -49,7 +79,9 @@ def up(name: str, nodes: int, cpus: int, gpus: int, memory: int, site: str, outb
 @click.command()
 @name_option
 @click.option("--force", is_flag=True, help="Cancel the jobs that are still in the queue.")
-@click.option("--purge", is_flag=True, help="Forget it all: jobs, accounts, homes of course accounts, scratch, logs.")
+@click.option(
+    "--purge", is_flag=True, help="Forget it all: jobs, accounts, homes of course accounts, scratch, logs."
+)
 @click.option("--all", "every", is_flag=True, help="Every cluster of yours.")
 def down(name: str, force: bool, purge: bool, every: bool) -> None:
     """Stop a cluster. Jobs' records, homes and logs stay for the next `up`."""
@@ -88,9 +120,15 @@ def status(name: str) -> None:
     table = Table.grid(padding=(0, 2))
     rows = {
         "cluster": f"{name}, process {found.pid}, imitates {spec.site.title}",
-        "nodes": ", ".join(f"{count} {state}" for state, count in sorted(collections.Counter(found.nodes.values()).items())),
-        "jobs": ", ".join(f"{count} {state.lower()}" for state, count in sorted(found.jobs.items())) or "none in the queue",
-        "services": ", ".join(f"{state} {count}" for state, count in sorted(collections.Counter(found.services.values()).items())),
+        "nodes": ", ".join(
+            f"{count} {state}" for state, count in sorted(collections.Counter(found.nodes.values()).items())
+        ),
+        "jobs": ", ".join(f"{count} {state.lower()}" for state, count in sorted(found.jobs.items()))
+        or "none in the queue",
+        "services": ", ".join(
+            f"{state} {count}"
+            for state, count in sorted(collections.Counter(found.services.values()).items())
+        ),
         "memory limits": spec.enforces_memory,
         "GPUs": _gpus(spec),
         "node types": "every node answers to every --constraint of the site (the site has separate nodes)",
@@ -100,21 +138,17 @@ def status(name: str) -> None:
     }
     for key, value in rows.items():
         table.add_row(key, value)
-    console_out().print(table)
+    Console(highlight=False, soft_wrap=True).print(table)
     for service, state in found.services.items():
         if state in ("down", "starting"):
             click.echo(f"{service} is {state}: hpclab logs {service}; a fault? hpclab fault list")
     for job in found.lost_jobs:
-        click.echo(f"Lost: job {job.job_id}, accepted at {job.accepted}; the controller was killed before it saved it. Submit it again.")
+        click.echo(
+            f"Lost: job {job.job_id}, accepted at {job.accepted}; the controller was killed before it saved it. Submit it again."
+        )
 
 
-def console_out():  # type: ignore[no-untyped-def]
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=True)
-
-
-def _gpus(spec) -> str:  # type: ignore[no-untyped-def]
+def _gpus(spec: Spec) -> str:
     if not spec.gpus_per_node:
         return "none"
     if spec.emulated_gpus:
@@ -137,7 +171,9 @@ def _become(name: str, node: str, user: str, argv: list[str]) -> None:
 @click.command()
 @name_option
 @click.option("--node", default=LOGIN, show_default=True, help="Which node.")
-@click.option("--user", default="", help="Which account: instructor, student1 … student40; by default your own.")
+@click.option(
+    "--user", default="", help="Which account: instructor, student1 … student40; by default your own."
+)
 def shell(name: str, node: str, user: str) -> None:
     """Log in: a shell where sbatch, srun, sacct, module, apptainer and python work."""
     lifecycle.supervisor_of(name)
@@ -175,11 +211,17 @@ def logs(name: str, follow: bool, lines: int, what: str | None) -> None:
     if what is None:
         click.echo("Logs: " + " ".join(known))
         return
-    found = [path for path in (folder / f"{what}.log", folder / f"{what}.out", folder / f"{what}.txt") if path.exists()]
+    found = [
+        path
+        for path in (folder / f"{what}.log", folder / f"{what}.out", folder / f"{what}.txt")
+        if path.exists()
+    ]
     if not found:
         raise UsageError(f"there is no log {what!r}", "Valid: " + ", ".join(known))
     raise SystemExit(
-        subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), "--", *map(str, found)], check=False).returncode
+        subprocess.run(
+            ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", *map(str, found)], check=False
+        ).returncode
     )
 
 

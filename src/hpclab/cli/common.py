@@ -64,9 +64,7 @@ def lab_folder() -> Path:
     return layout.course() / "lab"
 
 
-def compose(
-    *, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: int, outbound: bool
-) -> Spec:
+def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: int, outbound: bool) -> Spec:
     """A spec from the command line's values and what this host offers."""
     cgroup = cgroups.at_hand(by_root=os.geteuid() == 0)
     who = identity.of_this_process(cgroup=cgroup)

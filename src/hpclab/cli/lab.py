@@ -16,7 +16,16 @@ import click
 from rich.table import Table
 
 from hpclab import headless, layout, shell, sites
-from hpclab.cli.common import DEFAULT_SITE, compose, console, ensure_up, lab_folder, load_site, name_option, site_names
+from hpclab.cli.common import (
+    DEFAULT_SITE,
+    compose,
+    console,
+    ensure_up,
+    lab_folder,
+    load_site,
+    name_option,
+    site_names,
+)
 from hpclab.cluster import lifecycle, portal
 from hpclab.errors import HpclabError, NotebookFailed, UsageError
 from hpclab.exercises import build
@@ -35,8 +44,17 @@ JUPYTER = (
 
 @click.command()
 @name_option
-@click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine; by default the first free one from 8888.")
-@click.option("--open/--no-open", "open_browser", default=None, help="Open a browser. Default: where there is a desktop.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port on this machine; by default the first free one from 8888.",
+)
+@click.option(
+    "--open/--no-open",
+    "open_browser",
+    default=None,
+    help="Open a browser. Default: where there is a desktop.",
+)
 @click.option("--detach", is_flag=True, help="Leave it running and return.")
 def lab(name: str, port: int | None, open_browser: bool | None, detach: bool) -> None:
     """Start the cluster, prepare the notebooks, open JupyterLab on the login node.
@@ -54,19 +72,30 @@ def lab(name: str, port: int | None, open_browser: bool | None, detach: bool) ->
         with console.status("preparing the notebooks …"):
             _release_notebooks()
         with console.status("starting JupyterLab …"):
-            opened = portal.serve(name, JUPYTER, lab_folder(), chosen)
+            opened = portal.serve(name, ["env", *_settings("local"), *JUPYTER], lab_folder(), chosen)
     except BaseException:
         if mine:
             lifecycle.down(name, lambda _: None, force=True)
         raise
-    click.echo(f"Ready after {time.monotonic() - started:.1f} s: 4 nodes, and JupyterLab on the login node. Open:\n\n    {opened.url}\n")
-    if open_browser or (open_browser is None and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))):
+    click.echo(
+        f"Ready after {time.monotonic() - started:.1f} s: 4 nodes, and JupyterLab on the login node. Open:\n\n    {opened.url}\n"
+    )
+    if open_browser or (
+        open_browser is None and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    ):
         webbrowser.open(opened.url)
     if detach:
         click.echo(f"Stop it: hpclab down --name {name}")
         return
     click.echo("Ctrl-C stops the cluster; your work stays in " + str(lab_folder()))
     _until_stopped(name)
+
+
+def _settings(site: str) -> list[str]:
+    """The site's answers to Slurm's questions, as NAME=value."""
+    return [
+        f"{key}={value}" for key, value in sites.environment(load_site(site), os.environ, gpu=True).items()
+    ]
 
 
 def _release_notebooks() -> None:
@@ -86,7 +115,10 @@ def _hand_over(folder: Path) -> None:
     spec_learner = compose(
         name="x", site=DEFAULT_SITE, nodes=1, cpus=1, gpus=0, memory=256, outbound=False
     ).identity
-    uid, gid = spec_learner.outside_uid(spec_learner.learner.uid), spec_learner.outside_gid(spec_learner.learner.gid)
+    uid, gid = (
+        spec_learner.outside_uid(spec_learner.learner.uid),
+        spec_learner.outside_gid(spec_learner.learner.gid),
+    )
     for path in (folder, *folder.rglob("*")):
         os.chown(path, uid, gid, follow_symlinks=False)
 
@@ -135,12 +167,16 @@ def _find(which: str) -> Path:
     if Path(which).is_file():
         return Path(which).resolve()
     fitting = [
-        path for path in known if path.stem.startswith(which) or f"{path.parent.name}/{path.stem}".startswith(which)
+        path
+        for path in known
+        if path.stem.startswith(which) or f"{path.parent.name}/{path.stem}".startswith(which)
     ]
     if len(fitting) == 1:
         return fitting[0]
     names = "\n    ".join(f"{path.parent.name}/{path.stem}" for path in (fitting or known))
-    raise UsageError(f"{which!r} names {'several exercises' if fitting else 'no exercise'}", f"Valid:\n    {names}")
+    raise UsageError(
+        f"{which!r} names {'several exercises' if fitting else 'no exercise'}", f"Valid:\n    {names}"
+    )
 
 
 def complete_exercise(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -151,34 +187,57 @@ def complete_exercise(_ctx: click.Context, _param: click.Parameter, incomplete: 
 @click.command("run")
 @click.argument("notebook", nargs=-1, required=True, shell_complete=complete_exercise)
 @name_option
-@click.option("--site", default="local", show_default=True, type=click.Choice(site_names()), help="Where: `local` is the embedded cluster, started if need be.")
-@click.option("--param", "parameters", multiple=True, callback=_parameter, metavar="NAME=VALUE", help="A papermill parameter of the notebook.")
+@click.option(
+    "--site",
+    default="local",
+    show_default=True,
+    type=click.Choice(site_names()),
+    help="Where: `local` is the embedded cluster, started if need be.",
+)
+@click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    callback=_parameter,
+    metavar="NAME=VALUE",
+    help="A papermill parameter of the notebook.",
+)
 @click.option("--minutes", default=15, show_default=True, help="Time limit of the notebook's job.")
-def run_notebook(notebook: Sequence[str], name: str, site: str, parameters: dict[str, object], minutes: int) -> None:
+def run_notebook(
+    notebook: Sequence[str], name: str, site: str, parameters: dict[str, object], minutes: int
+) -> None:
     """Run the reference version of NOTEBOOK headless, as a Slurm job with papermill on a node."""
     sources = [_find(which) for which in notebook]
-    variables = sites.environment(load_site(site), os.environ, gpu=True)
-    mine = False
+    imitated, mine = load_site(site), False
     if site == "local":
         spec = compose(name=name, site=DEFAULT_SITE, nodes=4, cpus=4, gpus=4, memory=4000, outbound=True)
         mine = lifecycle.running(name) is None and ensure_up(spec)
+        imitated = lifecycle.spec_of(name).site
+    qos = imitated.submit.notebook_qos
+    options = [f"--qos={qos}"] if qos else []
     try:
-        failures = [source for source in sources if not _run_one(source, name, site, variables, parameters, minutes)]
+        failures = [
+            source for source in sources if not _run_one(source, name, site, options, parameters, minutes)
+        ]
     finally:
         if mine:
             lifecycle.down(name, lambda _: None, force=True)
     if failures:
-        raise NotebookFailed(f"{len(failures)} of {len(sources)} notebooks did not pass", "Their errors stand above.")
+        raise NotebookFailed(
+            f"{len(failures)} of {len(sources)} notebooks did not pass", "Their errors stand above."
+        )
 
 
-def _run_one(source: Path, name: str, site: str, variables: dict[str, str], parameters: dict[str, object], minutes: int) -> bool:
+def _run_one(
+    source: Path, name: str, site: str, options: Sequence[str], parameters: dict[str, object], minutes: int
+) -> bool:
     label = f"{source.parent.name}/{source.stem}"
     stamp = time.strftime("%Y%m%d-%H%M%S")
     out = layout.course() / "build" / "runs" / source.parent.name / source.stem
     reference = build.reference(source, layout.course() / "build" / "reference")
 
     def launch(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        words = ["env", *(f"{key}={value}" for key, value in variables.items()), *argv]
+        words = ["env", *_settings(site), *argv]
         if site == "local":
             words = lifecycle.command(name, "login", "", "/", words)
         return shell.run(words, check=False, timeout=300)
@@ -197,12 +256,20 @@ def _run_one(source: Path, name: str, site: str, variables: dict[str, str], para
                 launch=launch,
                 parameters=parameters,
                 minutes=minutes,
+                options=options,
                 report=report,
             )
         table = Table(show_edge=False)
         for heading in ("lab", "state", "job", "node", "seconds", "points"):
-            table.add_column(heading)
-        table.add_row(label, result.state, result.job, result.node, str(result.elapsed_seconds), f"{result.earned:g}/{result.points:g}")
+            table.add_column(heading, overflow="fold")
+        table.add_row(
+            label,
+            result.state,
+            result.job,
+            result.node,
+            str(result.elapsed_seconds),
+            f"{result.earned:g}/{result.points:g}",
+        )
         console.print(table)
         headless.require(result, out)
         click.echo(f"{label}: {out / headless.EXECUTED}")

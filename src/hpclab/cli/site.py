@@ -47,6 +47,9 @@ def show(name: str) -> None:
     click.echo(profile.title)
     for fact in profile.facts:
         source = profile.sources.get(fact.source)
-        where = f"{source.url}, read {source.read}" + ("" if source.verified else ", NOT VERIFIED") if source else "no source"
+        where = (
+            f"{source.url}, read {source.read}" + ("" if source.verified else ", NOT VERIFIED")
+            if source
+            else "no source"
+        )
         click.echo(f"\n{fact.topic}: {fact.text}\n    [{where}]")
-

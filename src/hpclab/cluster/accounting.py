@@ -41,7 +41,9 @@ def ensure_template(
     if archive.is_file():
         return archive
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with locks.held(archive.parent / "lock", "another process that makes the accounting database", seconds=120):
+    with locks.held(
+        archive.parent / "lock", "another process that makes the accounting database", seconds=120
+    ):
         if archive.is_file():
             return archive
         progress("creating the accounting database (once)")
@@ -55,8 +57,13 @@ def ensure_template(
             pid = namespace.start(plan, spec.identity)
             made = entry.as_controller(pid, "/run/hpclab/bin/make-database", timeout=120, check=False)
             if made.returncode:
-                logs = "\n".join(tail(folder / "log" / name, 8) for name in ("install-db.log", "mariadb.out", "sacctmgr.log"))
-                raise ClusterError(f"the accounting database could not be made: {made.stderr.strip()}{indented(logs)}")
+                logs = "\n".join(
+                    tail(folder / "log" / name, 8)
+                    for name in ("install-db.log", "mariadb.out", "sacctmgr.log")
+                )
+                raise ClusterError(
+                    f"the accounting database could not be made: {made.stderr.strip()}{indented(logs)}"
+                )
             _pack(pid, archive)
         finally:
             _clear(folder, spec)

@@ -189,18 +189,18 @@ def furnish(plan: Plan, sources: dict[str, str]) -> None:
                 show(entry.path, root, Path("/home", entry.name))
                 if plan.by_root:
                     kernel.read_only(root / "home" / entry.name)
-    for home, path in plan.homes.items():
-        show(folder / path, root, Path(home))
+    for home, below in plan.homes.items():
+        show(folder / below, root, Path(home))
     exposed = root / "run/exposed"
     exposed.mkdir()
-    for number, path in enumerate([*plan.expose, *plan.writable]):
-        show(sources[path], root, Path(path))
-        if plan.by_root and path not in plan.writable:
-            kernel.read_only(root / path.lstrip("/"))
-        if path.startswith("/tmp/"):  # every node has its own /tmp: node-init shows it again there
-            show(root / path.lstrip("/"), root, Path(f"/run/exposed/{number}"))
+    for number, shown in enumerate([*plan.expose, *plan.writable]):
+        show(sources[shown], root, Path(shown))
+        if plan.by_root and shown not in plan.writable:
+            kernel.read_only(root / shown.lstrip("/"))
+        if shown.startswith("/tmp/"):  # every node has its own /tmp: node-init shows it again there
+            show(root / shown.lstrip("/"), root, Path(f"/run/exposed/{number}"))
             with (exposed / "list").open("a") as out:
-                out.write(f"{number} {path}\n")
+                out.write(f"{number} {shown}\n")
     for name, uid in plan.run_owners.items():
         (root / "run" / name).mkdir()
         os.chown(root / "run" / name, uid, uid)
@@ -210,8 +210,8 @@ def furnish(plan: Plan, sources: dict[str, str]) -> None:
 def devices(place: Path, host: Path, sources: dict[str, str]) -> None:
     """The harmless devices of every container, /dev/fuse, /dev/net/tun, and the host's GPUs."""
     tmpfs(place, 0o755)
-    for name, target in {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
-        (place / name).symlink_to(f"/proc/self/{target}")
+    for name, linked in {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
+        (place / name).symlink_to(f"/proc/self/{linked}")
     (place / "shm").mkdir()
     tmpfs(place / "shm", 0o1777)
     (place / "pts").mkdir()

@@ -16,7 +16,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def at_hand(*, by_root: bool, root: Path = ROOT) -> str:
-    """"v1" or "none": which cgroups a cluster started by this user may have."""
+    """ "v1" or "none": which cgroups a cluster started by this user may have."""
     usable = by_root and all(os.access(root / name / "cgroup.procs", os.W_OK) for name in CGROUP_V1)
     return "v1" if usable else "none"
 

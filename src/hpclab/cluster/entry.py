@@ -42,7 +42,9 @@ def into_controller(pid: int, *argv: str) -> list[str]:
     return into_supervisor(pid, "nsenter", f"--net=/run/netns/{CONTROLLER}", *argv)
 
 
-def into_node(pid: int, node: str, who: Account, folder: str, argv: Sequence[str], env: Sequence[str] = ()) -> list[str]:
+def into_node(
+    pid: int, node: str, who: Account, folder: str, argv: Sequence[str], env: Sequence[str] = ()
+) -> list[str]:
     """The command line that runs ``argv`` on ``node`` as ``who``, with a login's environment.
 
     ``env`` has further NAME=value settings (a terminal's type).
@@ -53,6 +55,8 @@ def into_node(pid: int, node: str, who: Account, folder: str, argv: Sequence[str
     )
 
 
-def as_controller(pid: int, *argv: str, timeout: float = 60.0, check: bool = True) -> subprocess.CompletedProcess[str]:
+def as_controller(
+    pid: int, *argv: str, timeout: float = 60.0, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run ``argv`` as root where the controller runs."""
     return run(into_controller(pid, *argv), timeout=timeout, check=check)

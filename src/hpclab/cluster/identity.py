@@ -109,7 +109,12 @@ def _identity(
         ),
         daemons=tuple(
             Account(
-                name=name, uid=960 + i, gid=960 + i, home="/", title=f"{name} daemon", shell="/usr/sbin/nologin"
+                name=name,
+                uid=960 + i,
+                gid=960 + i,
+                home="/",
+                title=f"{name} daemon",
+                shell="/usr/sbin/nologin",
             )
             for i, name in enumerate(("slurm", "mysql", "munge"))
         ),

@@ -57,7 +57,9 @@ def read_only(target: Path) -> None:
     """Make ``target``, and whatever is mounted below it, read-only (mount_setattr(2), Linux 5.12)."""
     attributes = struct.pack("QQQQ", MOUNT_ATTR_RDONLY, 0, 0, 0)
     _checked(
-        _libc.syscall(MOUNT_SETATTR, AT_FDCWD, os.fsencode(target), AT_RECURSIVE, attributes, len(attributes)),
+        _libc.syscall(
+            MOUNT_SETATTR, AT_FDCWD, os.fsencode(target), AT_RECURSIVE, attributes, len(attributes)
+        ),
         f"read-only {target}",
     )
 

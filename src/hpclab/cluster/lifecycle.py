@@ -25,7 +25,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     prefix: Path
     venv: Path
     expose: tuple[Path, ...] = ()
-    writable: tuple[Path, ...] = ()  # what the learner may change, even where the rest of the host is read-only
+    writable: tuple[
+        Path, ...
+    ] = ()  # what the learner may change, even where the rest of the host is read-only
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +58,8 @@ def spec_of(name: str) -> Spec:
         return msgspec.json.decode(path.read_bytes(), type=Spec)
     except (OSError, msgspec.MsgspecError):
         raise ClusterError(
-            f"there is no cluster {name!r}", f"Start it: hpclab up --name {name}. You have: {', '.join(names()) or 'none'}."
+            f"there is no cluster {name!r}",
+            f"Start it: hpclab up --name {name}. You have: {', '.join(names()) or 'none'}.",
         ) from None
 
 
@@ -78,7 +81,9 @@ def alone(name: str) -> contextlib.AbstractContextManager[None]:
             f"{clusters}: {problem.strerror}",
             "Clusters need a folder to write to; choose one with HPCLAB_STATE=FOLDER.",
         ) from None
-    return locks.held(clusters / f".{name}.lock", f"another `up` or `down` of cluster {name!r} to finish", seconds=60)
+    return locks.held(
+        clusters / f".{name}.lock", f"another `up` or `down` of cluster {name!r} to finish", seconds=60
+    )
 
 
 def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, seconds: float = 60) -> bool:
@@ -150,7 +155,9 @@ def _same_accounting(spec: Spec, place: Place, folder: Path) -> None:
         )
 
 
-def wait_ready(spec: Spec, supervisor: process.Supervisor, seconds: float, progress: Progress = lambda _: None) -> None:
+def wait_ready(
+    spec: Spec, supervisor: process.Supervisor, seconds: float, progress: Progress = lambda _: None
+) -> None:
     """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the right log."""
     progress("waiting for the nodes")
     patience = str(int(seconds * 1000))
@@ -218,7 +225,9 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
 
 def _refuse_with_jobs(name: str, supervisor: process.Supervisor) -> None:
     """Raise ClusterError when jobs are in the queue, or nobody can tell."""
-    ready = entry.as_controller(supervisor.pid, "s6-svstat", "-o", "ready", "/run/hpclab/services/slurmctld", check=False)
+    ready = entry.as_controller(
+        supervisor.pid, "s6-svstat", "-o", "ready", "/run/hpclab/services/slurmctld", check=False
+    )
     if ready.stdout.strip() != "true":
         raise ClusterError(
             f"the controller of cluster {name!r} does not run, so nobody knows which jobs are in the queue",
@@ -243,21 +252,23 @@ def _forget_state(spec: Spec, folder: Path) -> None:
     """After a failed first start: keep the logs, let the next start begin afresh."""
     with contextlib.suppress(HpclabError):
         namespace.as_root_of(
-            spec.identity, ["rm", "-rf", "--", *(str(folder / part) for part in ("db", "state", "accounting-key"))]
+            spec.identity,
+            ["rm", "-rf", "--", *(str(folder / part) for part in ("db", "state", "accounting-key"))],
         )
 
 
-def command(name: str, node: str, user: str, folder: str, argv: Sequence[str], env: Sequence[str] = ()) -> list[str]:
+def command(
+    name: str, node: str, user: str, folder: str, argv: Sequence[str], env: Sequence[str] = ()
+) -> list[str]:
     """The command line that runs ``argv`` on ``node`` as ``user``. Raises ClusterError."""
     spec, supervisor = spec_of(name), supervisor_of(name)
     people = {who.name: who for who in spec.identity.people}
     if user and user not in people:
         raise ClusterError(
-            f"there is no account {user!r} on the cluster", f"Valid: {spec.identity.learner.name}, instructor, student1 … student40."
+            f"there is no account {user!r} on the cluster",
+            f"Valid: {spec.identity.learner.name}, instructor, student1 … student40.",
         )
     valid = (LOGIN, *spec.node_names)
     if node not in valid:
         raise ClusterError(f"there is no node {node!r}", f"Valid: login, {spec.node_range}.")
     return entry.into_node(supervisor.pid, node, people.get(user, spec.identity.learner), folder, argv, env)
-
-

@@ -14,7 +14,7 @@ import msgspec
 from hpclab.cluster.boot import Plan
 from hpclab.cluster.identity import Identity
 from hpclab.errors import ClusterError, HostUnsuitable
-from hpclab.shell import run, tail
+from hpclab.shell import run
 
 NO_NAMESPACES = """\
 User namespaces are switched off. An administrator can allow them; look at these, in order:

@@ -76,7 +76,13 @@ def cluster_plan(
 
 
 def accounting_plan(
-    spec: Spec, *, folder: Path, prefix: Path, expose: Sequence[Path], host_etc: Mapping[str, str], munge_key: str
+    spec: Spec,
+    *,
+    folder: Path,
+    prefix: Path,
+    expose: Sequence[Path],
+    host_etc: Mapping[str, str],
+    munge_key: str,
 ) -> Plan:
     """The plan of a cluster without nodes, in which the database is made."""
     kept = ("munged", "mariadb", "slurmdbd", "slurmctld")
@@ -85,7 +91,10 @@ def accounting_plan(
         folder=folder,
         prefix=prefix,
         expose=expose,
-        network=[("", f"netns add {CONTROLLER}\n"), (CONTROLLER, f"link set lo up\naddress add {address(CONTROLLER)}/32 dev lo\n")],
+        network=[
+            ("", f"netns add {CONTROLLER}\n"),
+            (CONTROLLER, f"link set lo up\naddress add {address(CONTROLLER)}/32 dev lo\n"),
+        ],
         texts={
             "layers/etc/passwd": config.passwd(spec, host_etc["passwd"]),
             "layers/etc/group": config.group(spec, host_etc["group"]),
@@ -145,7 +154,9 @@ def _plan(
     slurm = uid["slurm"]
     files = {name: (text, 0, 0, 0o644) for name, text in texts.items()}
     files |= {
-        f"gpu/{Path(device).name}": ("", 0, 0, 0o644) for device in devices if device.startswith("/run/hpclab/gpu/")
+        f"gpu/{Path(device).name}": ("", 0, 0, 0o644)
+        for device in devices
+        if device.startswith("/run/hpclab/gpu/")
     }
     files["munge/munge.key"] = (munge_key, uid["munge"], uid["munge"], 0o600)
     files["layers/etc/slurm/slurmdbd.conf"] = (config.slurmdbd_conf(), slurm, slurm, 0o600)
@@ -181,7 +192,7 @@ def _plan(
         network=list(network),
         hostname=CONTROLLER,
         run_owners={"munge": uid["munge"], "mysqld": uid["mysql"], "netns": 0},
-        command=["s6-svscan", str("/run/hpclab/services")],
+        command=["s6-svscan", "/run/hpclab/services"],
         database=str(template) if template else "",
         by_root=spec.identity.by_root,
     )

@@ -60,7 +60,9 @@ def choose_port(wanted: int | None) -> int:
                 continue
             return port
     raise UsageError(
-        f"port {wanted} of this machine is taken" if wanted else "ports 8888 to 8987 of this machine are all taken",
+        f"port {wanted} of this machine is taken"
+        if wanted
+        else "ports 8888 to 8987 of this machine are all taken",
         "Choose another with --port N, or see what uses it: ss -ltnp",
     )
 
@@ -73,7 +75,9 @@ def serve(name: str, argv: Sequence[str], folder: Path, port: int, *, seconds: f
     spec, supervisor = lifecycle.spec_of(name), lifecycle.supervisor_of(name)
     portal = Portal(port, secrets.token_urlsafe(24))
     script = _script(spec.identity.learner, argv, folder, portal)
-    run(entry.into_controller(supervisor.pid, "sh", "-seu"), stdin=script, step="starting the notebook server")
+    run(
+        entry.into_controller(supervisor.pid, "sh", "-seu"), stdin=script, step="starting the notebook server"
+    )
     wait_until(
         lambda: answers(portal),
         "the notebook server to answer",

@@ -86,9 +86,7 @@ def inside_nodes(spec: Spec) -> dict[str, str]:
     files: dict[str, str] = {}
     for name in spec.node_names:
         files[f"{name}/slurmd/run"] = (
-            SCRIPT
-            + f"exec >>/run/hpclab/log/{name}.out 2>&1\n"
-            + f"exec slurmd -D -N {name}\n"
+            SCRIPT + f"exec >>/run/hpclab/log/{name}.out 2>&1\n" + f"exec slurmd -D -N {name}\n"
         )
     return files
 

@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 
 from hpclab.errors import ExerciseError
 from hpclab.exercises import source, views
+from hpclab.files import write_whole
 
 # Which notebooks were handed out into a folder: their hashes, one list a file name.
 RECORD = ".released.json"
@@ -50,7 +51,7 @@ def write(notebook: NotebookNode, path: Path) -> Path:
     nbformat.validate(notebook)
     data = (nbformat.writes(notebook) + "\n").encode()  # type: ignore[no-untyped-call]
     if not path.is_file() or path.read_bytes() != data:
-        _write_whole(path, data)
+        write_whole(path, data)
     return path
 
 
@@ -81,9 +82,9 @@ def release(notebook: Path, lab: Path) -> Release:
     # The record comes first: a copy without a record would be taken for the learner's work for ever.
     if _hash(data) not in handed_out:
         handed_out.append(_hash(data))
-        _write_whole(lab / RECORD, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+        write_whole(lab / RECORD, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     if outcome != "unchanged":
-        _write_whole(target, data)
+        write_whole(target, data)
     said = {"new": "is ready", "updated": "was brought up to date", "unchanged": "is up to date"}
     return Release(target, outcome, f"{target} {said[outcome]}.")
 
@@ -105,18 +106,3 @@ def _read_record(lab: Path) -> dict[str, list[str]]:
 
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write aside, fsync, rename: ``path`` holds the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

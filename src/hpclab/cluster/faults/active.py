@@ -12,6 +12,7 @@ import msgspec
 
 from hpclab import layout
 from hpclab.cluster import entry, lifecycle, locks
+from hpclab.cluster.faults import KINDS
 from hpclab.cluster.faults.model import Ask, Command, Fault, Kind, chosen, shown_nodes
 from hpclab.cluster.process import Supervisor
 from hpclab.cluster.spec import LOGIN
@@ -50,7 +51,9 @@ def recorded(place: Path) -> list[Fault]:
 
 def current(faults: Iterable[Fault], supervisor: Supervisor) -> list[Fault]:
     """Those that were made in this start of the cluster: the others ended with it."""
-    return sorted((fault for fault in faults if fault.supervisor == supervisor), key=lambda fault: fault.since)
+    return sorted(
+        (fault for fault in faults if fault.supervisor == supervisor), key=lambda fault: fault.since
+    )
 
 
 def inject(name: str, kind: Kind, target: str, options: Mapping[str, object]) -> Fault:
@@ -71,7 +74,7 @@ def inject(name: str, kind: Kind, target: str, options: Mapping[str, object]) ->
         try:
             for command in fault.inject:
                 done = _run(supervisor, command)
-                if done.returncode and not _stopped_as_meant(fault):
+                if done.returncode:
                     raise _complaint(fault, done)
         except BaseException:
             _undo(supervisor, fault)
@@ -81,17 +84,17 @@ def inject(name: str, kind: Kind, target: str, options: Mapping[str, object]) ->
         return fault
 
 
-def _stopped_as_meant(fault: Fault) -> bool:
-    return fault.kind == "exhaust-memory"
-
-
 def refuse(fault: Fault, there: Sequence[Fault], name: str) -> None:
     """Raise ClusterError if ``fault`` is there already, or cannot be together with another one."""
     for other in there:
         if other.id == fault.id:
-            raise ClusterError(f"{fault.id} is there already: {other.did}", f"Undo it: {heal_command(name, other)}")
+            raise ClusterError(
+                f"{fault.id} is there already: {other.did}", f"Undo it: {heal_command(name, other)}"
+            )
         if other.id in fault.excludes or fault.id in other.excludes:
-            raise ClusterError(f"{fault.id} and {other.id} cannot be together", f"First: {heal_command(name, other)}")
+            raise ClusterError(
+                f"{fault.id} and {other.id} cannot be together", f"First: {heal_command(name, other)}"
+            )
 
 
 def ended_by(fault: Fault, other: Fault) -> bool:
@@ -107,13 +110,12 @@ def heal_command(name: str, fault: Fault) -> str:
 def heal(name: str, ids: Sequence[str] | None = None) -> list[Healed]:
     """Undo the faults ``ids`` (None: all) and wait until what they broke is ready again.
 
-    Healing what is healed already does nothing. Raises UsageError, DeadlineExceeded.
+    Healing what is healed already does nothing. Raises UsageError, ClusterError, DeadlineExceeded.
     """
     supervisor = lifecycle.supervisor_of(name)
     with _alone(name):
         there = {fault.id: fault for fault in active(name)}
-        known = set(there) | {fault.id for fault in recorded(folder(name))}
-        healed = [there[one] for one in (there if ids is None else dict.fromkeys(ids)) if one in there or _known(one, known)]
+        healed = wanted(there, ids)
         for fault in healed:
             _undo(supervisor, fault, strict=True)
             _drop(supervisor, [fault])
@@ -127,6 +129,14 @@ def heal(name: str, ids: Sequence[str] | None = None) -> list[Healed]:
     return results
 
 
+def wanted(there: Mapping[str, Fault], ids: Sequence[str] | None) -> list[Fault]:
+    """The faults of ``there`` that ``ids`` name. Raises UsageError for what cannot be a fault."""
+    for one in ids or ():
+        if one not in there and not one.startswith(tuple(f"{kind}-" for kind in KINDS)):
+            chosen(one, there, "fault", ", ".join(there) or "none, nothing is broken")
+    return list(there.values()) if ids is None else [there[one] for one in dict.fromkeys(ids) if one in there]
+
+
 def hindering(healed: Fault, left: Iterable[Fault]) -> tuple[str, ...]:
     """The faults that are left and keep what ``healed`` had broken from getting ready."""
     return tuple(fault.id for fault in left if fault.hinders and fault.node in ("", LOGIN, healed.node))
@@ -137,7 +147,8 @@ def _wait_ready(supervisor: Supervisor, fault: Fault) -> None:
         done = _run(supervisor, command)
         if done.returncode:
             raise DeadlineExceeded(
-                f"{fault.id} is undone, but it was not ready again in time: {_last(done)}", "Look: hpclab status, hpclab logs"
+                f"{fault.id} is undone, but it was not ready again in time: {_last(done)}",
+                "Look: hpclab status, hpclab logs",
             )
 
 
@@ -162,12 +173,16 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
     return lines[-1] if lines else f"exit status {done.returncode}"
 
 
-def _run(supervisor: Supervisor, command: Command, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    supervisor: Supervisor, command: Command, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
     argv = entry.into_controller(supervisor.pid, *command)
     return run(argv, timeout=PATIENCE, check=False, stdin=stdin)
 
 
-def _must(supervisor: Supervisor, command: Command, what: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def _must(
+    supervisor: Supervisor, command: Command, what: str, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
     done = _run(supervisor, command, stdin)
     if done.returncode:
         raise ClusterError(f"{what}: {_last(done)}", "Look: hpclab status, hpclab fault list")

@@ -10,7 +10,9 @@ from hpclab.errors import UsageError
 def skew(ask: Ask, _heard: str) -> Fault:
     node, seconds = ask.target, int(ask.number("seconds"))
     if not 0 < abs(seconds) <= 10 * 365 * 86400:
-        raise UsageError(f"--seconds {seconds} is out of range", "Valid: up to ten years either way, and not 0.")
+        raise UsageError(
+            f"--seconds {seconds} is out of range", "Valid: up to ten years either way, and not 0."
+        )
     shm = f"fill-disk-{node}-{name_of('/dev/shm')}"
     return Fault(
         id=f"skew-clock-{node}",
@@ -34,5 +36,9 @@ SKEW = Kind(
     plan=skew,
     targets=any_node,
     target="node",
-    options=(Option(name="seconds", help="How much too late it shows; negative: too early.", type=int, required=True),),
+    options=(
+        Option(
+            name="seconds", help="How much too late it shows; negative: too early.", type=int, required=True
+        ),
+    ),
 )

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from hpclab.cluster.faults.model import READY_MS, Ask, Command, Fault, Kind, Option, chosen, node_ready, shown_nodes
+from hpclab.cluster.faults.model import (
+    READY_MS,
+    Ask,
+    Command,
+    Fault,
+    Kind,
+    Option,
+    chosen,
+    node_ready,
+    shown_nodes,
+)
 from hpclab.cluster.spec import Spec
 from hpclab.errors import UsageError
 
@@ -21,7 +31,9 @@ def kill(ask: Ask, _heard: str) -> Fault:
     name, node = ask.target, ask.text("node")
     if name == "slurmd":
         if not node:
-            raise UsageError("there is a slurmd on every node", f"Say on which: --node NODE. Valid: {ask.spec.node_range}.")
+            raise UsageError(
+                "there is a slurmd on every node", f"Say on which: --node NODE. Valid: {ask.spec.node_range}."
+            )
         chosen(node, ask.spec.node_names, "node", shown_nodes(ask.spec, ask.spec.node_names))
         service, ready = f"/run/hpclab/nodes/{node}/slurmd", node_ready(node)
     else:

@@ -48,7 +48,11 @@ def fill(ask: Ask, heard: str) -> Fault:
         did=f"{path} on {node} has room for no further "
         + ("file: all inodes are taken." if inodes else "byte: it ends where its contents end now."),
         expect=f"Programs on {node} that write there get `No space left on device` (ENOSPC)"
-        + (", although `df -h` shows room: look at `df -i`." if inodes else ". What is deleted there makes room again.")
+        + (
+            ", although `df -h` shows room: look at `df -i`."
+            if inodes
+            else ". What is deleted there makes room again."
+        )
         + " Slurm itself keeps running: its own files are elsewhere.",
         in_node=True,
         # libfaketime needs files in /dev/shm: without room no program would start there.
@@ -66,10 +70,14 @@ def slow(ask: Ask, _heard: str) -> Fault:
             f"Valid: /tmp, /scratch and folders in it, {home} and folders in it.",
         )
     if not read and not write:
-        raise UsageError("no rate is given", "Give --read-rate or --write-rate or both, such as 2M (bytes a second).")
+        raise UsageError(
+            "no rate is given", "Give --read-rate or --write-rate or both, such as 2M (bytes a second)."
+        )
     for option, rate in {"--read-rate": read, "--write-rate": write}.items():
         if rate and not RATE.fullmatch(rate):
-            raise UsageError(f"{option} {rate} is no rate", "Give bytes a second, with k, M or G if you like: 500k, 2M.")
+            raise UsageError(
+                f"{option} {rate} is no rate", "Give bytes a second, with k, M or G if you like: 500k, 2M."
+            )
     rates = " and ".join([f"{read}B/s for reading"] * bool(read) + [f"{write}B/s for writing"] * bool(write))
     return Fault(
         id=f"slow-disk-{node}-{name_of(path)}",

@@ -50,11 +50,16 @@ def exhaust(ask: Ask, heard: str) -> Fault:
     node, wanted = ask.target, ask.text("job")
     jobs = jobs_on(node, heard)
     if not jobs:
-        raise ClusterError(f"no job runs on {node}, and memory is limited for jobs only", "Start one there: sbatch -w " + node)
+        raise ClusterError(
+            f"no job runs on {node}, and memory is limited for jobs only",
+            "Start one there: sbatch -w " + node,
+        )
     if wanted and wanted not in jobs:
         raise UsageError(f"job {wanted} does not run on {node}", f"Running there: {', '.join(jobs)}.")
     if not wanted and len(jobs) > 1:
-        raise UsageError(f"several jobs run on {node}", f"Say which: --job ID. Running there: {', '.join(jobs)}.")
+        raise UsageError(
+            f"several jobs run on {node}", f"Say which: --job ID. Running there: {', '.join(jobs)}."
+        )
     job = wanted or next(iter(jobs))
     owner, limit = jobs[job]
     # Slurm that polls looks once a second: the hog may not get far beyond the limit by then.

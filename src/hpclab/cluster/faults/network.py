@@ -80,7 +80,9 @@ def loss(ask: Ask, _heard: str) -> Fault:
         kind="loss",
         target=node,
         node=node,
-        inject=(with_cable(node, "tc", "qdisc", "add", "dev", "hsn0", "root", "netem", "loss", f"{percent:g}%"),),
+        inject=(
+            with_cable(node, "tc", "qdisc", "add", "dev", "hsn0", "root", "netem", "loss", f"{percent:g}%"),
+        ),
         undo=(with_cable(node, *_without_netem("dev", "hsn0")),),
         ready=() if node == LOGIN else (node_ready(node),),
         did=f"{number(percent)} % of the packets that {node} sends are lost.",

@@ -51,9 +51,11 @@ def freeze(ask: Ask, _heard: str) -> Fault:
     )
 
 
-KILL = Kind(
-    name="kill-node", help="A node loses its power.", plan=kill, targets=compute_nodes, target="node"
-)
+KILL = Kind(name="kill-node", help="A node loses its power.", plan=kill, targets=compute_nodes, target="node")
 FREEZE = Kind(
-    name="freeze-node", help="A node hangs: its processes stand still.", plan=freeze, targets=compute_nodes, target="node"
+    name="freeze-node",
+    help="A node hangs: its processes stand still.",
+    plan=freeze,
+    targets=compute_nodes,
+    target="node",
 )
