@@ -241,23 +241,24 @@ def test_a_working_folder_with_spaces(cluster: Cluster) -> None:
 # ---- bad days ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", ["slurmctld", "slurmdbd", "mariadb", "munged"])
-def test_a_killed_daemon_comes_back(start: Callable[..., Cluster], service: str) -> None:
+def test_a_killed_daemon_comes_back(start: Callable[..., Cluster]) -> None:
     one = start(*SMALL)
-    program = {"mariadb": "mariadbd", "munged": "munged"}.get(service, service)
-    [victim] = [process for process in one.processes() if process.name() == program]
-    victim.kill()
-    wait_until(
-        lambda: any(process.name() == program and process != victim for process in one.processes()),
-        f"{service} to come back",
-        seconds=20,
-    )
-    wait_until(
-        lambda: one.run("srun -C gpu -t 1 hostname", check=False).stdout.strip() == "nid001",
-        f"jobs to run after {service} was killed",
-        seconds=60,
-        every=0.5,
-    )
+    for program in ("slurmctld", "slurmdbd", "mariadbd", "munged", "slurmd"):
+        [victim] = [process for process in one.processes() if process.name() == program]
+        victim.kill()
+        wait_until(
+            lambda victim=victim, program=program: any(
+                process.name() == program and process != victim for process in one.processes()
+            ),
+            f"{program} to come back",
+            seconds=20,
+        )
+        wait_until(
+            lambda: one.run("srun -C gpu -t 1 hostname", check=False).stdout.strip() == "nid001",
+            f"jobs to run after {program} was killed",
+            seconds=60,
+            every=0.5,
+        )
 
 
 def test_a_lost_nodes_job_runs_again_elsewhere(start: Callable[..., Cluster]) -> None:

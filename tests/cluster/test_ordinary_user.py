@@ -63,10 +63,16 @@ def test_files_are_the_own(ordinary: Cluster, account: pwd.struct_passwd) -> Non
         written.unlink(missing_ok=True)
 
 
-def test_other_peoples_files_stay_closed(ordinary: Cluster, account: pwd.struct_passwd) -> None:
+def test_other_peoples_files_stay_closed(ordinary: Cluster) -> None:
     assert ordinary.run(["cat", "/etc/slurm/slurmdbd.conf"], check=False).returncode != 0
     assert ordinary.run(["touch", "/usr/mark"], check=False).returncode != 0
-    assert ordinary.run(["ls", account.pw_dir], user="student1", check=False).returncode != 0
+    secret = ordinary.person.home / f"secret-{os.getpid()}"
+    ordinary.run(["sh", "-c", f"umask 077; echo mine >~/{secret.name}"])
+    try:
+        assert ordinary.run(["cat", str(secret)], user="student1", check=False).returncode != 0
+        assert ordinary.out(["cat", str(secret)]) == "mine"
+    finally:
+        secret.unlink()
 
 
 def test_srun(ordinary: Cluster) -> None:

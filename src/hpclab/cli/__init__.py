@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 
 import click
@@ -27,6 +28,15 @@ COMMANDS = {
 }
 
 
+# What usually helps when the system refuses; the refusal itself names the file.
+REMEDIES: dict[int | None, str] = {
+    errno.ENOSPC: "Make room there, or choose other folders with HPCLAB_STATE=FOLDER and HPCLAB_CACHE=FOLDER.",
+    errno.EDQUOT: "Your quota is used up there; choose other folders with HPCLAB_STATE=FOLDER and HPCLAB_CACHE=FOLDER.",
+    errno.EROFS: "Choose folders you can write to: HPCLAB_STATE=FOLDER, HPCLAB_CACHE=FOLDER; the clone must be writable too.",
+    errno.EACCES: "Choose folders you can write to: HPCLAB_STATE=FOLDER, HPCLAB_CACHE=FOLDER; the clone must be yours.",
+}
+
+
 class Friendly(click.Group):
     """A group whose errors are one message and a remedy, never a traceback."""
 
@@ -43,7 +53,12 @@ class Friendly(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except HpclabError as problem:
+        except (HpclabError, OSError) as caught:
+            problem = (
+                caught
+                if isinstance(caught, HpclabError)
+                else HpclabError(str(caught), REMEDIES.get(caught.errno, ""))
+            )
             click.secho(f"hpclab: {problem.problem}", fg="red", err=True)
             if problem.remedy:
                 click.echo(problem.remedy, err=True)

@@ -88,7 +88,7 @@ def command(kind: Kind) -> click.Command:
     """The command line of one kind of fault."""
 
     @click.pass_context
-    def break_it(ctx: click.Context, target: str, name: str | None, **options: object) -> None:
+    def break_it(ctx: click.Context, /, target: str, name: str | None, **options: object) -> None:
         cluster = _cluster(ctx)
         values = {key.replace("_", "-"): value for key, value in options.items()}
         with console.status(f"{kind.name} {target} …"):

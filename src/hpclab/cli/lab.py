@@ -59,7 +59,7 @@ JUPYTER = (
 def lab(name: str, port: int | None, open_browser: bool | None, detach: bool) -> None:
     """Start the cluster, prepare the notebooks, open JupyterLab on the login node.
 
-    Ctrl-C stops it all. Your notebooks stay in the folder `lab` of the clone.
+    Ctrl-C stops what this started. Your notebooks stay in the folder `lab` of the clone.
     """
     if found := portal.known(name):
         click.echo(f"It is running already. Open:\n\n    {found.url}\n")
@@ -87,8 +87,8 @@ def lab(name: str, port: int | None, open_browser: bool | None, detach: bool) ->
     if detach:
         click.echo(f"Stop it: hpclab down --name {name}")
         return
-    click.echo("Ctrl-C stops the cluster; your work stays in " + str(lab_folder()))
-    _until_stopped(name)
+    click.echo(f"Ctrl-C stops {'the cluster' if mine else 'JupyterLab'}; your work stays in {lab_folder()}")
+    _until_stopped(name, whole=mine)
 
 
 def _settings(site: str) -> list[str]:
@@ -127,8 +127,8 @@ class _Stop(Exception):
     """A signal asked the lab to stop."""
 
 
-def _until_stopped(name: str) -> None:
-    """Wait for Ctrl-C, a signal, or the end of the cluster; then stop it."""
+def _until_stopped(name: str, *, whole: bool) -> None:
+    """Wait for Ctrl-C, a signal, or the end of the cluster; then stop the cluster if ``whole``, else JupyterLab."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise _Stop
@@ -147,6 +147,12 @@ def _until_stopped(name: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it
     click.echo("\nStopping …")
+    if not whole:
+        portal.close(name)
+        click.echo(
+            f"JupyterLab is stopped; the cluster, which ran before it, goes on. Stop it: hpclab down --name {name}"
+        )
+        return
     lifecycle.down(name, lambda _: None, force=True)
     click.echo("Stopped. `make lab` starts it again, with your jobs' records and your work.")
 

@@ -73,8 +73,7 @@ def ensure_template(
 def _clear(folder: Path, spec: Spec) -> None:
     if supervisor := process.running(folder):
         process.kill(supervisor)
-    if folder.exists():
-        namespace.as_root_of(spec.identity, ["rm", "-rf", "--", str(folder)])
+    namespace.remove_folder(spec.identity, folder)
 
 
 def _pack(pid: int, archive: Path) -> None:

@@ -190,7 +190,12 @@ def submit_filter(spec: Spec) -> str:
 
 
 def _lua_table(values: dict[str, str]) -> str:
-    return "{" + ", ".join(f"[{json.dumps(key)}] = {json.dumps(text)}" for key, text in values.items()) + "}"
+    return "{" + ", ".join(f"[{_lua(key)}] = {_lua(text)}" for key, text in values.items()) + "}"
+
+
+def _lua(text: str) -> str:
+    """A Lua string. JSON's escapes are Lua's too, but for \\u: beyond ASCII the text stays as it is."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def hosts(spec: Spec) -> str:

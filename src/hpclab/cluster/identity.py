@@ -120,8 +120,22 @@ def _identity(
         ),
         uid_map=uid_map,
         gid_map=gid_map,
-        subids=(65536, 65536) if count >= 2 * 65536 else (10_000, 50_000),
+        subids=_for_image_builds(count, learner),
     )
+
+
+def _for_image_builds(count: int, learner: Account) -> tuple[int, int]:
+    """Ids inside that nobody has, as (first, count): an id in use cannot be mapped a second time.
+
+    Central directories give people numbers in the middle of the range, so the longest piece is taken.
+    """
+    low, high = (65536, 2 * 65536) if count >= 2 * 65536 else (10_000, 60_000)
+    taken = sorted({number for number in (learner.uid, learner.gid) if low <= number < high})
+    edges = [low - 1, *taken, high]
+    longest, first = max(
+        (after - before - 1, before + 1) for before, after in zip(edges, edges[1:], strict=False)
+    )
+    return first, longest
 
 
 def around(own: int, sub: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:

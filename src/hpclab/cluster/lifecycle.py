@@ -13,7 +13,7 @@ from hpclab import layout
 from hpclab.cluster import accounting, cgroups, entry, locks, namespace, process, recovery
 from hpclab.cluster.plan import cluster_plan
 from hpclab.cluster.spec import LOGIN, Spec, check, check_name
-from hpclab.errors import ClusterError, DeadlineExceeded, HpclabError
+from hpclab.errors import ClusterError, DeadlineExceeded, HpclabError, UsageError
 from hpclab.shell import indented, tail
 
 Progress = Callable[[str], None]
@@ -219,7 +219,7 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
         _stop(name, folder)
         if purge and folder.is_dir():
             progress("removing the cluster's folder")
-            namespace.as_root_of(spec_of(name).identity, ["rm", "-rf", "--", str(folder)])
+            namespace.remove_folder(spec_of(name).identity, folder)
         return supervisor is not None
 
 
@@ -251,24 +251,21 @@ def _stop(name: str, folder: Path) -> None:
 def _forget_state(spec: Spec, folder: Path) -> None:
     """After a failed first start: keep the logs, let the next start begin afresh."""
     with contextlib.suppress(HpclabError):
-        namespace.as_root_of(
-            spec.identity,
-            ["rm", "-rf", "--", *(str(folder / part) for part in ("db", "state", "accounting-key"))],
-        )
+        namespace.as_root_of(spec.identity, ["rm", "-rf", "--", "db", "state", "accounting-key"], folder)
 
 
 def command(
     name: str, node: str, user: str, folder: str, argv: Sequence[str], env: Sequence[str] = ()
 ) -> list[str]:
-    """The command line that runs ``argv`` on ``node`` as ``user``. Raises ClusterError."""
+    """The command line that runs ``argv`` on ``node`` as ``user``. Raises ClusterError, UsageError."""
     spec, supervisor = spec_of(name), supervisor_of(name)
     people = {who.name: who for who in spec.identity.people}
     if user and user not in people:
-        raise ClusterError(
+        raise UsageError(
             f"there is no account {user!r} on the cluster",
             f"Valid: {spec.identity.learner.name}, instructor, student1 … student40.",
         )
     valid = (LOGIN, *spec.node_names)
     if node not in valid:
-        raise ClusterError(f"there is no node {node!r}", f"Valid: login, {spec.node_range}.")
+        raise UsageError(f"there is no node {node!r}", f"Valid: login, {spec.node_range}.")
     return entry.into_node(supervisor.pid, node, people.get(user, spec.identity.learner), folder, argv, env)

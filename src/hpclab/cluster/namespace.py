@@ -45,7 +45,12 @@ def start(plan: Plan, identity: Identity) -> int:
         boot.stdin.write(msgspec.json.encode(plan).decode() + "\n")
         boot.stdin.flush()
         if boot.stdout.readline().strip() != "unshared":
-            raise HostUnsuitable(_said(complaints), NO_NAMESPACES)
+            said = _said(complaints)
+            if "unshare" in said:
+                raise HostUnsuitable(said, NO_NAMESPACES)
+            raise ClusterError(
+                f"the boot program ended before it began: {said}", f"All it said: {complaints}"
+            )
         write_maps(boot.pid, identity)
         boot.stdin.write("mapped\n")
         boot.stdin.flush()
@@ -83,13 +88,21 @@ def write_maps(pid: int, identity: Identity) -> None:
         run([program, str(pid), *(str(number) for row in rows for number in row)], step="mapping ids")
 
 
-def as_root_of(identity: Identity, argv: Sequence[str]) -> None:
-    """Run ``argv`` with the rights of the cluster's root over files, outside any cluster.
+def remove_folder(identity: Identity, folder: Path) -> None:
+    """Remove ``folder`` with all that sub-ids own in it."""
+    if folder.is_dir():
+        as_root_of(identity, ["find", ".", "-mindepth", "1", "-delete"], folder)
+        folder.rmdir()
 
-    For cleaning up what belongs to sub-ids.
+
+def as_root_of(identity: Identity, argv: Sequence[str], folder: Path) -> None:
+    """Run ``argv`` in ``folder`` with the rights of the cluster's root over files, outside any cluster.
+
+    For cleaning up what belongs to sub-ids. ``argv`` names files from there: the cluster's root may
+    not be able to walk the path to it, since a closed home of a group that it lacks is closed to it.
     """
     if identity.by_root:
-        run(argv)
+        run(argv, cwd=folder)
         return
     with subprocess.Popen(
         ["unshare", "--user", "--", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -100,6 +113,6 @@ def as_root_of(identity: Identity, argv: Sequence[str]) -> None:
         holder.stdout.readline()  # cat answers: the namespace is there
         write_maps(holder.pid, identity)
         try:
-            run(["nsenter", "--user", f"--target={holder.pid}", "--", *argv])
+            run(["nsenter", "--user", f"--target={holder.pid}", "--", *argv], cwd=folder)
         finally:
             holder.stdin.close()

@@ -88,6 +88,16 @@ def serve(name: str, argv: Sequence[str], folder: Path, port: int, *, seconds: f
     return portal
 
 
+def close(name: str) -> None:
+    """Stop the program and the carrier; the cluster goes on."""
+    supervisor = lifecycle.supervisor_of(name)
+    script = "".join(
+        f"s6-svc -wd -T 10000 -d {scan}/portal\n"
+        for scan in ("/run/hpclab/services", f"/run/hpclab/nodes/{LOGIN}")
+    )
+    run(entry.into_controller(supervisor.pid, "sh", "-su"), stdin=script, step="stopping the notebook server")
+
+
 def answers(portal: Portal) -> bool:
     """Whether the program answers at its port, to its token."""
     asked = urllib.request.Request(

@@ -21,10 +21,11 @@ def skew(ask: Ask, _heard: str) -> Fault:
         node=node,
         inject=(on_node(node, "/run/hpclab/bin/fault-skew-clock", str(seconds)),),
         undo=(on_node(node, "/run/hpclab/bin/fault-skew-clock", "off"),),
-        did=f"The clock of {node} is {abs(seconds)} s {'fast' if seconds > 0 else 'slow'} for every program that starts there"
-        " from now on.",
-        expect="Jobs run as before; their own time stamps are wrong, those of Slurm's accounting are right. What ran before"
-        " keeps the right time, and so do statically linked programs (Apptainer) and everything in containers.",
+        did=f"The clock of {node} is {abs(seconds)} s {'fast' if seconds > 0 else 'slow'} for every program"
+        " that starts there from now on.",
+        expect="Jobs run as before; their own time stamps are wrong, those of Slurm's accounting are right."
+        " What ran before keeps the right time, and so do statically linked programs (Apptainer) and"
+        " everything in containers.",
         in_node=True,
         excludes=(shm, f"{shm}-inodes"),
     )

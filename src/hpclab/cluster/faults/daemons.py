@@ -17,13 +17,15 @@ from hpclab.cluster.spec import Spec
 from hpclab.errors import UsageError
 
 EXPECT = {
-    "slurmctld": "Every Slurm command says it cannot contact the controller. Running jobs go on. Jobs accepted in the last"
-    " 5 s may be forgotten: `hpclab status` then names them.",
-    "slurmdbd": "Jobs run as before; `sacct` and `sacctmgr` fail. The controller keeps records until slurmdbd is back.",
-    "mariadb": "Jobs run as before; `sacct` and `sacctmgr` fail or wait. Records are kept until the database is back.",
-    "munged": "Nobody can prove who they are: every Slurm command fails with a Munge error. Running jobs go on.",
-    "slurmd": "The node is not responding, and down* after 20 s (SlurmdTimeout). Its jobs' processes go on until Slurm"
-    " gives the node up: then they are requeued or fail.",
+    "slurmctld": "Every Slurm command says it cannot contact the controller. Running jobs go on. Jobs accepted"
+    " in the last 5 s may be forgotten: `hpclab status` then names them.",
+    "slurmdbd": "Jobs run as before; `sacct` and `sacctmgr` fail. The controller keeps records until"
+    " slurmdbd is back.",
+    "mariadb": "Jobs run as before; `sacct` and `sacctmgr` fail. Records are kept until the database is back.",
+    "munged": "Nobody can prove who they are: every Slurm command fails with a Munge error. Running jobs"
+    " go on.",
+    "slurmd": "The node is not responding, and down* half a minute later (SlurmdTimeout is 20 s). Its jobs'"
+    " processes go on until Slurm gives the node up: then they are requeued or fail.",
 }
 
 

@@ -13,8 +13,8 @@ RATE = re.compile(r"[1-9][0-9]*[kMG]?")
 NO_FUSE = Refusal(
     words="cannot open /dev/fuse",
     problem="this account may not open /dev/fuse, through which bindfs slows a folder down",
-    remedy="An administrator runs `sudo modprobe fuse; sudo chmod 666 /dev/fuse` (the mode that udev gives it on other"
-    " machines); then stop and start the cluster.",
+    remedy="An administrator runs `sudo modprobe fuse; sudo chmod 666 /dev/fuse` (the mode that udev"
+    " gives it on other machines); then stop and start the cluster.",
 )
 
 
@@ -42,7 +42,7 @@ def fill(ask: Ask, heard: str) -> Fault:
         node=node,
         inject=(on_node(node, "/run/hpclab/bin/fault-fill-disk", path, what),),
         undo=(
-            on_node(node, "mount", "-o", f"remount,{what}={before}", path),
+            on_node(node, "mount", "--options-mode", "ignore", "-o", f"remount,{what}={before}", path),
             on_node(node, "rm", "-f", f"{path}/.hpclab-full"),
         ),
         did=f"{path} on {node} has room for no further "
@@ -87,8 +87,8 @@ def slow(ask: Ask, _heard: str) -> Fault:
         inject=(on_node(node, "/run/hpclab/bin/fault-slow-disk", path, read or "-", write or "-"),),
         undo=(on_node(node, "/run/hpclab/bin/fault-slow-disk", path, "off"),),
         did=f"{path} on {node} is slow: at most {rates}, by all programs there together.",
-        expect=f"Nothing in `sinfo`. Jobs on {node} that read or write there take longer; what was open already keeps its"
-        " speed. Other nodes see the same files at full speed.",
+        expect=f"Nothing in `sinfo`. Jobs on {node} that read or write there take longer; what was open"
+        " already keeps its speed. Other nodes see the same files at full speed.",
         in_node=True,
         refusals=(NO_FUSE,),
     )

@@ -65,6 +65,7 @@ def exhaust(ask: Ask, heard: str) -> Fault:
     # Slurm that polls looks once a second: the hog may not get far beyond the limit by then.
     hog = limit + max(64, limit // 4)
     _room(hog, heard)
+    polling = ask.spec.host.cgroup == "none"
     who = {person.name: person for person in ask.spec.identity.people}[owner]
     person = ("env", f"HOME={who.home}", f"USER={who.name}", f"LOGNAME={who.name}", f"SHELL={who.shell}")
     enter = ("/run/hpclab/bin/enter", LOGIN, str(who.uid), str(who.gid), "/")
@@ -75,8 +76,11 @@ def exhaust(ask: Ask, heard: str) -> Fault:
         target=f"job {job} on {node}",
         node=node,
         inject=((*person, *enter, *script),),
-        did=f"A step of job {job} on {node} took memory until Slurm or the kernel stopped it; the job may use {limit} MiB there.",
-        expect=f"`sacct -j {job}` shows the step as OUT_OF_MEMORY.",
+        did=f"A step of job {job} on {node} took more memory than the {limit} MiB that the job has there,"
+        f" and was stopped by {'Slurm' if polling else 'the kernel'}.",
+        expect=f"`sacct -j {job}` shows the step as "
+        + ("CANCELLED with exit code 0:9" if polling else "OUT_OF_MEMORY with exit code 0:125")
+        + ". The batch script goes on unless it looks at that.",
     )
 
 

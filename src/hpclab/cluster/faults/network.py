@@ -20,8 +20,8 @@ from hpclab.errors import UsageError
 NO_NETEM = Refusal(
     words="qdisc kind is unknown",
     problem="this machine's kernel has no sch_netem, which delays and loses packets",
-    remedy="An administrator loads it with `sudo modprobe sch_netem`. If there is no such module: Debian's and"
-    " Fedora's own kernels have it (kernel-modules-extra on Fedora, linux-modules-extra-$(uname -r) on Ubuntu).",
+    remedy="An administrator loads it with `sudo modprobe sch_netem`. If there is no such module, it comes with"
+    " Debian's own kernel, Ubuntu's linux-modules-extra-$(uname -r) or Fedora's kernel-modules-extra.",
 )
 
 
@@ -39,8 +39,9 @@ def cut(ask: Ask, _heard: str) -> Fault:
         expect=(
             "Slurm's commands on the login node cannot contact the controller; jobs go on without it."
             if node == LOGIN
-            else f"Within 20 s (SlurmdTimeout) `sinfo` shows {node} as down*; Slurm cannot tell it from a dead node,"
-            " and requeues or fails its jobs. They are killed when the network is back."
+            else f"Half a minute later (SlurmdTimeout is 20 s) `sinfo` shows {node} as down*; Slurm cannot tell"
+            " it from a dead node, and requeues or fails its jobs. What is left of them is killed when the"
+            " network is back."
         ),
         hinders=True,
     )
@@ -66,7 +67,8 @@ def latency(ask: Ask, _heard: str) -> Fault:
         ),
         undo=(_without_netem("dev", node),),
         did=f"Every packet to {node} arrives {number(delay)} ms{varied} late.",
-        expect="Nothing in `sinfo`. Round trips take that much longer: MPI and gloo collectives, `srun` to start and to end.",
+        expect="Nothing in `sinfo`. Round trips take that much longer: MPI and gloo collectives, `srun` to start"
+        " and to end.",
         refusals=(NO_NETEM,),
     )
 
@@ -86,8 +88,8 @@ def loss(ask: Ask, _heard: str) -> Fault:
         undo=(with_cable(node, *_without_netem("dev", "hsn0")),),
         ready=() if node == LOGIN else (node_ready(node),),
         did=f"{number(percent)} % of the packets that {node} sends are lost.",
-        expect="TCP sends them again after 0.2 s and more, so programs get slow and uneven; from about 50 % on, Slurm may"
-        " call the node not responding.",
+        expect="TCP sends them again after 0.2 s and more, so programs get slow and uneven; when most are lost,"
+        " Slurm finds the node not responding.",
         refusals=(NO_NETEM,),
     )
 

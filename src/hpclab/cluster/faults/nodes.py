@@ -22,8 +22,8 @@ def kill(ask: Ask, _heard: str) -> Fault:
         ready=(node_ready(node),),
         did=f"{node} has lost its power: all its processes are killed, its /tmp and /dev/shm are gone.",
         expect=(
-            f"Within 20 s (SlurmdTimeout) `sinfo` shows {node} as down*. Its jobs end as NODE_FAIL, or are requeued"
-            " and start elsewhere with SLURM_RESTART_COUNT=1 if they allow that (--requeue)."
+            f"Half a minute later (SlurmdTimeout is 20 s) `sinfo` shows {node} as down*. Its jobs end as NODE_FAIL,"
+            " or are requeued and start elsewhere with SLURM_RESTART_COUNT=1 if they allow that (--requeue)."
         ),
         hinders=True,
         ends_others=True,
@@ -38,13 +38,14 @@ def freeze(ask: Ask, _heard: str) -> Fault:
         target=node,
         node=node,
         # To all processes of the node at once, so that none can start another one in between.
-        inject=(on_node(node, "kill", "-s", "STOP", "--", "-1"),),
-        undo=(on_node(node, "kill", "-s", "CONT", "--", "-1"),),
+        inject=(on_node(node, "sh", "-c", "kill -s STOP -- -1"),),
+        undo=(on_node(node, "sh", "-c", "kill -s CONT -- -1"),),
         ready=(node_ready(node),),
-        did=f"{node} hangs: all its processes stand still, slurmd and jobs too. Its network still answers `ping`.",
+        did=f"{node} hangs: all its processes stand still, slurmd and jobs too. Its network still answers.",
         expect=(
-            f"`sinfo` shows {node} as not responding (idle*, alloc*), and as down* after 20 s (SlurmdTimeout);"
-            " its jobs then end or are requeued as after a power loss. Healed earlier, they go on."
+            f"`sinfo` shows {node} as not responding (idle*, mix*), and as down* half a minute later"
+            " (SlurmdTimeout is 20 s); its jobs then end or are requeued as after a power loss. Healed earlier,"
+            " they go on."
         ),
         hinders=True,
         in_node=True,

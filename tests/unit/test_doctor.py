@@ -1,0 +1,213 @@
+"""The doctor's decisions, with given inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hpclab import doctor, sites
+from hpclab.cli.doctor import doctor as command
+from hpclab.doctor import Finding, Userns
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict"), [((3, 10, 9), "fail"), ((3, 11, 2), "ok"), ((3, 14, 0), "ok")]
+)
+def test_python(version: tuple[int, ...], verdict: str) -> None:
+    assert doctor.python(version).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("release", "verdict"),
+    [
+        ("5.10.0-28-amd64", "fail"),
+        ("4.18.0-553.el8.x86_64", "fail"),
+        ("5.12.0", "ok"),
+        ("6.1.0-18-amd64", "ok"),
+        ("6.18", "ok"),
+        ("strange", "warn"),
+    ],
+)
+def test_kernel(release: str, verdict: str) -> None:
+    assert doctor.kernel(release).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("switches", "user", "root", "names"),
+    [
+        (Userns(), "ok", "ok", ""),
+        (Userns(maximum=1000, clone=1, apparmor=0), "ok", "ok", ""),
+        (Userns(maximum=0, clone=1), "fail", "fail", "user.max_user_namespaces"),
+        (Userns(maximum=1000, clone=0), "fail", "ok", "kernel.unprivileged_userns_clone"),
+        (Userns(maximum=1000, apparmor=1), "fail", "ok", "kernel.apparmor_restrict_unprivileged_userns"),
+    ],
+)
+def test_user_namespaces(switches: Userns, user: str, root: str, names: str) -> None:
+    ordinary = doctor.user_namespaces(switches, by_root=False)
+    assert ordinary.verdict == user
+    assert names in ordinary.remedy
+    assert doctor.user_namespaces(switches, by_root=True).verdict == root
+
+
+def test_overlay() -> None:
+    assert doctor.overlay("").verdict == "ok"
+    broken = doctor.overlay("mount: wrong fs type")
+    assert (
+        broken.verdict == "fail" and "wrong fs type" in broken.found and "modprobe overlay" in broken.remedy
+    )
+
+
+@pytest.mark.parametrize(
+    ("uids", "gids", "newuidmap", "verdict", "says"),
+    [
+        ([65536], [65536], "/usr/bin/newuidmap", "ok", "newuidmap"),
+        ([1000, 65536], [131072], "/usr/bin/newuidmap", "ok", ""),
+        ([], [65536], "/usr/bin/newuidmap", "fail", "/etc/subuid gives ada no range"),
+        ([65536], [], "/usr/bin/newuidmap", "fail", "/etc/subgid gives ada no range"),
+        ([65536], [1000], "/usr/bin/newuidmap", "fail", "a range of 1000"),
+        ([65536], [65536], None, "fail", "newuidmap is not installed"),
+    ],
+)
+def test_sub_ids(uids: list[int], gids: list[int], newuidmap: str | None, verdict: str, says: str) -> None:
+    found = doctor.sub_ids("ada", uids, gids, newuidmap, least=65536, by_root=False)
+    assert found.verdict == verdict
+    assert says in found.found
+    assert (verdict == "ok") == (not found.remedy)
+    assert doctor.sub_ids("root", uids, gids, newuidmap, least=65536, by_root=True).verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("present", "usable", "by_root", "verdict"),
+    [
+        (True, True, False, "ok"),
+        (True, False, False, "warn"),
+        (True, False, True, "ok"),
+        (False, False, True, "warn"),
+    ],
+)
+def test_devices(present: bool, usable: bool, by_root: bool, verdict: str) -> None:
+    found = doctor.device("/dev/net/tun", present, usable, "no way out", by_root=by_root)
+    assert found.verdict == verdict
+    assert ("no way out" in found.found) == (verdict == "warn")
+
+
+def test_memory_limits() -> None:
+    assert doctor.memory_limits("v1", "v1").verdict == "ok"
+    for version in ("v1", "v2", "none"):
+        assert doctor.memory_limits(version, "none").verdict == "warn"
+
+
+@pytest.mark.parametrize(("free", "verdict"), [(99, "fail"), (150, "warn"), (200, "ok")])
+def test_disk(free: int, verdict: str) -> None:
+    found = doctor.disk("clusters", Path("/x"), free << 20, 100 << 20, "HPCLAB_STATE")
+    assert found.verdict == verdict
+    assert "/x" in found.found
+    assert ("HPCLAB_STATE" in found.remedy) == (verdict != "ok")
+
+
+@pytest.mark.parametrize(("free", "verdict"), [(GIB // 4, "fail"), (2 * GIB, "warn"), (8 * GIB, "ok")])
+def test_memory(free: int, verdict: str) -> None:
+    assert doctor.memory(16 * GIB, free).verdict == verdict
+
+
+def test_packages() -> None:
+    assert doctor.packages(None, [], "/usr/bin/apt-get").verdict == "ok"
+    assert doctor.packages(None, [], None).verdict == "fail"
+    assert doctor.packages(Path("/p"), [], None).verdict == "ok"
+    lacking = doctor.packages(Path("/p"), [("Apptainer", "no network", "Try again.")], None)
+    assert lacking.verdict == "warn" and "Apptainer is missing (no network)" in lacking.found
+    assert lacking.remedy == "Try again."
+
+
+def test_folders_and_the_course() -> None:
+    assert doctor.writable("state", Path("/x"), "", "HPCLAB_STATE").verdict == "ok"
+    refused = doctor.writable("state", Path("/x"), "Permission denied", "HPCLAB_STATE")
+    assert refused.verdict == "fail" and "HPCLAB_STATE" in refused.remedy
+    assert doctor.reachable("", "").verdict == "ok"
+    assert doctor.reachable("/root is closed", "chmod").verdict == "fail"
+
+
+def test_only_a_failure_fails() -> None:
+    assert not doctor.failed([Finding("a", "ok", ""), Finding("b", "warn", "")])
+    assert doctor.failed([Finding("a", "ok", ""), Finding("b", "fail", "")])
+
+
+# ---- a site ----------------------------------------------------------------------------------
+
+
+def site_of(root: Path, name: str = "perlmutter") -> sites.Site:
+    return sites.load(name, root / "sites")
+
+
+def test_a_login_node_with_everything(root: Path) -> None:
+    tools = {*doctor.SLURM, "podman-hpc"}
+    found = doctor.of_site(
+        site_of(root), {"HPCLAB_ACCOUNT": "m1234"}, lambda name: f"/usr/bin/{name}" if name in tools else None
+    )
+    assert {one.name: one.verdict for one in found} == {
+        "Python": "ok",
+        "Slurm's commands": "ok",
+        "containers": "ok",
+        "account": "ok",
+    }
+
+
+def test_a_machine_without_slurm(root: Path) -> None:
+    found = {one.name: one for one in doctor.of_site(site_of(root), {}, lambda name: None)}
+    assert found["Slurm's commands"].verdict == "fail"
+    assert "sbatch" in found["Slurm's commands"].found
+    assert found["containers"].verdict == "warn"
+    assert found["account"].verdict == "warn" and "HPCLAB_ACCOUNT" in found["account"].remedy
+
+
+def test_a_site_that_needs_no_account(root: Path) -> None:
+    assert doctor.account(site_of(root, "local"), {}).verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("Slurmctld(primary) at ctl is UP\n", "ok"),
+        ("Slurmctld(primary) at ctl is DOWN\n", "fail"),
+        ("", "fail"),
+    ],
+)
+def test_controller(answer: str, verdict: str) -> None:
+    assert doctor.controller(answer).verdict == verdict
+
+
+# ---- looking ---------------------------------------------------------------------------------
+
+
+def test_cgroup_version(tmp_path: Path) -> None:
+    assert doctor.cgroup_version(tmp_path) == "none"
+    (tmp_path / "memory").mkdir()
+    assert doctor.cgroup_version(tmp_path) == "v1"
+    (tmp_path / "cgroup.controllers").write_text("memory\n")
+    assert doctor.cgroup_version(tmp_path) == "v2"
+
+
+def test_looking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPCLAB_STATE", str(tmp_path / "not/there/yet"))
+    CliRunner().invoke(command, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_of_the_state_folder_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HPCLAB_STATE", str(tmp_path / "file"))
+    done = CliRunner().invoke(command, [])
+    assert done.exit_code == 1
+    assert "fail" in done.output and "Not a directory" in done.output
+
+
+def test_a_site_is_asked_instead_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    done = CliRunner().invoke(command, ["--site", "perlmutter"])
+    assert done.exit_code == 1
+    assert "not on PATH" in done.output and "overlayfs" not in done.output
+    assert CliRunner().invoke(command, ["--site", "nonesuch"]).exit_code == 2
