@@ -80,5 +80,6 @@ sacctmgr -i add cluster hpclab >/dev/null
 slurmctld
 await 30 sh -c 'scontrol ping | grep -q UP'
 for n in 1 2 3 4; do slurmd -N "n$n"; done
+# shellcheck disable=SC2016 # the inner shell expands it
 await 30 sh -c 'test "$(sinfo -h -N -o %t | grep -c idle)" = 4'
 bash -s

@@ -48,7 +48,8 @@ def run(
         )
     except OSError as problem:
         missing = isinstance(problem, FileNotFoundError) and problem.filename == words[0]
-        why = f"the program {words[0]!r} is not installed" if missing else str(problem)
+        what = f"{problem.filename or words[0]}: {problem.strerror}"
+        why = f"the program {words[0]!r} is not installed" if missing else what
         raise CommandFailed(f"{doing}{why}", remedy) from None
     except subprocess.TimeoutExpired as late:
         shown = late.stderr or late.stdout or b""

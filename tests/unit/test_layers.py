@@ -14,7 +14,7 @@ import pytest
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"shell", "layout"}),
+    frozenset({"shell", "layout", "files"}),
     frozenset({"sites", "slurm"}),
     frozenset({"packages", "cluster", "exercises", "headless", "doctor", "evidence", "plots", "grading"}),
     frozenset({"cli", "__main__"}),

@@ -272,7 +272,10 @@ def become_supervisor(plan: Plan, database: int | None) -> None:
     socket.sethostname(plan.hostname)
     own_setuid_programs()
     if database is not None:
-        subprocess.run(["tar", "--numeric-owner", "-C", INSIDE, "-xf", "-"], stdin=database, check=True)
+        unpack = ["tar", "--numeric-owner", "-C", str(INSIDE), "-xf", "-"]
+        done = subprocess.run(unpack, stdin=database, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise OSError(f"tar: {done.stderr.strip().splitlines()[0]}")
     for namespace, batch in plan.network:
         # ip goes back to where it came from after each `netns add`, which the host's network would refuse
         where = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else ["unshare", "--net"]

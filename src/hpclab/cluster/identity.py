@@ -11,6 +11,7 @@ none of its capabilities.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 from pathlib import Path
@@ -132,9 +133,7 @@ def _for_image_builds(count: int, learner: Account) -> tuple[int, int]:
     low, high = (65536, 2 * 65536) if count >= 2 * 65536 else (10_000, 60_000)
     taken = sorted({number for number in (learner.uid, learner.gid) if low <= number < high})
     edges = [low - 1, *taken, high]
-    longest, first = max(
-        (after - before - 1, before + 1) for before, after in zip(edges, edges[1:], strict=False)
-    )
+    longest, first = max((after - before - 1, before + 1) for before, after in itertools.pairwise(edges))
     return first, longest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from hpclab import layout
-from hpclab.cluster import accounting, cgroups, entry, locks, namespace, process, recovery
+from hpclab.cluster import accounting, cgroups, entry, identity, locks, namespace, process, recovery
 from hpclab.cluster.plan import cluster_plan
 from hpclab.cluster.spec import LOGIN, Spec, check, check_name
 from hpclab.errors import ClusterError, DeadlineExceeded, HpclabError, UsageError
@@ -219,7 +220,7 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
         _stop(name, folder)
         if purge and folder.is_dir():
             progress("removing the cluster's folder")
-            namespace.remove_folder(spec_of(name).identity, folder)
+            namespace.remove_folder(_owner(name), folder)
         return supervisor is not None
 
 
@@ -239,6 +240,14 @@ def _refuse_with_jobs(name: str, supervisor: process.Supervisor) -> None:
             f"{active} job{'s are' if active > 1 else ' is'} still in the queue of cluster {name!r}",
             f"Cancel them and stop: hpclab down --name {name} --force",
         )
+
+
+def _owner(name: str) -> identity.Identity:
+    """Who owns the files of the cluster; an `up` that was killed early has left no spec."""
+    try:
+        return spec_of(name).identity
+    except ClusterError:
+        return identity.of_this_process(cgroup=cgroups.at_hand(by_root=os.geteuid() == 0))
 
 
 def _stop(name: str, folder: Path) -> None:

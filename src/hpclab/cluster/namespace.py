@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import msgspec
 from hpclab.cluster.boot import Plan
 from hpclab.cluster.identity import Identity
 from hpclab.errors import ClusterError, HostUnsuitable
-from hpclab.shell import run
+from hpclab.shell import indented, run
 
 NO_NAMESPACES = """\
 User namespaces are switched off. An administrator can allow them; look at these, in order:
@@ -31,15 +32,14 @@ def start(plan: Plan, identity: Identity) -> int:
     """
     if identity.by_root:  # the host's root is nobody inside, so its folder has to change hands here
         os.chown(plan.folder, identity.outside_uid(0), identity.outside_gid(0))
-    complaints = Path(plan.folder).parent / f".{Path(plan.folder).name}.boot.log"
-    with complaints.open("w") as errors:
-        boot = subprocess.Popen(
-            [sys.executable, "-m", "hpclab.cluster.boot"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
+    complaints = os.memfd_create("complaints")  # in memory: a full disk must be able to say so
+    boot = subprocess.Popen(
+        [sys.executable, "-m", "hpclab.cluster.boot"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        text=True,
+    )
     assert boot.stdin and boot.stdout
     try:
         boot.stdin.write(msgspec.json.encode(plan).decode() + "\n")
@@ -48,27 +48,36 @@ def start(plan: Plan, identity: Identity) -> int:
             said = _said(complaints)
             if "unshare" in said:
                 raise HostUnsuitable(said, NO_NAMESPACES)
-            raise ClusterError(
-                f"the boot program ended before it began: {said}", f"All it said: {complaints}"
-            )
+            raise ClusterError(f"the boot program ended before it began: {indented(_all(complaints))}")
         write_maps(boot.pid, identity)
         boot.stdin.write("mapped\n")
         boot.stdin.flush()
         answer = boot.stdout.readline().strip()
         if not answer.isdigit():
-            raise ClusterError(f"the cluster's namespaces could not be furnished: {_said(complaints)}")
+            said = _said(complaints)
+            full = os.strerror(errno.ENOSPC) in said
+            raise ClusterError(
+                f"the cluster's namespaces could not be furnished: {said}",
+                f"Make room in {Path(plan.folder).parent}, or choose another folder with HPCLAB_STATE."
+                if full
+                else "",
+            )
         return int(answer)
     except BrokenPipeError:
         raise ClusterError(f"the boot program died: {_said(complaints)}") from None
     finally:
         boot.stdin.close()
         boot.stdout.close()
-        if boot.wait(timeout=30) == 0:
-            complaints.unlink(missing_ok=True)
+        boot.wait(timeout=30)
+        os.close(complaints)
 
 
-def _said(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
+def _all(complaints: int) -> str:
+    return os.pread(complaints, 1 << 20, 0).decode(errors="replace").strip()
+
+
+def _said(complaints: int) -> str:
+    lines = _all(complaints).splitlines()
     return lines[-1] if lines else "no message"
 
 
