@@ -200,7 +200,7 @@ def myself() -> Person:
     kept = {
         key: value
         for key, value in os.environ.items()
-        if key in ("PATH", "HOME", "USER", "LANG", "HPCLAB_CACHE")
+        if key in ("PATH", "HOME", "USER", "LANG", "HPCLAB_CACHE", "PYTHONPATH")
     }
     return Person(Path.home(), kept)
 

@@ -209,15 +209,12 @@ def received(cluster: Cluster) -> int:
 def test_without_the_controller_jobs_go_on(lab: Cluster) -> None:
     job = lab.sbatch("sleep 600")
     lab.wait(job, "RUNNING")
-    # the controller saves its state every few seconds; a job it has not saved would be lost
-    submitted = time.time()
+    # The controller saves its state every few seconds; a change that it has not saved would be lost.
+    saved = ("stat", "-c", "%y", "/run/hpclab/state/job_state")
+    before = lab.as_controller(*saved).stdout
+    lab.run(f"scontrol update JobId={job} Comment=saved")
     wait_until(
-        lambda: (
-            float(lab.as_controller("stat", "-c", "%Y", "/run/hpclab/state/job_state").stdout) > submitted
-        ),
-        "the controller to save its state",
-        seconds=20,
-        every=0.2,
+        lambda: lab.as_controller(*saved).stdout != before, "the state to be saved", seconds=20, every=0.2
     )
     fault(lab, "kill-daemon", "slurmctld", undo="kill-daemon-slurmctld")
     said = lab.run("squeue", check=False)
@@ -281,8 +278,10 @@ def test_a_full_disk(lab: Cluster, path: str, inodes: bool) -> None:
     assert size[0] == "5"
     name = f"fill-disk-nid001-{path.strip('/').replace('/', '-')}" + "-inodes" * inodes
     fault(lab, "fill-disk", "nid001", "--path", path, *["--inodes"] * inodes, undo=name)
-    filled = on(lab, "nid001", f"python3 -c \"open('{path}/file', 'w').write('word')\" 2>&1 | tail -n 1")
-    assert "No space left on device" in filled
+    # A batch job: without inodes in /tmp, PMIx lets no `srun` start.
+    job = lab.sbatch(f"echo word >{path}/file\nmktemp --tmpdir={path}", "--nodelist=nid001")
+    lab.wait(job, "FAILED" if inodes else "COMPLETED")
+    assert "No space left on device" in lab.output(job)
     room = lab.as_controller(
         "/run/hpclab/bin/fault-in-node", "nid001", "stat", "-f", "-c", "%f %d", path
     ).stdout.split()

@@ -231,6 +231,36 @@ def test_a_folder_that_cannot_be_written(me: Person, stopped: Cluster, tmp_path:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("megabytes", [1, 30])
+def test_a_full_disk_is_said(stopped: Cluster, megabytes: int) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a small disk")
+    mount = f"mount -t tmpfs -o size={megabytes}m small '{stopped.state}' && exec \"$@\""
+    person = dataclasses.replace(stopped.person, prefix=["unshare", "--mount", "--", "sh", "-c", mount, "sh"])
+    done = dataclasses.replace(stopped, person=person).hpclab("up", *SMALL, check=False)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr and "HPCLAB_STATE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_user_namespaces_the_setting_is_named(stopped: Cluster) -> None:
+    forbid = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+    person = dataclasses.replace(
+        stopped.person, prefix=["unshare", "--user", "--map-root-user", "--", "sh", "-c", forbid, "sh"]
+    )
+    done = dataclasses.replace(stopped, person=person).hpclab("up", *SMALL, check=False)
+    assert done.returncode == 1
+    assert "/proc/sys/user/max_user_namespaces" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_a_killed_start_left_can_be_removed(stopped: Cluster) -> None:
+    (stopped.folder / "layers").mkdir(parents=True)
+    (stopped.folder / "layers/half").write_text("")
+    stopped.down("--purge")
+    assert not stopped.folder.exists()
+
+
 def test_a_working_folder_with_spaces(cluster: Cluster) -> None:
     cluster.run("mkdir -p 'a folder'; cd 'a folder'; echo '#!/bin/bash\necho $PWD' >'a script.sh'")
     assert cluster.out("cd 'a folder' && srun -C gpu -q regular -t 1 sh './a script.sh'").endswith(
@@ -285,8 +315,11 @@ def test_a_lost_nodes_job_runs_again_elsewhere(start: Callable[..., Cluster]) ->
 
 def test_a_controller_killed_after_a_burst_loses_nothing_in_silence(start: Callable[..., Cluster]) -> None:
     one = start(*SMALL)
-    before = [one.sbatch("true"), one.sbatch("sleep 600", "--hold")]
-    one.wait(before[0])
+    array = one.sbatch("true", "--array=1-3")
+    for index in (1, 2, 3):
+        one.wait(f"{array}_{index}")
+    before = one.out("sacct -X -n -P -o jobidraw").split()  # each task of an array has a number too
+    assert len(before) == 3
     [controller] = [process for process in one.processes() if process.name() == "slurmctld"]
     text = one.out(
         "for i in 1 2 3 4 5 6; do sbatch --parsable -C gpu -q regular --hold --wrap 'sleep 600'; done"

@@ -9,6 +9,7 @@ process 1 is s6-svscan: when that dies, the kernel takes everything.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -275,7 +276,10 @@ def become_supervisor(plan: Plan, database: int | None) -> None:
         unpack = ["tar", "--numeric-owner", "-C", str(INSIDE), "-xf", "-"]
         done = subprocess.run(unpack, stdin=database, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
-            raise OSError(f"tar: {done.stderr.strip().splitlines()[0]}")
+            said = done.stderr.strip().splitlines() or ["no message"]
+            # On a full disk it says "wrote only 7168 of 10240 bytes", line by line.
+            full = any(word in line for line in said for word in ("Wrote only", os.strerror(errno.ENOSPC)))
+            raise OSError(os.strerror(errno.ENOSPC) if full else said[0])
     for namespace, batch in plan.network:
         # ip goes back to where it came from after each `netns add`, which the host's network would refuse
         where = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else ["unshare", "--net"]
