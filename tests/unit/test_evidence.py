@@ -45,7 +45,7 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answer:
         if "--batch-script" in argv:
             header = "Batch Script for 12\n" + "-" * 80 + "\n"
             return subprocess.CompletedProcess(argv, 0, header + script, "")
-        fields = slurm._SACCT if "sacct" in argv else slurm._SQUEUE
+        fields = slurm.SACCT_FIELDS if "sacct" in argv else slurm.SQUEUE_FIELDS
         separator = "\x1f" + text.split("\x1f")[1] + "\x1f"
         shown = rows if "sacct" in argv else [row for row in rows if row["state"] in ("PENDING", "RUNNING")]
         lines = [separator.join(row.get(name, "x") for name in fields) + "\n" for row in shown]

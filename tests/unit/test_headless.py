@@ -117,7 +117,7 @@ class Cluster:
         if words[0] == "env":
             separator = next(word for word in words if word.startswith("--delimiter=")).split("=", 1)[1]
             values = {"id": "12", "raw_id": "12", "state": "COMPLETED", "exit": "0:0", "elapsed": "40"}
-            row = separator.join(values.get(name, "x") for name in slurm._SACCT)
+            row = separator.join(values.get(name, "x") for name in slurm.SACCT_FIELDS)
             return subprocess.CompletedProcess(words, 0, row + "\n", "")
         return subprocess.run(words, capture_output=True, text=True, check=False)
 

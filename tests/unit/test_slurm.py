@@ -10,7 +10,7 @@ import pytest
 from hpclab import slurm
 from hpclab.errors import CommandFailed, DeadlineExceeded
 
-FIELDS = list(slurm._SACCT)
+FIELDS = list(slurm.SACCT_FIELDS)
 
 
 def record(**values: str) -> str:
@@ -135,7 +135,7 @@ def test_the_queue() -> None:
         "submit": "1700000000",
         "id": "7",
     }
-    row = slurm.SEPARATOR.join(values.get(name, "x") for name in slurm._SQUEUE)
+    row = slurm.SEPARATOR.join(values.get(name, "x") for name in slurm.SQUEUE_FIELDS)
     (job,) = slurm.parse_squeue(row + "\n")
     assert (job.id, job.state, job.reason, job.start, job.ended) == (
         "7",
@@ -292,8 +292,8 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         pauses.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(slurm.time, "sleep", sleep)
-    monkeypatch.setattr(slurm.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(slurm.ask.time, "sleep", sleep)
+    monkeypatch.setattr(slurm.ask.time, "monotonic", lambda: clock[0])
     with pytest.raises(DeadlineExceeded):
         slurm.wait_politely(lambda: None, "nothing", seconds=60)
     assert pauses[:4] == [0.25, 0.5, 1.0, 2.0]

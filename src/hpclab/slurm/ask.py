@@ -1,0 +1,111 @@
+"""Ask Slurm, and wait for it politely, through a runner that the caller hands in.
+
+So the same code works on a login node and through ``hpclab exec``.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from hpclab.errors import CommandFailed, DeadlineExceeded
+from hpclab.shell import indented
+from hpclab.slurm.commands import SEPARATOR, batch_script_argv, sacct_argv, squeue_argv
+from hpclab.slurm.jobs import Job
+from hpclab.slurm.parse import latest, parse_batch_script, parse_sacct, parse_squeue
+
+Runner = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
+T = TypeVar("T")
+
+
+def ask_accounting(
+    run: Runner, *, jobs: Sequence[str] = (), names: Sequence[str] = (), user: str = "", since: str = ""
+) -> list[Job]:
+    """The newest attempt of each job that fits. An unknown job is simply not in the list.
+
+    Shortly after its end a job may lack its name and folder: Slurm adds them a second or two later.
+    """
+    separator = _unguessable()
+    argv = sacct_argv(jobs=jobs, names=names, user=user, since=since, separator=separator)
+    return latest(parse_sacct(_stdout(run, argv), separator))
+
+
+def ask_queue(run: Runner, *, jobs: Sequence[str] = (), user: str = "") -> list[Job]:
+    """The jobs that are not over. A job that Slurm has forgotten is simply not in the list."""
+    separator = _unguessable()
+    done = run(squeue_argv(jobs=jobs, user=user, separator=separator))
+    if done.returncode != 0 and "Invalid job id" not in done.stderr:
+        raise _failed("squeue", done)
+    return parse_squeue(done.stdout, separator)
+
+
+def ask_batch_script(run: Runner, job: str) -> str:
+    """The script of ``job`` as it was submitted; empty where accounting keeps none."""
+    return parse_batch_script(_stdout(run, batch_script_argv(job)))
+
+
+def wait_for_end(
+    run: Runner, job: str, *, seconds: float, report: Callable[[Job], None] | None = None
+) -> Job:
+    """Wait, politely, until accounting says that ``job`` is over. Raises DeadlineExceeded.
+
+    ``report`` is called whenever the job's state or reason changes.
+    """
+    seen: Job | None = None
+
+    def probe() -> Job | None:
+        nonlocal seen
+        found = ask_accounting(run, jobs=[job])
+        if not found:
+            return None
+        if report and (seen is None or (seen.state, seen.reason) != (found[0].state, found[0].reason)):
+            report(found[0])
+        seen = found[0]
+        return seen if seen.ended else None
+
+    try:
+        return wait_politely(probe, f"the end of job {job}", seconds=seconds)
+    except DeadlineExceeded as late:
+        now = f"{seen.state} {seen.reason}".strip() if seen else "not in accounting"
+        raise DeadlineExceeded(
+            f"{late.problem}; it is {now}", f"Look: scontrol show job {job}. Stop it: scancel {job}."
+        ) from None
+
+
+def wait_politely(
+    probe: Callable[[], T | None], what: str, *, seconds: float, first: float = 0.25, most: float = 10.0
+) -> T:
+    """Like ``shell.wait_until``, with pauses that double: a cluster's controller serves everybody."""
+    end = time.monotonic() + seconds
+    pause = first
+    while True:
+        if found := probe():
+            return found
+        left = end - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded(f"waited {seconds:g} s for {what}")
+        time.sleep(min(pause, left))
+        pause = min(pause * 2, most)
+
+
+def _unguessable() -> str:
+    """A separator that nobody can have put into a job's name to forge a record."""
+    return f"{SEPARATOR}{secrets.token_hex(4)}{SEPARATOR}"
+
+
+def _stdout(run: Runner, argv: Sequence[str]) -> str:
+    done = run(argv)
+    if done.returncode != 0:
+        raise _failed(shlex.join(argv), done)
+    return done.stdout
+
+
+def _failed(what: str, done: subprocess.CompletedProcess[str]) -> CommandFailed:
+    return CommandFailed(
+        f"exit status {done.returncode} from: {what}{indented(done.stderr.strip())}",
+        "Is this a login node, and does the cluster answer? Try: scontrol ping",
+    )

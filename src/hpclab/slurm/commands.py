@@ -1,0 +1,114 @@
+"""Argument lists for Slurm's commands. Touches nothing.
+
+Output is asked for in fixed fields with a separator of the caller's choice: see ``parse``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SEPARATOR = "\x1f"
+
+SACCT_FIELDS = {
+    "id": "JobID",
+    "raw_id": "JobIDRaw",
+    "name": "JobName",
+    "state": "State",
+    "reason": "Reason",
+    "exit": "ExitCode",
+    "user": "User",
+    "account": "Account",
+    "qos": "QOS",
+    "partition": "Partition",
+    "nodes": "NodeList",
+    "cpus": "AllocCPUS",
+    "submit": "Submit",
+    "start": "Start",
+    "end": "End",
+    "elapsed": "ElapsedRaw",
+    "time_limit": "TimelimitRaw",
+    "folder": "WorkDir",
+    "submit_line": "SubmitLine",
+}
+SQUEUE_FIELDS = {
+    "id": "%i",
+    "raw_id": "%A",
+    "name": "%j",
+    "state": "%T",
+    "reason": "%r",
+    "user": "%u",
+    "account": "%a",
+    "qos": "%q",
+    "partition": "%P",
+    "nodes": "%N",
+    "cpus": "%C",
+    "submit": "%V",
+    "start": "%S",
+    "folder": "%Z",
+}
+SINFO_FIELDS = {
+    "name": "%n",
+    "state": "%t",
+    "cpus": "%c",
+    "memory_mb": "%m",
+    "gres": "%G",
+    "reason": "%E",
+}
+# sacct lists jobs by when they became eligible, so one that was cancelled while held is in no
+# list at all, unless states are named; then it lists whatever was in one of them.
+_ANY_STATE = "BF,CA,CD,DL,F,NF,OOM,PD,PR,R,RQ,S,TO"
+# Seconds since the epoch instead of local time, which is ambiguous one night a year.
+_EPOCH = ("env", "SLURM_TIME_FORMAT=%s")
+
+
+def sbatch_argv(script: str, options: Sequence[str] = (), arguments: Sequence[str] = ()) -> list[str]:
+    """``sbatch`` that prints nothing but the job's ID. Options before the script, its arguments after."""
+    return ["sbatch", "--parsable", *options, script, *arguments]
+
+
+def sacct_argv(
+    *,
+    jobs: Sequence[str] = (),
+    names: Sequence[str] = (),
+    user: str = "",
+    since: str = "",
+    separator: str = SEPARATOR,
+) -> list[str]:
+    """``sacct`` for whole jobs (no steps), every attempt of a requeued job included."""
+    argv = [*_EPOCH, "sacct", "--allocations", "--duplicates", "--noheader", "--parsable2"]
+    argv += [f"--delimiter={separator}", f"--format={','.join(SACCT_FIELDS.values())}"]
+    if jobs:
+        argv.append(f"--jobs={','.join(jobs)}")
+    else:
+        # sacct's own default is the last midnight, which splits a night's work.
+        argv += [f"--starttime={since or 'now-7days'}", "--endtime=now", f"--state={_ANY_STATE}"]
+    if names:
+        argv.append(f"--name={','.join(names)}")
+    if user:
+        argv.append(f"--user={user}")
+    return argv
+
+
+def squeue_argv(*, jobs: Sequence[str] = (), user: str = "", separator: str = SEPARATOR) -> list[str]:
+    """``squeue`` for jobs that are not over."""
+    argv = [*_EPOCH, "squeue", "--noheader", f"--format={separator.join(SQUEUE_FIELDS.values())}"]
+    if jobs:
+        argv.append(f"--jobs={','.join(jobs)}")
+    if user:
+        argv.append(f"--user={user}")
+    return argv
+
+
+def sinfo_argv(separator: str = SEPARATOR) -> list[str]:
+    """``sinfo``, one line a node."""
+    return ["sinfo", "--Node", "--noheader", f"--format={separator.join(SINFO_FIELDS.values())}"]
+
+
+def scontrol_argv(job: str) -> list[str]:
+    """``scontrol show job`` on one line a job."""
+    return ["scontrol", "--oneliner", "show", "job", job]
+
+
+def batch_script_argv(job: str) -> list[str]:
+    """The script as it was submitted, from accounting."""
+    return ["sacct", "--batch-script", f"--jobs={job}"]
