@@ -66,13 +66,15 @@ def lab_folder() -> Path:
 
 def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: int, outbound: bool) -> Spec:
     """A spec from the command line's values and what this host offers."""
-    cgroup = cgroups.at_hand(by_root=os.geteuid() == 0)
+    by_root = os.geteuid() == 0
+    cgroup = cgroups.at_hand(by_root=by_root)
     who = identity.of_this_process(cgroup=cgroup)
     devices = tuple(sorted(str(path) for path in Path("/dev").glob("nvidia[0-9]*")))
     host = Host(
         memory_mb=psutil.virtual_memory().total >> 20,
         gpu_devices=devices,
         cgroup=cgroup,
+        cgroup_top=str(cgroups.top(by_root=by_root) or ""),
         outbound=who.by_root or os.access("/dev/net/tun", os.R_OK | os.W_OK),
     )
     return Spec(

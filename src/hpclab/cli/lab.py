@@ -31,14 +31,15 @@ from hpclab.errors import HpclabError, NotebookFailed, UsageError
 from hpclab.exercises import build
 from hpclab.slurm import Job
 
+# JupyterLab's settings for learners, in jupyter/: no pop-up that asks to fetch news, no panels of
+# nbgrader that are an instructor's, no pairing of jupytext, which could bring answers back.
+SETTINGS = Path(__file__).parent / "jupyter"
 JUPYTER = (
+    f"JUPYTER_CONFIG_PATH={SETTINGS}",
     "jupyter",
     "lab",
     "--no-browser",
     f"--ServerApp.sock={portal.SOCKET}",
-    "--ServerApp.open_browser=False",
-    # A pop-up that asks to fetch news from the internet is no way to begin a lab.
-    '--LabApp.page_config_data={"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}',
 )
 
 
