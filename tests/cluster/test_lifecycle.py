@@ -145,6 +145,20 @@ def test_up_killed_at_any_moment_can_be_repeated(stopped: Cluster, round_: int) 
     assert supervisors(stopped) == [], f"killed after {delay:.2f} s"
 
 
+def test_up_killed_when_its_machines_begin_can_be_repeated(stopped: Cluster) -> None:
+    """What it started lives on without it; the next `up` has to wait for that, not to start a second one."""
+    begun = stopped.folder / "supervisor.json"
+    victim = subprocess.Popen(
+        stopped.command("up", *SMALL), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_until(begun.exists, "process 1 to be recorded", seconds=60, every=0.001)
+    victim.kill()
+    victim.wait(timeout=10)
+    stopped.up(*SMALL)
+    assert stopped.out("srun -C gpu -t 1 hostname") == "nid001"
+    assert supervisors(stopped) == [stopped.supervisor]
+
+
 def test_a_killed_supervisor_takes_everything_along(stopped: Cluster) -> None:
     stopped.up(*SMALL)
     all_ = stopped.processes()

@@ -98,4 +98,4 @@ def test_torchrun_across_nodes(cluster: Cluster) -> None:
     rows = sorted(line.split() for line in cluster.output(job).splitlines() if line.startswith("rank"))
     assert [row[1] for row in rows] == list("0123")
     assert {row[5] for row in rows} == {"10.0"}
-    assert {row[7] for row in rows} == {"nid001", "nid002"}
+    assert len({row[7] for row in rows}) == 2

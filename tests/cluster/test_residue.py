@@ -61,11 +61,11 @@ def of_the_host() -> dict[str, set[str]]:
 def files(cluster: Cluster) -> set[str]:
     """Names in the folders where a cluster could leave one; in shared folders only what is ours by name."""
     found = set()
-    for folder in WATCHED:
-        if Path(folder).is_dir():
-            for path in Path(folder).iterdir():
-                if "hpclab" in path.name or cluster.name in path.name or folder in ("/", "/dev", "/scratch"):
-                    found.add(str(path))
+    for folder in filter(Path.is_dir, map(Path, WATCHED)):
+        for path in folder.iterdir():
+            ours = cluster.name in path.name or ("hpclab" in path.name and "hpclab-tests" not in path.name)
+            if ours or str(folder) in ("/", "/dev", "/scratch"):
+                found.add(str(path))
     return found
 
 

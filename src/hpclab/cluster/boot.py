@@ -61,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def main() -> None:
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
     os.setsid()
+    kernel.die_with_parent()  # a cluster nobody knows of must not be: until it is recorded, we go with `up`
     os.umask(0o022)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     own_devices = private_devices() if plan.by_root else {}
@@ -77,6 +78,7 @@ def main() -> None:
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+    kernel.die_with_parent()
     kernel.dumpable()
     kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
     write(plan.tree, Path(sources[plan.folder]))
@@ -94,7 +96,8 @@ def main() -> None:
         say(str(child))
         os._exit(0)
     os.close(go_writer)
-    os.read(go_reader, 2)
+    if os.read(go_reader, 2) != b"go":
+        os._exit(1)
     os.close(go_reader)
     try:
         become_supervisor(plan, database)

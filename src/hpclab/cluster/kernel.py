@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import struct
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def read_only(target: Path) -> None:
         ),
         f"read-only {target}",
     )
+
+
+def die_with_parent() -> None:
+    """Be killed when the parent ends; a change of user forgets it (prctl(2), PR_SET_PDEATHSIG)."""
+    _checked(_libc.prctl(1, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
 
 
 def dumpable() -> None:

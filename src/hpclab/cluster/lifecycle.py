@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from hpclab.cluster import accounting, cgroups, entry, identity, locks, namespac
 from hpclab.cluster.plan import cluster_plan
 from hpclab.cluster.spec import LOGIN, Spec, check, check_name
 from hpclab.errors import ClusterError, DeadlineExceeded, HpclabError, UsageError
-from hpclab.shell import indented, tail
+from hpclab.shell import indented, run, tail
 
 Progress = Callable[[str], None]
 
@@ -123,17 +124,22 @@ def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, se
             template=template if new else None,
             key=accounting.key(spec, place.prefix),
         )
-        cgroups.create(spec)
         progress("starting the machines")
         try:
-            namespace.start(plan, spec.identity)
+            cgroups.create(spec)
+            namespace.start(
+                plan,
+                spec.identity,
+                enter=functools.partial(cgroups.enter, spec),
+                settle=functools.partial(cgroups.settle, spec),
+            )
             supervisor = process.running(folder)
             if supervisor is None:
                 raise ClusterError(f"the cluster's process 1 ended at once; see {folder}/log")
             wait_ready(spec, supervisor, seconds, progress)
         except BaseException:
             if not retain:
-                _stop(spec.name, folder)
+                _stop(spec.name, folder, spec)
                 if new:
                     _forget_state(spec, folder)
             raise
@@ -163,11 +169,13 @@ def wait_ready(
     progress("waiting for the nodes")
     patience = str(int(seconds * 1000))
     log = layout.cluster_folder(spec.name) / "log"
-    for awaited, argv in {
-        "the controller": ["/run/hpclab/bin/await", "-U", patience, "slurmctld"],
-        f"{spec.nodes} nodes": ["/run/hpclab/bin/await-nodes", str(spec.nodes), patience],
-    }.items():
-        done = entry.as_controller(supervisor.pid, *argv, timeout=seconds + 5, check=False)
+    for awaited, where, argv in (
+        # Beside the supervisor: with a start whose `up` was killed, the controller's network may be to come.
+        ("the controller", entry.into_supervisor, ["await", "-U", patience, "slurmctld"]),
+        (f"{spec.nodes} nodes", entry.into_controller, ["await-nodes", str(spec.nodes), patience]),
+    ):
+        inside = where(supervisor.pid, f"/run/hpclab/bin/{argv[0]}", *argv[1:])
+        done = run(inside, timeout=seconds + 5, check=False)
         if done.returncode:
             said = (done.stdout + done.stderr).strip()
             raise DeadlineExceeded(
@@ -217,7 +225,7 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
                 _refuse_with_jobs(name, supervisor)
             progress("stopping the machines")
             entry.as_controller(supervisor.pid, "/run/hpclab/bin/halt", timeout=30, check=False)
-        _stop(name, folder)
+        _stop(name, folder, _known(name))
         if purge and folder.is_dir():
             progress("removing the cluster's folder")
             namespace.remove_folder(_owner(name), folder)
@@ -242,19 +250,26 @@ def _refuse_with_jobs(name: str, supervisor: process.Supervisor) -> None:
         )
 
 
-def _owner(name: str) -> identity.Identity:
-    """Who owns the files of the cluster; an `up` that was killed early has left no spec."""
+def _known(name: str) -> Spec | None:
+    """The spec of the cluster; an `up` that was killed early has left none."""
     try:
-        return spec_of(name).identity
+        return spec_of(name)
     except ClusterError:
-        return identity.of_this_process(cgroup=cgroups.at_hand(by_root=os.geteuid() == 0))
+        return None
 
 
-def _stop(name: str, folder: Path) -> None:
+def _owner(name: str) -> identity.Identity:
+    """Who owns the files of the cluster."""
+    if spec := _known(name):
+        return spec.identity
+    return identity.of_this_process(cgroup=cgroups.at_hand(by_root=os.geteuid() == 0))
+
+
+def _stop(name: str, folder: Path, spec: Spec | None) -> None:
     """Kill whatever is left of the cluster and take away its cgroups."""
     if supervisor := process.running(folder):
         process.kill(supervisor)
-    cgroups.remove(name)
+    cgroups.remove(name, spec)
 
 
 def _forget_state(spec: Spec, folder: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,9 +25,16 @@ User namespaces are switched off. An administrator can allow them; look at these
 Inside Docker or Podman, start the container with --security-opt seccomp=unconfined."""
 
 
-def start(plan: Plan, identity: Identity) -> int:
+def start(
+    plan: Plan,
+    identity: Identity,
+    *,
+    enter: Callable[[int], None] = lambda _: None,
+    settle: Callable[[int], None] = lambda _: None,
+) -> int:
     """Boot ``plan``; returns the supervisor's process id on the host.
 
+    ``enter`` gets the process id before it has its namespaces, ``settle`` when it has them.
     Raises HostUnsuitable, ClusterError; on an error nothing is left running.
     """
     if identity.by_root:  # the host's root is nobody inside, so its folder has to change hands here
@@ -42,6 +49,7 @@ def start(plan: Plan, identity: Identity) -> int:
     )
     assert boot.stdin and boot.stdout
     try:
+        enter(boot.pid)
         boot.stdin.write(msgspec.json.encode(plan).decode() + "\n")
         boot.stdin.flush()
         if boot.stdout.readline().strip() != "unshared":
@@ -50,6 +58,7 @@ def start(plan: Plan, identity: Identity) -> int:
                 raise HostUnsuitable(said, NO_NAMESPACES)
             raise ClusterError(f"the boot program ended before it began: {indented(_all(complaints))}")
         write_maps(boot.pid, identity)
+        settle(boot.pid)
         boot.stdin.write("mapped\n")
         boot.stdin.flush()
         answer = boot.stdout.readline().strip()

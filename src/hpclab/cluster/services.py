@@ -10,6 +10,7 @@ a second s6-svscan is process 1 and keeps slurmd. Readiness is announced by
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from hpclab.cluster import config
 from hpclab.cluster.spec import CONTROLLER, LOGIN, NETWORK, Spec, address
@@ -67,11 +68,14 @@ def nodes(spec: Spec) -> dict[str, str]:
             for controller in CGROUP_V1
             if spec.host.cgroup == "v1"
         ]
+        in_group, own_view = "", " --cgroup"
+        if spec.host.cgroup == "v2":
+            in_group, own_view = f"/run/hpclab/bin/in-group {cgroup_v2(spec) / name} ", ""
         lines = [
             "exec >>/run/hpclab/log/" + name + ".out 2>&1",
             *joins,
-            f"exec nsenter --net=/run/netns/{name}"
-            " unshare --mount --uts --ipc --pid --cgroup --fork --kill-child --"
+            f"exec {in_group}nsenter --net=/run/netns/{name}"
+            f" unshare --mount --uts --ipc --pid{own_view} --fork --kill-child --"
             f" /run/hpclab/bin/node-init {name} {address(name)}/{NETWORK.prefixlen}"
             f" {spec.memory_mb // 2}m {spec.host.cgroup}",
         ]
@@ -109,6 +113,11 @@ CGROUP_V1 = ("memory", "freezer")  # task/cgroup and proctrack/cgroup
 
 def cgroup_name(spec: Spec) -> str:
     return f"hpclab-{spec.name}"
+
+
+def cgroup_v2(spec: Spec) -> Path:
+    """The cluster's group where the host has version 2."""
+    return Path(spec.host.cgroup_top, cgroup_name(spec))
 
 
 def _daemon(

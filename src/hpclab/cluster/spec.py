@@ -24,6 +24,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     gpu_devices: tuple[str, ...] = ()  # /dev/nvidia0, ... ; empty: GPUs are emulated
     cgroup: str = "none"  # "v1", "v2" or "none": who can enforce memory limits
+    cgroup_top: str = ""  # for "v2": the group on the host below which the cluster has its own
     outbound: bool = True  # the login node may get a network of its own to the outside
 
 

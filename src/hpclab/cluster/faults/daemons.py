@@ -22,8 +22,8 @@ EXPECT = {
     "slurmdbd": "Jobs run as before; `sacct` and `sacctmgr` fail. The controller keeps records until"
     " slurmdbd is back.",
     "mariadb": "Jobs run as before; `sacct` and `sacctmgr` fail. Records are kept until the database is back.",
-    "munged": "Nobody can prove who they are: every Slurm command fails with a Munge error. Running jobs"
-    " go on.",
+    "munged": "Nobody can prove who they are: every Slurm command tries for a while, then fails with a Munge"
+    " error. Running jobs go on.",
     "slurmd": "The node is not responding, and down* half a minute later (SlurmdTimeout is 20 s). Its jobs'"
     " processes go on until Slurm gives the node up: then they are requeued or fail.",
 }
