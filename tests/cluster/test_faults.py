@@ -31,7 +31,7 @@ except OSError as problem:
 """
 
 
-@pytest.fixture(params=["cluster", "ordinary"])
+@pytest.fixture(params=["cluster", pytest.param("ordinary", marks=pytest.mark.slow)])
 def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     cluster = request.getfixturevalue(request.param)
     yield cluster
