@@ -17,7 +17,7 @@ from hpclab.cluster.spec import Spec
 from hpclab.errors import ClusterError
 from hpclab.shell import indented, tail
 
-RECIPE = 3  # raise when the database is made in another way
+RECIPE = 5  # raise when the database is made in another way
 
 
 def key(spec: Spec, prefix: Path) -> str:

@@ -30,6 +30,8 @@ ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
 MAIN = "main"
 OTHERS = "hpclab-others"
+# Slurm 22.05 misses the last word of cgroup.controllers, where `pids` comes after `memory`.
+CONTROLLERS = ("memory", "pids")
 # What the owner of a subtree must be able to write: "Model of Delegation" in the kernel's document.
 DELEGATED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 
@@ -80,7 +82,7 @@ def _usable(group: Path) -> bool:
     except OSError:
         return False
     needed = (group, group / "cgroup.procs", group / "cgroup.subtree_control")
-    return "memory" in offered and all(os.access(path, os.W_OK) for path in needed)
+    return set(CONTROLLERS) <= set(offered) and all(os.access(path, os.W_OK) for path in needed)
 
 
 def create(spec: Spec) -> None:
@@ -91,7 +93,7 @@ def create(spec: Spec) -> None:
         if spec.host.cgroup == "v1":
             _create_v1(spec)
         else:
-            _hand_out_memory(Path(spec.host.cgroup_top))
+            _hand_out(Path(spec.host.cgroup_top))
             for name in ("", MAIN, LOGIN, *spec.node_names):
                 (cgroup_v2(spec) / name).mkdir(exist_ok=True)
     except OSError as problem:
@@ -113,12 +115,12 @@ def _refused(problem: OSError) -> ClusterError:
     return ClusterError(f"the kernel refused a control group: {problem.filename}: {problem.strerror}")
 
 
-def _hand_out_memory(group: Path) -> None:
-    """Give the groups below ``group`` the memory controller, moving out of it whoever is in the way."""
+def _hand_out(group: Path) -> None:
+    """Give the groups below ``group`` the controllers, moving out of it whoever is in the way."""
 
     def handed_out() -> bool:
         try:
-            (group / "cgroup.subtree_control").write_text("+memory")
+            (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in CONTROLLERS))
         except OSError as problem:
             if problem.errno != errno.EBUSY:
                 raise
@@ -146,7 +148,7 @@ def settle(spec: Spec, pid: int) -> None:
     group = cgroup_v2(spec)
     _move(pid, group / MAIN)
     try:
-        (group / "cgroup.subtree_control").write_text("+memory")
+        (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in CONTROLLERS))
         for name in spec.node_names:
             swap = group / name / "memory.swap.max"
             if swap.exists():  # a job beyond its memory must not go on in the host's swap

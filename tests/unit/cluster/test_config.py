@@ -145,7 +145,7 @@ def test_accounting_commands(spec: Spec) -> None:
     assert "Preempt=preempt,overrun" in text
     assert "MaxTRESPerJob=node=1,gres/gpu=2" in text
     assert "MaxSubmitJobsPerUser=5 MaxJobsPerUser=2" in text
-    assert "Account=m0000_g" in text and "DefaultQOS=debug" in text
+    assert "Account=m0000,m0000_g" in text and "DefaultQOS=debug" in text
     assert "student40" in text and "ada" in text
 
 
@@ -159,7 +159,7 @@ def test_the_embedded_grace_replaces_the_sites(spec: Spec) -> None:
 
 def test_a_qos_called_normal_is_there_already(spec: Spec) -> None:
     text = config.accounting_commands(imitating(spec, qos=[Qos(name="normal", priority=7)]))
-    assert "add qos normal" not in text
+    assert "add qos" not in text
     assert "modify qos normal set Priority=7" in text
 
 

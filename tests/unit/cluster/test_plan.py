@@ -136,4 +136,4 @@ def test_the_accounting_plan_has_no_nodes(spec: Spec) -> None:
     assert not [
         name for name in made.tree.files if name.startswith(("nodes/", "services/nid", "services/login"))
     ]
-    assert "add account m0000 " in made.tree.files["accounting.txt"][0]
+    assert "add account m0000,m0000_g " in made.tree.files["accounting.txt"][0]
