@@ -151,7 +151,11 @@ def measure_large(nodes: int) -> dict[str, list[float]]:
     up = timed(lambda: hpclab("up", "--name", NAME, "--nodes", str(nodes), "--timeout", "120"))
     try:
         used = memory()
-        srun = timed(lambda: hpclab("exec", "--name", NAME, "--", "srun", "-C", "gpu", "-q", "regular", f"-N{nodes}", "hostname"))
+        srun = timed(
+            lambda: hpclab(
+                "exec", "--name", NAME, "--", "srun", "-C", "gpu", "-q", "regular", f"-N{nodes}", "hostname"
+            )
+        )
     finally:
         down = timed(lambda: hpclab("down", "--name", NAME, "--force", "--purge"))
     return {
