@@ -52,7 +52,7 @@ lint: dev  ## ruff, mypy, and shellcheck where it is installed
 	@.venv/bin/ruff format --check . || { echo 'Remedy: make format' >&2; exit 1; }
 	@.venv/bin/mypy
 	@if command -v shellcheck >/dev/null; then \
-	    find .ci/run requirements/*.sh bench/*.sh src/hpclab/cluster/files templates -type f ! -name '*.lua' -exec shellcheck {} +; \
+	    find .ci/run requirements/*.sh bench/*.sh src/hpclab/cluster/files templates -type f ! -name '*.lua' -exec shellcheck --severity=warning {} +; \
 	else echo 'shellcheck is not installed: shell scripts were not checked'; fi
 
 format: dev  ## let ruff sort imports and lay out the code
