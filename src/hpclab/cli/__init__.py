@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import importlib
+import socket
 
 import click
 
 from hpclab import __version__
 from hpclab.errors import HpclabError
+from hpclab.layout import INSIDE
 
 # Which module holds a command. A module is imported when its command is used:
 # `hpclab status` need not wait for the notebook libraries.
@@ -46,6 +48,11 @@ class Friendly(click.Group):
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        if name != "site" and INSIDE.joinpath("bin/enter").exists():
+            raise HpclabError(
+                f"you are on node {socket.gethostname()!r} of the cluster, and `hpclab {name}` is for the machine outside",
+                "Here, use Slurm's own commands: sinfo, squeue, sbatch, srun, sacct.",
+            )
         module, attribute = COMMANDS[name].split(":")
         found: click.Command = getattr(importlib.import_module(f"hpclab.cli.{module}"), attribute)
         return found

@@ -14,7 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from hpclab import layout
-from hpclab.cli.common import DEFAULT_SITE, compose, ensure_up, name_option, place, progress_line, site_names
+from hpclab.cli.common import (
+    DEFAULT_SITE,
+    compose,
+    ensure_up,
+    lab_folder,
+    name_option,
+    place,
+    progress_line,
+    site_names,
+)
 from hpclab.cluster import lifecycle
 from hpclab.cluster.spec import LOGIN, Spec
 from hpclab.errors import ClusterError, UsageError
@@ -130,6 +139,7 @@ def status(name: str) -> None:
             for state, count in sorted(collections.Counter(found.services.values()).items())
         ),
         "memory limits": spec.enforces_memory,
+        "CPUs": f"{spec.cpus_per_node} claimed by each node; the machine has {os.cpu_count()}",
         "GPUs": _gpus(spec),
         "node types": "every node answers to every --constraint of the site (the site has separate nodes)",
         "outside network": "login node only" if spec.outbound and spec.host.outbound else "none",
@@ -156,14 +166,10 @@ def _gpus(spec: Spec) -> str:
     return f"{len(spec.host.gpu_devices)} real ones, shared out over the nodes"
 
 
-def _folder() -> str:
-    return str(Path.cwd())
-
-
-def _become(name: str, node: str, user: str, argv: list[str]) -> None:
+def _become(name: str, node: str, user: str, folder: str, argv: list[str]) -> None:
     """Replace this process by ``argv`` on the cluster, so that signals and the terminal reach it."""
     settings = [f"{key}={os.environ[key]}" for key in ("TERM", "LANG", "COLORTERM") if key in os.environ]
-    command = lifecycle.command(name, node, user, _folder(), argv, settings)
+    command = lifecycle.command(name, node, user, folder, argv, settings)
     sys.stdout.flush()
     os.execvp(command[0], command)
 
@@ -179,7 +185,22 @@ def shell(name: str, node: str, user: str) -> None:
     lifecycle.supervisor_of(name)
     for job in lifecycle.status(name).lost_jobs:
         click.echo(f"Lost: job {job.job_id}, accepted at {job.accepted}. Submit it again.", err=True)
-    _become(name, node, user, ["bash", "-l"])
+    spec, here = lifecycle.spec_of(name), Path.cwd()
+    if spec.site.cluster and any(rule.when == "no-constraint" for rule in spec.site.cluster.refuses):
+        click.echo(
+            'Jobs name a node type here, as on the real machine: add -C gpu, or eval "$(hpclab site env local)".'
+        )
+    if not _writable(spec, here):
+        click.echo(
+            f"{here} is read-only for {spec.identity.learner.name}: you start at home, with room in $SCRATCH."
+        )
+        here = Path("/nonexistent")  # login-shell then goes home
+    _become(name, node, user, str(here), ["bash", "-l"])
+
+
+def _writable(spec: Spec, folder: Path) -> bool:
+    """Whether the learner can write to the host's ``folder`` from inside."""
+    return not spec.identity.by_root or folder.is_relative_to(lab_folder())
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})
@@ -189,7 +210,11 @@ def shell(name: str, node: str, user: str) -> None:
 @click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENTS]...", type=click.UNPROCESSED)
 def execute(name: str, node: str, user: str, argv: tuple[str, ...]) -> None:
     """Run one command on the cluster; its exit status becomes this one's."""
-    _become(name, node, user, list(argv))
+    if argv[0] in ("sbatch", "srun") and not _writable(lifecycle.spec_of(name), Path.cwd()):
+        click.echo(
+            f"Note: {Path.cwd()} is read-only for the learner; a job that writes there fails.", err=True
+        )
+    _become(name, node, user, str(Path.cwd()), list(argv))
 
 
 def complete_log(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

@@ -31,8 +31,9 @@ def name_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--name``: which cluster."""
     return click.option(
         "--name",
-        default=lambda: os.environ.get("HPCLAB_CLUSTER", DEFAULT_NAME),
-        show_default=DEFAULT_NAME,
+        default=DEFAULT_NAME,
+        envvar="HPCLAB_CLUSTER",
+        show_default=True,
         shell_complete=complete_cluster,
         help="Which cluster; several run side by side.",
     )(function)
@@ -74,6 +75,7 @@ def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: i
         memory_mb=psutil.virtual_memory().total >> 20,
         gpu_devices=devices,
         cgroup=cgroup,
+        cgroup_group=cgroups.group_name(name, layout.cluster_folder(name)),
         cgroup_top=str(cgroups.top(by_root=by_root) or ""),
         outbound=who.by_root or os.access("/dev/net/tun", os.R_OK | os.W_OK),
     )

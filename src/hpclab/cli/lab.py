@@ -47,7 +47,7 @@ JUPYTER = (
 @name_option
 @click.option(
     "--port",
-    type=click.IntRange(1, 65535),
+    type=click.IntRange(1024, 65535),
     help="Port on this machine; by default the first free one from 8888.",
 )
 @click.option(
@@ -154,6 +154,8 @@ def _until_stopped(name: str, *, whole: bool) -> None:
             f"JupyterLab is stopped; the cluster, which ran before it, goes on. Stop it: hpclab down --name {name}"
         )
         return
+    if active := lifecycle.jobs_in_queue(name):
+        click.echo(f"{active} job{'s' if active > 1 else ''} in the queue will be cancelled.")
     lifecycle.down(name, lambda _: None, force=True)
     click.echo("Stopped. `make lab` starts it again, with your jobs' records and your work.")
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import zlib
 from pathlib import Path
 
 from hpclab.cluster import namespace
@@ -173,11 +174,21 @@ def _move(pid: int, group: Path) -> None:
         raise _refused(problem) from None
 
 
-def remove(name: str, known: Spec | None) -> None:
-    """Remove the groups of the cluster ``name``, deepest first, once their processes are gone."""
-    for controller in CGROUP_V1:
-        _remove(ROOT / controller / f"hpclab-{name}", None)
-    if known and known.host.cgroup == "v2":
+def group_name(name: str, folder: Path) -> str:
+    """What to call the group of the cluster in ``folder``: other people's may have the same name."""
+    return f"hpclab-{name}-{zlib.crc32(os.fsencode(folder)):08x}"
+
+
+def remove(name: str, folder: Path, known: Spec | None) -> None:
+    """Remove the groups of a cluster, deepest first, once their processes are gone.
+
+    Without its spec (an ``up`` that was killed early), what ``create`` may have made is looked for.
+    """
+    if known is None or known.host.cgroup == "v1":
+        group = cgroup_name(known) if known else group_name(name, folder)
+        for controller in CGROUP_V1:
+            _remove(ROOT / controller / group, None)
+    elif known.host.cgroup == "v2":
         _remove(cgroup_v2(known), known.identity)
 
 

@@ -227,9 +227,16 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
             entry.as_controller(supervisor.pid, "/run/hpclab/bin/halt", timeout=30, check=False)
         _stop(name, folder, _known(name))
         if purge and folder.is_dir():
-            progress("removing the cluster's folder")
+            progress("forgetting the cluster: removing its folder")
             namespace.remove_folder(_owner(name), folder)
         return supervisor is not None
+
+
+def jobs_in_queue(name: str) -> int:
+    """How many jobs wait or run; 0 where nobody can tell."""
+    supervisor = supervisor_of(name)
+    queue = entry.as_controller(supervisor.pid, "timeout", "5", "squeue", "-h", "-r", "-o", "%i", check=False)
+    return len(queue.stdout.split()) if queue.returncode == 0 else 0
 
 
 def _refuse_with_jobs(name: str, supervisor: process.Supervisor) -> None:
@@ -269,7 +276,7 @@ def _stop(name: str, folder: Path, spec: Spec | None) -> None:
     """Kill whatever is left of the cluster and take away its cgroups."""
     if supervisor := process.running(folder):
         process.kill(supervisor)
-    cgroups.remove(name, spec)
+    cgroups.remove(name, folder, spec)
 
 
 def _forget_state(spec: Spec, folder: Path) -> None:

@@ -112,7 +112,7 @@ CGROUP_V1 = ("memory", "freezer")  # task/cgroup and proctrack/cgroup
 
 
 def cgroup_name(spec: Spec) -> str:
-    return f"hpclab-{spec.name}"
+    return spec.host.cgroup_group or f"hpclab-{spec.name}"
 
 
 def cgroup_v2(spec: Spec) -> Path:

@@ -24,6 +24,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     gpu_devices: tuple[str, ...] = ()  # /dev/nvidia0, ... ; empty: GPUs are emulated
     cgroup: str = "none"  # "v1", "v2" or "none": who can enforce memory limits
+    cgroup_group: str = ""  # what the cluster's group on the host is called
     cgroup_top: str = ""  # for "v2": the group on the host below which the cluster has its own
     outbound: bool = True  # the login node may get a network of its own to the outside
 
@@ -60,7 +61,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         """Who stops a job that takes too much memory, in words for ``status``."""
         if self.host.cgroup == "none":
             return "Slurm's own polling, every second (no cgroup at hand)"
-        return f"cgroup {self.host.cgroup}: the kernel stops it at once"
+        return f"cgroup {self.host.cgroup}: the kernel stops a job that takes more at once"
 
 
 def address(host: str) -> str:
