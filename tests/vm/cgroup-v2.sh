@@ -68,7 +68,8 @@ echo "a job of 100 MB takes 300, with swap at hand"
 \$job --mem=100 python3 -c 'x = bytearray(300 << 20)'
 sleep 5 # the record takes a moment to reach the database
 check "it ended OUT_OF_MEMORY" sh -c "\$on sacct -nPX --format=state,exitcode | grep 'OUT_OF_MEMORY|0:125'"
-check "Slurm took its groups away" sh -c '! find /sys/fs/cgroup/hpclab-vm -name "job_*" | grep .'
+check "Slurm took its groups away" sh -c 'find /sys/fs/cgroup -name nid001_slurmstepd.scope | grep . &&
+    ! find /sys/fs/cgroup -name "job_*" | grep .'
 \$h down --name vm --force 2>&1 | cat
 check "no group is left" sh -c '! find /sys/fs/cgroup -mindepth 1 -type d | grep .'
 echo done; echo o >/proc/sysrq-trigger; read -r never </dev/ttyS0
