@@ -194,6 +194,15 @@ class Cluster:
         top = psutil.Process(self.supervisor)
         return [top, *top.children(recursive=True)]
 
+    def named(self, program: str) -> list[psutil.Process]:
+        """The processes of the cluster that run ``program``."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):  # short-lived ones come and go
+                if process.name() == program:
+                    found.append(process)
+        return found
+
 
 def myself() -> Person:
     """Whoever runs the tests."""

@@ -288,12 +288,10 @@ def test_a_working_folder_with_spaces(cluster: Cluster) -> None:
 def test_a_killed_daemon_comes_back(start: Callable[..., Cluster]) -> None:
     one = start(*SMALL)
     for program in ("slurmctld", "slurmdbd", "mariadbd", "munged", "slurmd"):
-        [victim] = [process for process in one.processes() if process.name() == program]
+        [victim] = one.named(program)
         victim.kill()
         wait_until(
-            lambda victim=victim, program=program: any(
-                process.name() == program and process != victim for process in one.processes()
-            ),
+            lambda victim=victim, program=program: any(process != victim for process in one.named(program)),
             f"{program} to come back",
             seconds=20,
         )
@@ -334,7 +332,7 @@ def test_a_controller_killed_after_a_burst_loses_nothing_in_silence(start: Calla
         one.wait(f"{array}_{index}")
     before = one.out("sacct -X -n -P -o jobidraw").split()  # each task of an array has a number too
     assert len(before) == 3
-    [controller] = [process for process in one.processes() if process.name() == "slurmctld"]
+    [controller] = one.named("slurmctld")
     text = one.out(
         "for i in 1 2 3 4 5 6; do sbatch --parsable -C gpu -q regular --hold --wrap 'sleep 600'; done"
     )
