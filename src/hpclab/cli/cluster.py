@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -170,6 +171,9 @@ def _become(name: str, node: str, user: str, folder: str, argv: list[str]) -> No
     """Replace this process by ``argv`` on the cluster, so that signals and the terminal reach it."""
     settings = [f"{key}={os.environ[key]}" for key in ("TERM", "LANG", "COLORTERM") if key in os.environ]
     command = lifecycle.command(name, node, user, folder, argv, settings)
+    if sys.stdin.isatty():
+        # A terminal of its own: from inside, another account could type into this one (ioctl TIOCSTI).
+        command = ["script", "--quiet", "--return", "--command", f"exec {shlex.join(command)}", "/dev/null"]
     sys.stdout.flush()
     os.execvp(command[0], command)
 

@@ -51,13 +51,23 @@ def place(progress: Callable[[str], None]) -> lifecycle.Place:
     """The packages and folders a cluster needs, fetched on the first call."""
     mine = [layout.course(), Path(sys.prefix), Path(sys.base_prefix)]
     visible.check(mine, by_root=os.geteuid() == 0)
-    lab_folder().mkdir(exist_ok=True)
+    _learners_folder(lab_folder())
     return lifecycle.Place(
         prefix=prefix.ensure(progress),
         venv=Path(sys.prefix),
         expose=visible.exposures(mine),
         writable=(lab_folder(),),
     )
+
+
+def _learners_folder(folder: Path) -> None:
+    """Make ``folder``; started by root, it is the learner's. What is in it is never touched from here."""
+    folder.mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        who = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
+        os.chown(
+            folder, who.outside_uid(who.learner.uid), who.outside_gid(who.learner.gid), follow_symlinks=False
+        )
 
 
 def lab_folder() -> Path:

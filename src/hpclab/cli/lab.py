@@ -71,7 +71,7 @@ def lab(name: str, port: int | None, open_browser: bool | None, detach: bool) ->
     mine = ensure_up(spec)
     try:
         with console.status("preparing the notebooks …"):
-            _release_notebooks()
+            _release_notebooks(name)
         with console.status("starting JupyterLab …"):
             opened = portal.serve(name, ["env", *_settings("local"), *JUPYTER], lab_folder(), chosen)
     except BaseException:
@@ -99,29 +99,30 @@ def _settings(site: str) -> list[str]:
     ]
 
 
-def _release_notebooks() -> None:
-    """Put the learner's notebooks into the lab folder, keeping what the learner has changed."""
+RELEASE = """
+import sys
+from pathlib import Path
+from hpclab.exercises import build
+for notebook in sorted(Path(sys.argv[1]).glob("*/*.ipynb")):
+    told = build.release(notebook, Path(sys.argv[2]) / notebook.parent.name)
+    if told.outcome in ("kept", "updated"):
+        print(told.message)
+"""
+
+
+def _release_notebooks(name: str) -> None:
+    """Put the learner's notebooks into the lab folder, keeping what the learner has changed.
+
+    It is the learner's folder, so the learner's account writes there, on the login node: whoever
+    started the cluster may be root, whom links in that folder could lead anywhere.
+    """
+    made = layout.course() / "build" / "student"
     for source in build.sources(layout.course() / "notebooks"):
-        notebook = build.student(source, layout.course() / "build" / "student")
-        told = build.release(notebook, lab_folder() / notebook.parent.name)
-        if told.outcome in ("kept", "updated"):
-            console.print(told.message)
-    _hand_over(lab_folder())
-
-
-def _hand_over(folder: Path) -> None:
-    """Started by root, the lab folder belongs to the learner's account on the cluster."""
-    if os.geteuid() != 0:
-        return
-    spec_learner = compose(
-        name="x", site=DEFAULT_SITE, nodes=1, cpus=1, gpus=0, memory=256, outbound=False
-    ).identity
-    uid, gid = (
-        spec_learner.outside_uid(spec_learner.learner.uid),
-        spec_learner.outside_gid(spec_learner.learner.gid),
-    )
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, uid, gid, follow_symlinks=False)
+        build.student(source, made)
+    words = ["python", "-c", RELEASE, str(made), str(lab_folder())]
+    told = shell.run(lifecycle.command(name, "login", "", "/", words), step="preparing the notebooks")
+    if said := told.stdout.strip():
+        console.print(said, soft_wrap=True)
 
 
 class _Stop(Exception):

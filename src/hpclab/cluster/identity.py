@@ -160,7 +160,13 @@ def of_this_process(*, cgroup: str) -> Identity:
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         return for_root(cgroup=cgroup)
-    entry = pwd.getpwuid(uid)
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        raise HostUnsuitable(
+            f"user id {uid} has no entry in this machine's user database",
+            "Start the cluster from a named account.",
+        ) from None
     chosen = []
     for path in (Path("/etc/subuid"), Path("/etc/subgid")):
         text = path.read_text() if path.is_file() else ""

@@ -177,7 +177,7 @@ def _plan(
         "slurm": (slurm, slurm, 0o755),
         "pid": (slurm, slurm, 0o755),
         "log": (slurm, slurm, 0o755),
-        "scratch": (0, 0, 0o1777),
+        "scratch": (0, 0, 0o755),
     }
     folders |= {f"home/{who.name}": (who.uid, who.gid, 0o700) for who in spec.identity.housed}
     folders |= {f"scratch/{who.name}": (who.uid, who.gid, 0o700) for who in spec.identity.people}

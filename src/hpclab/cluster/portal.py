@@ -128,11 +128,16 @@ def _script(who: Account, argv: Sequence[str], folder: Path, portal: Portal) -> 
     carrier = (
         "#!/bin/sh\n"
         "exec >>/run/hpclab/log/portal.out 2>&1\n"
-        f"exec socat TCP-LISTEN:{portal.port},bind=127.0.0.1,fork,reuseaddr UNIX-CONNECT:{SOCKET}\n"
+        # with the learner's rights: the socket's folder is the learner's, and it could lead anywhere
+        f"exec setpriv --reuid {who.uid} --regid {who.gid} --clear-groups --inh-caps=-all"
+        f" socat TCP-LISTEN:{portal.port},bind=127.0.0.1,fork,reuseaddr UNIX-CONNECT:{SOCKET}\n"
     )
     record = msgspec.json.encode(portal).decode()
     return f"""
 umask 077
+for scan in /run/hpclab/nodes/{LOGIN} /run/hpclab/services; do
+    if s6-svok "$scan/portal"; then s6-svc -wd -T 10000 -d "$scan/portal"; fi
+done
 mkdir -p /run/hpclab/portal /run/hpclab/nodes/{LOGIN}/portal /run/hpclab/services/portal
 chown {who.uid}:{who.gid} /run/hpclab/portal
 printf %s {shlex.quote(program)} >/run/hpclab/nodes/{LOGIN}/portal/run
