@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -65,9 +66,13 @@ def _learners_folder(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     if os.geteuid() == 0:
         who = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
-        os.chown(
-            folder, who.outside_uid(who.learner.uid), who.outside_gid(who.learner.gid), follow_symlinks=False
-        )
+        with contextlib.suppress(OSError):  # root of a container may lack these ids: the start will say so
+            os.chown(
+                folder,
+                who.outside_uid(who.learner.uid),
+                who.outside_gid(who.learner.gid),
+                follow_symlinks=False,
+            )
 
 
 def lab_folder() -> Path:

@@ -52,8 +52,7 @@ def test_secrets_belong_to_their_daemons(spec: Spec, made: Plan) -> None:
 
 def test_nothing_else_is_writable_by_others(made: Plan) -> None:
     open_folders = [name for name, (_, _, mode) in made.tree.folders.items() if mode & 0o022]
-    assert open_folders == ["scratch"]
-    assert made.tree.folders["scratch"][2] & stat.S_ISVTX
+    assert open_folders == []
     assert not [name for name, (_, _, _, mode) in made.tree.files.items() if mode & 0o022]
 
 
