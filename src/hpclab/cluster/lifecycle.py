@@ -97,8 +97,13 @@ def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, se
     with alone(spec.name):
         folder = layout.cluster_folder(spec.name)
         if supervisor := process.running(folder):
-            wait_ready(spec_of(spec.name), supervisor, seconds)
-            return False
+            try:
+                wait_ready(spec_of(spec.name), supervisor, seconds)
+                return False
+            except HpclabError:
+                if process.running(folder):
+                    raise
+            # it was dying: the start that made it had been killed. So this is the first one.
         _same_accounting(spec, place, folder)
         folder.mkdir(mode=0o755, exist_ok=True)
         new = not (folder / "accounting-key").exists()
