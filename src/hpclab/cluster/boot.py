@@ -283,6 +283,7 @@ def become_supervisor(plan: Plan, database: int | None) -> None:
             # On a full disk it says "wrote only 7168 of 10240 bytes", line by line.
             full = any(word in line for line in said for word in ("Wrote only", os.strerror(errno.ENOSPC)))
             raise OSError(os.strerror(errno.ENOSPC) if full else said[0])
+        (INSIDE / "database-complete").touch()
     for namespace, batch in plan.network:
         # ip goes back to where it came from after each `netns add`, which the host's network would refuse
         where = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else ["unshare", "--net"]

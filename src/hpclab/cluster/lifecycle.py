@@ -106,7 +106,7 @@ def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, se
             # it was dying: the start that made it had been killed. So this is the first one.
         _same_accounting(spec, place, folder)
         folder.mkdir(mode=0o755, exist_ok=True)
-        new = not (folder / "accounting-key").exists()
+        new = not (folder / "database-complete").exists()  # written when it is unpacked: see boot
         host_etc = {name: _text(Path("/etc", name)) for name in ("passwd", "group", "resolv.conf")}
         template = accounting.ensure_template(
             spec,
@@ -287,7 +287,9 @@ def _stop(name: str, folder: Path, spec: Spec | None) -> None:
 def _forget_state(spec: Spec, folder: Path) -> None:
     """After a failed first start: keep the logs, let the next start begin afresh."""
     with contextlib.suppress(HpclabError):
-        namespace.as_root_of(spec.identity, ["rm", "-rf", "--", "db", "state", "accounting-key"], folder)
+        namespace.as_root_of(
+            spec.identity, ["rm", "-rf", "--", "db", "state", "accounting-key", "database-complete"], folder
+        )
 
 
 def command(
