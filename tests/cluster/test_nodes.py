@@ -45,6 +45,13 @@ def test_local_folders(cluster: Cluster, folder: str) -> None:
         assert cluster.run(["cat", mark], check=False).returncode != 0
 
 
+def test_slurm_reads_no_configuration_of_the_host(cluster: Cluster) -> None:
+    """The host may be a Slurm node itself, with a plugstack.conf that ours must not see."""
+    ours = {"slurm.conf", "gres.conf", "cgroup.conf", "mpi.conf", "slurmdbd.conf", "job_submit.lua"}
+    assert set(cluster.out(["ls", "/etc/slurm"], node="nid001").split()) == ours
+    assert cluster.out(["findmnt", "-n", "-o", "TARGET", "/etc/slurm"], node="nid001") == "/etc/slurm"
+
+
 def test_home_and_scratch_are_everywhere(cluster: Cluster) -> None:
     cluster.run('echo shared >"$SCRATCH/everywhere"; echo mine >"$HOME/.hpclab-test"')
     try:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from hpclab import layout
 from hpclab.cli.common import (
+    DEFAULT_NAME,
     DEFAULT_SITE,
     compose,
     ensure_up,
@@ -27,7 +28,7 @@ from hpclab.cli.common import (
 )
 from hpclab.cluster import lifecycle
 from hpclab.cluster.spec import LOGIN, Spec
-from hpclab.errors import ClusterError, UsageError
+from hpclab.errors import ClusterError, HpclabError, UsageError
 
 
 @click.command()
@@ -178,11 +179,32 @@ def _become(name: str, node: str, user: str, folder: str, argv: list[str]) -> No
     os.execvp(command[0], command)
 
 
+def complete_node(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    spec = _known(ctx)
+    return [node for node in (LOGIN, *spec.node_names) if node.startswith(incomplete)] if spec else []
+
+
+def complete_user(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    spec = _known(ctx)
+    return [who.name for who in spec.identity.people if who.name.startswith(incomplete)] if spec else []
+
+
+def _known(ctx: click.Context) -> Spec | None:
+    """The cluster that a command line names so far; completion says nothing where there is none."""
+    try:
+        return lifecycle.spec_of(ctx.params.get("name") or DEFAULT_NAME)
+    except HpclabError:
+        return None
+
+
 @click.command()
 @name_option
-@click.option("--node", default=LOGIN, show_default=True, help="Which node.")
+@click.option("--node", default=LOGIN, show_default=True, shell_complete=complete_node, help="Which node.")
 @click.option(
-    "--user", default="", help="Which account: instructor, student1 … student40; by default your own."
+    "--user",
+    default="",
+    shell_complete=complete_user,
+    help="Which account: instructor, student1 … student40; by default your own.",
 )
 def shell(name: str, node: str, user: str) -> None:
     """Log in: a shell where sbatch, srun, sacct, module, apptainer and python work."""
@@ -210,8 +232,8 @@ def _writable(spec: Spec, folder: Path) -> bool:
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @name_option
-@click.option("--node", default=LOGIN, show_default=True, help="Which node.")
-@click.option("--user", default="", help="Which account; by default your own.")
+@click.option("--node", default=LOGIN, show_default=True, shell_complete=complete_node, help="Which node.")
+@click.option("--user", default="", shell_complete=complete_user, help="Which account; by default your own.")
 @click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENTS]...", type=click.UNPROCESSED)
 def execute(name: str, node: str, user: str, argv: tuple[str, ...]) -> None:
     """Run one command on the cluster; its exit status becomes this one's."""

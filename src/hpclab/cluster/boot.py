@@ -178,6 +178,8 @@ def furnish(plan: Plan, sources: dict[str, str]) -> None:
         layers = [layer for layer in (folder / "layers" / name, prefix / name) if layer.is_dir()]
         if layers and (root / name).is_dir():
             overlay([*layers, at(root / name)], root / name)
+    # Alone: a host that is a Slurm node itself has a plugstack.conf or topology.conf that ours must not read.
+    show(folder / "layers/etc/slurm", root, Path("/etc/slurm"))
     tmpfs(root / "run", 0o755)
     tmpfs(root / "tmp", 0o1777)
     tmpfs(root / "root", 0o755)

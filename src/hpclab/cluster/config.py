@@ -1,7 +1,7 @@
 """Values -> the text of every configuration file. Touches nothing.
 
 Only lines that differ from Slurm's defaults are written, each with its reason.
-Sources: slurm.conf(5), slurmdbd.conf(5), gres.conf(5), cgroup.conf(5) of Slurm 22.05.
+Sources: slurm.conf(5), slurmdbd.conf(5), gres.conf(5), cgroup.conf(5), mpi.conf(5) of Slurm 22.05.
 """
 
 from __future__ import annotations
@@ -149,6 +149,15 @@ def cgroup_conf(spec: Spec) -> str:
             "",
         ]
     )
+
+
+def mpi_conf() -> str:
+    """How ranks that srun starts meet. Slurm's default passes a barrier through a tree of nodes.
+
+    In 22.05 that tree lets some ranks go before the last one has come: under load one start in
+    twelve of an Open MPI program on four nodes died in MPI_Init (10 of 120, with the ring 0 of 120).
+    """
+    return "PMIxCollFence=ring\n"
 
 
 def slurmdbd_conf() -> str:

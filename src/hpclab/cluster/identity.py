@@ -26,6 +26,9 @@ LEAST = 65536  # ids a cluster needs: system accounts, students, and a range for
 ROOTS_RANGE = (0x70000000, 3 * 65536)
 
 
+DAEMONS = {"slurm": 960, "mysql": 961, "munge": 962}
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """One account inside the cluster."""
 
@@ -111,13 +114,13 @@ def _identity(
         daemons=tuple(
             Account(
                 name=name,
-                uid=960 + i,
-                gid=960 + i,
+                uid=number,
+                gid=number,
                 home="/",
                 title=f"{name} daemon",
                 shell="/usr/sbin/nologin",
             )
-            for i, name in enumerate(("slurm", "mysql", "munge"))
+            for name, number in DAEMONS.items()
         ),
         uid_map=uid_map,
         gid_map=gid_map,
@@ -167,6 +170,13 @@ def of_this_process(*, cgroup: str) -> Identity:
             f"user id {uid} has no entry in this machine's user database",
             "Start the cluster from a named account.",
         ) from None
+    if entry.pw_name in DAEMONS or {uid, gid} & set(DAEMONS.values()):
+        raise HostUnsuitable(
+            f"account {entry.pw_name} (uid {uid}, gid {gid}) has the name or the number of one of the cluster's daemons",
+            "Start the cluster from an ordinary account; taken are "
+            + ", ".join(f"{name} ({number})" for name, number in DAEMONS.items())
+            + ".",
+        )
     chosen = []
     for path in (Path("/etc/subuid"), Path("/etc/subgid")):
         text = path.read_text() if path.is_file() else ""

@@ -83,9 +83,11 @@ def alone(name: str) -> contextlib.AbstractContextManager[None]:
             f"{clusters}: {problem.strerror}",
             "Clusters need a folder to write to; choose one with HPCLAB_STATE=FOLDER.",
         ) from None
-    return locks.held(
-        clusters / f".{name}.lock", f"another `up` or `down` of cluster {name!r} to finish", seconds=60
-    )
+    return locks.held(_lock(name), f"another `up` or `down` of cluster {name!r} to finish", seconds=60)
+
+
+def _lock(name: str) -> Path:
+    return layout.state_home() / "clusters" / f".{name}.lock"
 
 
 def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, seconds: float = 60) -> bool:
@@ -229,11 +231,14 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
             if not force:
                 _refuse_with_jobs(name, supervisor)
             progress("stopping the machines")
-            entry.as_controller(supervisor.pid, "/run/hpclab/bin/halt", timeout=30, check=False)
+            if not purge:  # what is forgotten anyway need not be saved
+                entry.as_controller(supervisor.pid, "/run/hpclab/bin/halt", timeout=30, check=False)
         _stop(name, folder, _known(name))
         if purge and folder.is_dir():
             progress("forgetting the cluster: removing its folder")
             namespace.remove_folder(_owner(name), folder)
+        if purge:
+            _lock(name).unlink(missing_ok=True)
         return supervisor is not None
 
 

@@ -50,6 +50,7 @@ def cluster_plan(
         "layers/etc/slurm/slurm.conf": config.slurm_conf(spec),
         "layers/etc/slurm/gres.conf": config.gres_conf(spec),
         "layers/etc/slurm/cgroup.conf": config.cgroup_conf(spec),
+        "layers/etc/slurm/mpi.conf": config.mpi_conf(),
         "layers/etc/slurm/job_submit.lua": config.submit_filter(spec),
         "etc-login/resolv.conf": "nameserver 10.0.2.3\n",  # slirp4netns answers there
     }

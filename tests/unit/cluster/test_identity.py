@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
+import pwd
 
 import pytest
 
-from hpclab.cluster.identity import Identity, around, for_root, for_user, ranges
+from hpclab.cluster.identity import Identity, around, for_root, for_user, of_this_process, ranges
+from hpclab.errors import HostUnsuitable
 
 Rows = tuple[tuple[int, int, int], ...]
 
@@ -107,3 +110,17 @@ def check_accounts(who: Identity) -> None:
 def test_an_id_that_is_not_mapped() -> None:
     with pytest.raises(ValueError, match="not mapped"):
         for_root(cgroup="none").outside_uid(10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "uid", "gid"), [("slurm", 1001, 1001), ("ada", 961, 1001), ("ada", 1001, 962)]
+)
+def test_a_user_who_would_be_one_of_the_daemons_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, uid: int, gid: int
+) -> None:
+    row = pwd.struct_passwd((name, "x", uid, gid, "", f"/home/{name}", "/bin/sh"))
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(os, "getegid", lambda: gid)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: row)
+    with pytest.raises(HostUnsuitable, match="one of the cluster's daemons"):
+        of_this_process(cgroup="none")
