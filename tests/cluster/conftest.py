@@ -26,6 +26,7 @@ import pytest
 from hpclab import layout
 from hpclab.cluster import entry
 from hpclab.shell import wait_until
+from tests import need
 
 ROOT = Path(__file__).resolve().parents[2]
 # Not the `hpclab` script: its first line may name an interpreter that moved.
@@ -296,7 +297,7 @@ def ordinary(me: Person) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def new_user() -> Iterator[Person]:
     """A real account with sub-ids and a clone of its own; removed afterwards, whatever happens."""
-    need_newuidmap()
+    need.program("newuidmap", "uidmap")
     remove_left_users()
     name = f"{USER_PREFIX}{os.getpid()}"
     try:
@@ -335,18 +336,6 @@ def new_user() -> Iterator[Person]:
 def admin(*argv: str, check: bool = True) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert not check or done.returncode == 0, f"{argv} gave {done.returncode}: {done.stderr}"
-
-
-def need_newuidmap() -> None:
-    """newuidmap has to be the system's own, since it is set-uid."""
-    if shutil.which("newuidmap"):
-        return
-    install = ["apt-get", "-qq", "install", "--no-install-recommends", "-y", "uidmap"]
-    with contextlib.suppress(OSError):
-        subprocess.run(["apt-get", "-qq", "update"], capture_output=True, timeout=120, check=False)
-        subprocess.run(install, capture_output=True, timeout=120, check=False)
-    if not shutil.which("newuidmap"):
-        pytest.fail(f"tests as an ordinary user need newuidmap, and `{' '.join(install)}` did not bring it")
 
 
 def give_subids(name: str) -> None:

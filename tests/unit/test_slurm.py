@@ -34,6 +34,12 @@ def record(**values: str) -> str:
         "time_limit": "5",
         "folder": "/home/mira/lab",
         "submit_line": "sbatch train.sbatch",
+        "node_count": "1",
+        "priority": "93999",
+        "total_cpu": "00:03.500",
+        "comment": "",
+        "requested": "billing=1,cpu=1,mem=1000M,node=1",
+        "allocated": "billing=1,cpu=1,mem=1000M,node=1",
     }
     assert set(values) <= set(FIELDS) and set(default) == set(FIELDS)
     return slurm.SEPARATOR.join((default | values)[name] for name in FIELDS) + "\n"
@@ -146,6 +152,78 @@ def test_the_queue() -> None:
     )
 
 
+def queue_row(**values: str) -> str:
+    default = {
+        "id": "12",
+        "raw_id": "12",
+        "name": "train",
+        "state": "RUNNING",
+        "nodes": "nid001",
+        "submit": "100",
+    }
+    return slurm.SEPARATOR.join((default | values).get(name, "") for name in slurm.SQUEUE_FIELDS) + "\n"
+
+
+def test_the_queues_guess_of_an_end_is_no_end() -> None:
+    running, over = slurm.parse_squeue(
+        queue_row(start="110", end="710") + queue_row(state="FAILED", start="110", end="113")
+    )
+    assert (running.end, running.elapsed) == (None, None)
+    assert (over.end, over.elapsed) == (113, 3)
+
+
+def test_recent_jobs_are_asked_for() -> None:
+    assert "--states=all" in slurm.squeue_argv(recent=True)
+    assert "--states=all" not in slurm.squeue_argv()
+
+
+def merged(known: str, queued: str) -> tuple[list[tuple[str, float | None, int]], list[str]]:
+    found, late = slurm.merged(slurm.latest(slurm.parse_sacct(known)), slurm.parse_squeue(queued))
+    return [(job.state, job.start, job.restarts) for job in found], [job.id for job in late]
+
+
+def test_accounting_and_the_controller_on_one_job() -> None:
+    over = record(start="110", end="117")
+    # They agree; the controller has forgotten it; it completes still.
+    for queued in (queue_row(state="COMPLETED", start="110"), "", queue_row(state="COMPLETING", start="110")):
+        assert merged(over, queued) == ([("COMPLETED", 110, 0)], [])
+    # Accounting has not heard of it, of its end, or not of all of it.
+    done = queue_row(state="FAILED", start="110", end="113")
+    started = record(state="RUNNING", start="110", end="Unknown")
+    for known in ("", started, record(state="FAILED", start="110", time_limit="")):
+        assert merged(known, done) == ([("FAILED", 110, 0)], ["12"])
+    assert merged(record(state="FAILED", start="110", time_limit=""), "") == ([("FAILED", 110, 0)], ["12"])
+    # It is not over.
+    waiting = queue_row(state="PENDING", nodes="", start="999")
+    assert merged("", waiting) == ([("PENDING", None, 0)], [])
+    assert merged(record(state="PENDING", nodes=""), queue_row(start="110")) == ([("RUNNING", 110, 0)], [])
+    assert merged(started, queue_row(start="110")) == ([("RUNNING", 110, 0)], [])
+
+
+def test_accounting_and_the_controller_on_a_requeued_job() -> None:
+    failed, requeued = record(state="NODE_FAIL", start="110"), record(state="REQUEUED", start="110")
+    waiting = queue_row(state="PENDING", nodes="", submit="120")
+    for known in (failed, requeued):
+        assert merged(known, waiting) == ([("PENDING", None, 1)], [])
+        assert merged(known, queue_row(start="130")) == ([("RUNNING", 130, 1)], [])
+        again = queue_row(state="COMPLETED", start="130", end="140")
+        assert merged(known, again) == ([("COMPLETED", 130, 1)], ["12"])
+        assert merged(known + record(submit="1700000120", start="130"), again) == (
+            [("COMPLETED", 130, 1)],
+            [],
+        )
+
+
+def test_jobs_that_only_the_controller_knows_come_last() -> None:
+    found, _ = slurm.merged(
+        slurm.parse_sacct(record(id="9", raw_id="9")),
+        slurm.parse_squeue(
+            queue_row(id="11", raw_id="11", submit="102") + queue_row(id="10", raw_id="10", submit="101")
+        ),
+    )
+    assert [job.id for job in found] == ["9", "10", "11"]
+
+
 def test_nodes_with_suffix_come_once() -> None:
     rows = [
         ("nid001", "idle~", "4", "4000+", "gpu:4", "none"),
@@ -215,7 +293,7 @@ def test_fields_of_scontrol() -> None:
 def test_the_stored_script() -> None:
     script = "#!/bin/bash\n#SBATCH --time=1\n\necho -----\n"
     header = "Batch Script for 12\n" + "-" * 80 + "\n"
-    assert slurm.parse_batch_script(header + script) == script
+    assert slurm.parse_batch_script(header + script + "\n") == script  # sacct adds a line break
     assert slurm.parse_batch_script(header + "NONE\n") == ""
     assert slurm.parse_batch_script("") == ""
 

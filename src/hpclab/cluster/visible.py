@@ -1,6 +1,6 @@
 """Which of the host's folders the cluster's people can see, and which have to be shown to them.
 
-Inside, /root, /tmp and /run are empty ones of the cluster's own. What the course
+Inside, /root, /tmp, /var/tmp and /run are empty ones of the cluster's own. What the course
 needs from there (its clone, its Python) is shown again at the same path.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hpclab.errors import HostUnsuitable
 
-HIDDEN = (Path("/root"), Path("/tmp"), Path("/run"))
+HIDDEN = (Path("/root"), Path("/tmp"), Path("/var/tmp"), Path("/run"))
 
 
 def exposures(paths: Iterable[Path]) -> tuple[Path, ...]:

@@ -1,36 +1,71 @@
 """The only part that speaks Slurm: command lines, their output, and job records.
 
-jobs        what a job and a node are
+jobs        what a job, a step and a node are
 commands    values -> argument lists
-parse       text -> jobs, nodes, numbers
+options     scripts and command lines -> options of sbatch
+parse       text -> jobs, steps, nodes, numbers
 ask         ask Slurm, wait politely
 """
 
-from hpclab.slurm.ask import Runner, ask_accounting, ask_batch_script, ask_queue, wait_for_end, wait_politely
+from hpclab.slurm.ask import (
+    Runner,
+    ask_accounting,
+    ask_attempts,
+    ask_batch_script,
+    ask_held_script,
+    ask_queue,
+    ask_steps,
+    wait_for_end,
+    wait_politely,
+)
 from hpclab.slurm.commands import (
     SACCT_FIELDS,
     SEPARATOR,
     SQUEUE_FIELDS,
+    STEP_FIELDS,
     batch_script_argv,
+    held_script_argv,
     sacct_argv,
     sbatch_argv,
     scontrol_argv,
     sinfo_argv,
     squeue_argv,
+    steps_argv,
 )
-from hpclab.slurm.jobs import FINAL, Job, Node
+from hpclab.slurm.jobs import (
+    FINAL,
+    Dependency,
+    Job,
+    Node,
+    Step,
+    Usage,
+)
+from hpclab.slurm.options import (
+    read_dependencies,
+    read_directives,
+    read_options,
+    read_submit_line,
+    split_words,
+)
 from hpclab.slurm.parse import (
+    array_indices,
+    attempts,
     latest,
+    merged,
     output_path,
     parse_batch_script,
+    parse_cpu_time,
     parse_duration,
     parse_exit,
     parse_sacct,
     parse_scontrol,
     parse_sinfo,
+    parse_size,
     parse_squeue,
+    parse_steps,
     parse_submitted,
     parse_time,
+    parse_tres,
     split_node_state,
 )
 
@@ -39,30 +74,51 @@ __all__ = [
     "SACCT_FIELDS",
     "SEPARATOR",
     "SQUEUE_FIELDS",
+    "STEP_FIELDS",
+    "Dependency",
     "Job",
     "Node",
     "Runner",
+    "Step",
+    "Usage",
+    "array_indices",
     "ask_accounting",
+    "ask_attempts",
     "ask_batch_script",
+    "ask_held_script",
     "ask_queue",
+    "ask_steps",
+    "attempts",
     "batch_script_argv",
+    "held_script_argv",
     "latest",
+    "merged",
     "output_path",
     "parse_batch_script",
+    "parse_cpu_time",
     "parse_duration",
     "parse_exit",
     "parse_sacct",
     "parse_scontrol",
     "parse_sinfo",
+    "parse_size",
     "parse_squeue",
+    "parse_steps",
     "parse_submitted",
     "parse_time",
+    "parse_tres",
+    "read_dependencies",
+    "read_directives",
+    "read_options",
+    "read_submit_line",
     "sacct_argv",
     "sbatch_argv",
     "scontrol_argv",
     "sinfo_argv",
     "split_node_state",
+    "split_words",
     "squeue_argv",
+    "steps_argv",
     "wait_for_end",
     "wait_politely",
 ]

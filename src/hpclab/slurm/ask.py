@@ -14,9 +14,16 @@ from typing import TypeVar
 
 from hpclab.errors import CommandFailed, DeadlineExceeded
 from hpclab.shell import indented
-from hpclab.slurm.commands import SEPARATOR, batch_script_argv, sacct_argv, squeue_argv
-from hpclab.slurm.jobs import Job
-from hpclab.slurm.parse import latest, parse_batch_script, parse_sacct, parse_squeue
+from hpclab.slurm.commands import (
+    SEPARATOR,
+    batch_script_argv,
+    held_script_argv,
+    sacct_argv,
+    squeue_argv,
+    steps_argv,
+)
+from hpclab.slurm.jobs import Job, Step
+from hpclab.slurm.parse import attempts, latest, parse_batch_script, parse_sacct, parse_squeue, parse_steps
 
 Runner = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 T = TypeVar("T")
@@ -34,18 +41,42 @@ def ask_accounting(
     return latest(parse_sacct(_stdout(run, argv), separator))
 
 
-def ask_queue(run: Runner, *, jobs: Sequence[str] = (), user: str = "") -> list[Job]:
-    """The jobs that are not over. A job that Slurm has forgotten is simply not in the list."""
+def ask_attempts(run: Runner, job: Job) -> list[Job]:
+    """Every attempt of ``job``, the oldest first."""
     separator = _unguessable()
-    done = run(squeue_argv(jobs=jobs, user=user, separator=separator))
+    which = job.id if "[" not in job.id else job.array_id
+    return attempts(
+        parse_sacct(_stdout(run, sacct_argv(jobs=[which], separator=separator)), separator), job.id
+    )
+
+
+def ask_steps(run: Runner, job: Job) -> list[Step]:
+    """The steps of this attempt of ``job``: the batch script and every ``srun`` that accounting has heard of."""
+    separator = _unguessable()
+    return parse_steps(_stdout(run, steps_argv(job.id, separator=separator)), job, separator)
+
+
+def ask_queue(run: Runner, *, jobs: Sequence[str] = (), user: str = "", recent: bool = False) -> list[Job]:
+    """The jobs that are not over, with ``recent`` also those that ended some minutes ago.
+
+    A job that Slurm has forgotten is simply not in the list.
+    """
+    separator = _unguessable()
+    done = run(squeue_argv(jobs=jobs, user=user, recent=recent, separator=separator))
     if done.returncode != 0 and "Invalid job id" not in done.stderr:
         raise _failed("squeue", done)
     return parse_squeue(done.stdout, separator)
 
 
 def ask_batch_script(run: Runner, job: str) -> str:
-    """The script of ``job`` as it was submitted; empty where accounting keeps none."""
+    """The script of ``job`` (its ID as people write it) as accounting keeps it; empty where it keeps none."""
     return parse_batch_script(_stdout(run, batch_script_argv(job)))
+
+
+def ask_held_script(run: Runner, job: str) -> str:
+    """The script of ``job`` as the controller keeps it; empty where it has forgotten the job."""
+    done = run(held_script_argv(job))
+    return done.stdout if done.returncode == 0 else ""
 
 
 def wait_for_end(

@@ -1,0 +1,211 @@
+"""Files that a learner's program wrote, read as data: whatever is in them, a check fails in words.
+
+Only regular files are opened, and only so much of them is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from hpclab.evidence.checks import CheckFailed, check
+
+MOST_BYTES = 1_000_000
+KINDS = {
+    bool: "true or false",  # before int, of which bool is a kind
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
+WRITTEN = "that this file was written"
+
+
+def text(path: str | os.PathLike[str]) -> str:
+    """The content of a text file below this folder; bytes that are no UTF-8 become U+FFFD."""
+    shown = os.fspath(path)
+    data = _read(_opened(path), shown)
+    check(
+        len(data) <= MOST_BYTES,
+        f"{shown} is larger than {MOST_BYTES} bytes",
+        "a short text file",
+        f"ls -l {shown}",
+    )
+    return data.decode(errors="replace")
+
+
+def json_of(path: str | os.PathLike[str], /, **fields: type) -> Any:
+    """The value in a JSON file. With ``fields`` it must be an object that has them, each of its type:
+
+    ``json_of("result.json", loss=float, epochs=int)``. A whole number is a float too, true and false are no numbers.
+    """
+    shown = os.fspath(path)
+    content = text(path)
+    look = f"python -m json.tool {shown}"
+    try:
+        value = json.loads(content.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as problem:
+        what = (
+            f"line {problem.lineno}: {problem.msg}"
+            if isinstance(problem, json.JSONDecodeError)
+            else str(problem)
+        )
+        raise CheckFailed(
+            f"Found: {shown} is no JSON ({what}).\nExpected: one JSON value.\nLook: {look}"
+        ) from None
+    if fields:
+        check(isinstance(value, dict), f"{shown} holds {_kind(value)}", "an object with named values", look)
+    for name, kind in fields.items():
+        check(name in value, f"{shown} has no value named {name!r}", f"{KINDS[kind]} named {name!r}", look)
+        check(_is(value[name], kind), f"{name!r} in {shown} is {_short(value[name])}", KINDS[kind], look)
+    return value
+
+
+def table(path: str | os.PathLike[str], /, *columns: str) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header line; it must have at least these ``columns``.
+
+    Every value is a text without blanks around it: see ``number``.
+    """
+    shown = os.fspath(path)
+    look = f"head {shown}"
+    content = text(path).removeprefix("\ufeff")
+    wanted = (
+        f"a header line and comma-separated values{f' with the columns {_names(columns)}' if columns else ''}"
+    )
+    check(
+        content.strip() and "\0" not in content,
+        f"{shown} {'is no text' if content.strip() else 'is empty'}",
+        wanted,
+        look,
+    )
+    try:
+        lines = [
+            row
+            for row in csv.reader(io.StringIO(content, newline=""), skipinitialspace=True, strict=True)
+            if row
+        ]
+    except csv.Error as problem:
+        raise CheckFailed(
+            f"Found: {shown} is no CSV ({problem}).\nExpected: {wanted}.\nLook: {look}"
+        ) from None
+    header, rows = [name.strip() for name in lines[0]], lines[1:]
+    missing = [name for name in columns if name not in header]
+    check(not missing, f"{shown} has the columns {_names(header)}", f"also {_names(missing)}", look)
+    check(
+        len(set(header)) == len(header),
+        f"{shown} has two columns of one name: {_names(header)}",
+        wanted,
+        look,
+    )
+    for count, row in enumerate(rows, 1):
+        check(
+            len(row) == len(header),
+            f"row {count} of {shown} has {len(row)} values",
+            f"{len(header)}, one for each column of its header",
+            look,
+        )
+    return [dict(zip(header, (value.strip() for value in row), strict=True)) for row in rows]
+
+
+def number(value: object, what: str) -> float:
+    """``value`` (of a table, of JSON, of a line of output) as a finite number; ``what`` names it in the failure."""
+    try:
+        found = (
+            float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+        )
+    except (ValueError, OverflowError):
+        found = math.nan
+    check(math.isfinite(found), f"{what} is {_short(value)}", "a number")
+    return found
+
+
+def job_id(path: str | os.PathLike[str]) -> str:
+    """The job ID that a file holds, and nothing else."""
+    content = text(path).strip()
+    found = re.fullmatch(r"(\d+)(;\S+)?", content)
+    check(
+        found,
+        f"{os.fspath(path)} holds {content[:60]!r}",
+        "a job ID and nothing else",
+        f"cat {os.fspath(path)}",
+    )
+    assert found
+    return found[1]
+
+
+def modified(path: str | os.PathLike[str]) -> float:
+    """When a file was last written, in seconds since the epoch."""
+    descriptor = _opened(path)
+    try:
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: str | os.PathLike[str]) -> int:
+    """A descriptor of a regular file; anything else fails the check, and no FIFO or device makes it wait."""
+    shown, where = os.fspath(path), Path.cwd() / path
+    if os.environ.get("HPCLAB_LEARNER") and _leads_out(where):
+        raise CheckFailed(
+            f"Found: {shown} is a link to another place.\nExpected: a file of its own.\nLook: ls -l"
+        )
+    try:
+        if not stat.S_ISREG(where.stat().st_mode):  # opening a device can have effects of its own
+            raise CheckFailed(
+                f"Found: {shown} is no regular file.\nExpected: {WRITTEN}.\nLook: ls -ld {shown}"
+            )
+        descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckFailed(f"Found: no file {shown}.\nExpected: {WRITTEN}.\nLook: ls -l") from None
+    except (OSError, ValueError) as problem:  # ValueError: a null byte in the name
+        why = problem.strerror if isinstance(problem, OSError) else str(problem)
+        raise CheckFailed(
+            f"Found: {shown!r} cannot be read ({why}).\nExpected: {WRITTEN}.\nLook: ls -l"
+        ) from None
+    return descriptor
+
+
+def _leads_out(where: Path) -> bool:
+    """Whether a link leads from the lab's folder to elsewhere: a grader must not read what the learner cannot."""
+    named = Path(os.path.normpath(where))
+    home = Path.cwd() if named.is_relative_to(Path.cwd()) else named.parent
+    return not Path(os.path.realpath(named)).is_relative_to(home.resolve())
+
+
+def _read(descriptor: int, shown: str) -> bytes:
+    try:
+        with open(descriptor, "rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except OSError as problem:
+        raise CheckFailed(
+            f"Found: {shown} cannot be read ({problem.strerror}).\nExpected: {WRITTEN}."
+        ) from None
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, int | float) if kind is float else isinstance(value, kind)
+
+
+def _kind(value: object) -> str:
+    return next((words for kind, words in KINDS.items() if isinstance(value, kind)), "null")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    shown = _kind(value) if isinstance(value, list | dict | None) else repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def _names(names: object) -> str:
+    return ", ".join(str(name)[:30] or "(empty)" for name in list(names)[:12])  # type: ignore[call-overload]

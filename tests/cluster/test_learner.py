@@ -1,0 +1,97 @@
+"""What a learner does in the first hour: `hpclab lab`, a browser, the first lab to its end."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hpclab.book import browser
+from hpclab.exercises import source, views
+from hpclab.shell import wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.cluster.conftest import Cluster
+
+LAB = "01-slurm-basics/ex01-submit-monitor"
+PARTS = ("src", "sites", "notebooks", "templates")
+PATIENCE = 600  # seconds for the whole notebook, on a busy machine
+
+
+@pytest.fixture
+def at_home(stopped: Cluster, root: Path) -> Iterator[Cluster]:
+    """A cluster to come, of a person with a clone of the course of their own, in a path with a space."""
+    stopped.state.chmod(0o755)  # the learner inside is somebody else than the one who runs the tests
+    clone = stopped.state / "a clone"
+    for part in PARTS:
+        shutil.copytree(root / part, clone / part, ignore=shutil.ignore_patterns("__pycache__"))
+    person = type(stopped.person)(
+        stopped.person.home, {**stopped.person.environment, "PYTHONPATH": f"{clone}/src"}
+    )
+    cluster = type(stopped)(person, stopped.name, stopped.state)
+    try:
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.mark.timeout(PATIENCE + 200)
+def test_the_first_lab_in_a_browser(at_home: Cluster, chromium: str, tmp_path: Path) -> None:
+    said = at_home.hpclab("lab", "--detach", "--no-open", timeout=180).stdout
+    address = re.search(r"http://127\.0\.0\.1:\d+/lab\?token=\S+", said)
+    assert address, said
+    notebook = at_home.state / "a clone/lab" / f"{LAB}.ipynb"
+    untouched = notebook.read_text()
+    assert "BEGIN SOLUTION" not in untouched and ":::" not in untouched
+    solve(notebook, at_home.state / "a clone/notebooks" / f"{LAB}.md")
+
+    with browser.opened() as chrome:
+        page = chrome.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(address[0].replace("/lab?", f"/lab/tree/{LAB}.ipynb?"))
+        run_all(page)
+        page.screenshot(path=tmp_path / "at the end.png")
+        assert page.get_by_text("Traceback").count() == 0
+
+    passed = re.findall(r"^Passed: (\d+) of \1 points?\.$", printed(notebook), re.MULTILINE)
+    assert sum(map(int, passed)) == 9, "the tenth point is hidden from the learner"
+
+
+def printed(notebook: Path) -> str:
+    """All that the notebook's cells printed, as saved."""
+    cells = json.loads(notebook.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return "".join("".join(output.get("text", "")) for output in outputs)
+
+
+def solve(notebook: Path, exercise: Path) -> None:
+    """Put the reference answers into a learner's notebook, as if typed in."""
+    answers = {cell.id: cell.source for cell in views.reference_view(source.load(exercise)).cells}
+    work = json.loads(notebook.read_text())
+    for cell in work["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("solution"):
+            cell["source"] = answers[cell["id"]]
+    notebook.write_text(json.dumps(work))  # in place: the file stays the learner's
+
+
+def run_all(page: Page) -> None:
+    """Menu Run, Run All Cells; wait until the kernel has done them; save."""
+    idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+    idle.wait_for(timeout=120_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='busy']").wait_for(timeout=30_000)
+    idle.wait_for(timeout=PATIENCE * 1000)
+    page.keyboard.press("Control+s")
+    wait_until(
+        lambda: page.locator(".jp-mod-dirty").count() == 0 or None,
+        "the notebook to be saved",
+        seconds=60,
+        every=0.2,
+    )
