@@ -1,10 +1,11 @@
-"""Write notebooks to disk, and hand them to learners without ever losing their work."""
+"""Write notebooks to disk, and hand files to learners without ever losing their work."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,21 +13,39 @@ from typing import Literal
 import nbformat
 from nbformat import NotebookNode
 
-from hpclab.errors import ExerciseError
+from hpclab.errors import ExerciseError, UsageError
 from hpclab.exercises import source, views
 from hpclab.files import write_whole
 
-# Which notebooks were handed out into a folder: their hashes, one list a file name.
+# Which files were handed out into a folder: their hashes, one list a file name.
 RECORD = ".released.json"
 
 
 @dataclass(frozen=True)
 class Release:
-    """What ``release`` did with one notebook, in words for the learner."""
+    """What ``release`` did with one file, in words for the learner."""
 
     path: Path
     outcome: Literal["new", "updated", "unchanged", "kept"]
     message: str
+
+
+def find(which: str, folder: Path) -> Path:
+    """The exercise that a person means: a path, ``MODULE/NAME``, or how one of these two begins.
+
+    Raises UsageError with the valid names.
+    """
+    known = {f"{path.parent.name}/{path.stem}": path for path in sources(folder)}
+    if Path(which).is_file():
+        return Path(which).resolve()
+    wanted = which.removesuffix(".md").removesuffix(".ipynb")
+    if wanted in known:
+        return known[wanted]
+    fitting = [name for name in known if name.startswith(wanted) or name.split("/")[1].startswith(wanted)]
+    if wanted and len(fitting) == 1:
+        return known[fitting[0]]
+    what = "several exercises" if fitting else "no exercise"
+    raise UsageError(f"{which!r} names {what}", "Valid:\n    " + "\n    ".join(fitting or known))
 
 
 def sources(folder: Path) -> list[Path]:
@@ -34,37 +53,64 @@ def sources(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9][0-9]-*/ex[0-9][0-9]-*.md"))
 
 
+# The notebooks that are written to disk, by the folder under ``build`` that they go to.
+VIEWS: dict[str, Callable[[source.Exercise], NotebookNode]] = {
+    "student": views.student_view,
+    "grader": views.grader_view,
+    "reference": views.reference_view,
+}
+
+
 def student(path: Path, out: Path) -> Path:
     """Write the learner's notebook of the exercise at ``path`` to ``out/MODULE/NAME.ipynb``."""
-    exercise = source.load(path)
-    return write(views.student_view(exercise), out / exercise.module / f"{exercise.name}.ipynb")
+    return view("student", source.load(path), out)
 
 
 def reference(path: Path, out: Path) -> Path:
     """Write the runnable notebook with answers and all tests to ``out/MODULE/NAME.ipynb``."""
-    exercise = source.load(path)
-    return write(views.reference_view(exercise), out / exercise.module / f"{exercise.name}.ipynb")
+    return view("reference", source.load(path), out)
+
+
+def view(kind: str, exercise: source.Exercise, out: Path) -> Path:
+    """Write one of ``VIEWS`` of ``exercise`` to ``out/MODULE/NAME.ipynb``."""
+    return write(VIEWS[kind](exercise), out / exercise.module / f"{exercise.name}.ipynb")
+
+
+def as_bytes(notebook: NotebookNode) -> bytes:
+    """The file of ``notebook``: equal for equal notebooks. Raises nbformat.ValidationError."""
+    nbformat.validate(notebook)
+    text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    return f"{text}\n".encode()
 
 
 def write(notebook: NotebookNode, path: Path) -> Path:
     """Write ``notebook`` to ``path``; a file that is equal already stays untouched."""
-    nbformat.validate(notebook)
-    data = (nbformat.writes(notebook) + "\n").encode()  # type: ignore[no-untyped-call]
+    data = as_bytes(notebook)
     if not path.is_file() or path.read_bytes() != data:
         write_whole(path, data)
     return path
 
 
-def release(notebook: Path, lab: Path) -> Release:
-    """Copy a student notebook into a learner's folder, unless that would overwrite work.
+def given(folder: Path) -> list[Path]:
+    """The files of ``folder`` (the course's ``templates/``) that learners get, caches left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(folder).parts)
+    )
+
+
+def release(file: Path, lab: Path) -> Release:
+    """Copy a file into a learner's folder, unless that would overwrite work.
 
     A copy is replaced only when it equals, byte for byte, one that was handed
     out before. Raises ExerciseError where the folder's record cannot be read.
     """
-    data = notebook.read_bytes()
-    target = lab / notebook.name
+    data = file.read_bytes()
+    target = lab / file.name
     record = _read_record(lab)
-    handed_out = record.setdefault(notebook.name, [])
+    handed_out = record.setdefault(file.name, [])
     outcome: Literal["new", "updated", "unchanged", "kept"] = "new"
     if os.path.lexists(target):
         there = target.read_bytes() if target.is_file() else b""
@@ -77,7 +123,7 @@ def release(notebook: Path, lab: Path) -> Release:
                 target,
                 "kept",
                 f"{target} holds your work and stays as it is. "
-                f"To start afresh, rename it and ask for the notebook again.",
+                f"To start afresh, rename it and ask for it again.",
             )
     # The record comes first: a copy without a record would be taken for the learner's work for ever.
     if _hash(data) not in handed_out:
@@ -85,6 +131,8 @@ def release(notebook: Path, lab: Path) -> Release:
         write_whole(lab / RECORD, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     if outcome != "unchanged":
         write_whole(target, data)
+        if os.access(file, os.X_OK):
+            target.chmod(target.stat().st_mode | 0o111)
     said = {"new": "is ready", "updated": "was brought up to date", "unchanged": "is up to date"}
     return Release(target, outcome, f"{target} {said[outcome]}.")
 
@@ -99,7 +147,7 @@ def _read_record(lab: Path) -> dict[str, list[str]]:
         return {}
     except ValueError as problem:
         raise ExerciseError(
-            f"{path}: {problem}", f"Remove {path}. Notebooks that are there will be kept as your work."
+            f"{path}: {problem}", f"Remove {path}. Files that are there will be kept as your work."
         ) from None
     return record
 

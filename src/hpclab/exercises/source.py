@@ -1,40 +1,32 @@
 """Read an author's text file: one MyST document becomes one checked Exercise.
 
 The file opens with facts about the exercise (see About). Its ``code-cell``
-blocks may carry options:
-
-exercise  the task that the cell belongs to
-role      answer, tests, hidden-tests or predict
-points    what the tests are worth (tests and hidden-tests only)
-part      tells several answer cells of one task apart
-tags      as in Jupyter
-
-An answer's solution stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION``.
+blocks may carry options; ``cells`` knows them and what is wrong with them.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jupytext.myst  # type: ignore[import-untyped,unused-ignore]
 import msgspec
 import nbformat
 from nbformat import NotebookNode
 
-from hpclab.errors import ExerciseError
-from hpclab.exercises import fences
+from hpclab.exercises import cells, fences, links, plain
+from hpclab.exercises.cells import GRADED as GRADED
+from hpclab.exercises.cells import identity as identity
+from hpclab.exercises.problem import Problem
 
-ROLES = ("answer", "tests", "hidden-tests", "predict")
-OPTIONS = ("exercise", "role", "points", "part", "tags")
-GRADED = ("tests", "hidden-tests")
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # also a valid cell id and nbgrader id
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+# The languages that a code-cell may name: a learner's notebook has one kernel.
+LANGUAGES = ("", "python", "python3", "ipython3")
+CELL_FENCE = re.compile(r"\s*(`{3,}|~{3,}|:{3,})\{(code-cell|raw-cell)\}")
 
 
 class Cost(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -57,11 +49,15 @@ class About(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise, read and checked. Cells carry their options under ``metadata.hpclab``."""
+    """One exercise, read and checked. Cells carry their options under ``metadata.hpclab``.
+
+    ``images`` holds the pictures that the text shows, by the name that it uses.
+    """
 
     path: Path
     about: About
     notebook: NotebookNode
+    images: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def module(self) -> str:
@@ -76,56 +72,113 @@ class Exercise:
 
 def load(path: Path) -> Exercise:
     """Read and check the exercise at ``path``. Raises ExerciseError with line and cure."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ExerciseError(f"{path}: cannot be read: {problem}", "Give a MyST text file in UTF-8.") from None
-    return parse(text, path)
+    return _sound(*examine(path))
 
 
 def parse(text: str, path: Path) -> Exercise:
-    """Like ``load``, from text; ``path`` names the file in errors."""
-    _check_fences(text, path)
+    """Like ``load``, from text and without pictures; ``path`` names the file in errors."""
+    return _sound(*examine_text(text, path))
+
+
+def _sound(exercise: Exercise | None, problems: list[Problem]) -> Exercise:
+    if problems or exercise is None:
+        raise problems[0].error()
+    return exercise
+
+
+def read(path: Path) -> str | Problem:
+    """The text of an author's file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        return Problem(path, 0, f"cannot be read: {problem}", "Give a MyST text file in UTF-8.")
+
+
+def examine(path: Path) -> tuple[Exercise | None, list[Problem]]:
+    """The exercise at ``path`` and every problem of its head and cells.
+
+    None where the file cannot even be cut into cells. An exercise that comes
+    with problems is good for looking at only: views may fail on it.
+    """
+    text = read(path)
+    if isinstance(text, Problem):
+        return None, [text]
+    exercise, problems = examine_text(text, path)
+    return exercise and replace(exercise, images=dict(_images(exercise))), problems
+
+
+def examine_text(text: str, path: Path) -> tuple[Exercise | None, list[Problem]]:
+    """Like ``examine``, from text and without pictures."""
+    if problems := list(_blocks(text, path)):
+        return None, problems
     try:
         notebook = jupytext.myst.myst_to_notebook(text, add_source_map=True)
     except jupytext.myst.MystMetadataParsingError as problem:
         cure = "Cell options are YAML: one ':name: value' a line."
-        raise ExerciseError(f"{path}: {problem}", cure) from None
+        return None, [Problem(path, 0, str(problem), cure)]
+    except nbformat.ValidationError as invalid:
+        cure = "A cell has a value that a notebook may not have, such as ':tags: one' for ':tags: [one]'."
+        return None, [Problem(path, 0, str(invalid).splitlines()[0], cure)]
     starts = notebook.metadata.pop("source_map")
     notebook.metadata.pop("jupytext", None)
     notebook.metadata.pop("jupyter", None)
     about = _about(dict(notebook.metadata), path)
+    if isinstance(about, Problem):
+        return None, [about]
     notebook.metadata = nbformat.from_dict({})  # type: ignore[no-untyped-call]
-    for cell, line in zip(notebook.cells, starts, strict=True):
-        _read_options(cell, _first_line(cell, line, text), path)
-    _check_tasks(notebook, about, path)
-    _set_ids(notebook)
-    return Exercise(path, about, notebook)
-
-
-def _fail(path: Path, line: int, what: str, cure: str) -> NoReturn:
-    raise ExerciseError(f"{path}, line {line}: {what}", cure)
-
-
-def _check_fences(text: str, path: Path) -> None:
-    try:
-        for _ in fences.outermost(text.splitlines()):
-            pass
-    except fences.Unbalanced as wrong:
-        _fail(path, wrong.line, wrong.what, "Close the block with a fence of the same kind and length.")
-
-
-def _about(head: dict[str, Any], path: Path) -> About:
-    try:
-        about = msgspec.convert(head, About)
-    except msgspec.ValidationError as problem:
-        raise ExerciseError(
-            f"{path}, line 1: the head of the file: {problem}",
-            f"It names, in YAML between two lines '---': {', '.join(About.__struct_fields__)}.",
-        ) from None
     if about.difficulty not in range(1, 5):
-        _fail(path, 1, f"difficulty is {about.difficulty}", "It counts stars: 1, 2, 3 or 4.")
-    return about
+        problems.append(
+            Problem(path, 1, f"difficulty is {about.difficulty}", "It counts stars: 1, 2, 3 or 4.")
+        )
+    for cell, start in zip(notebook.cells, starts, strict=True):
+        line = _first_line(cell, start, text)
+        problems += (Problem(path, line, what, cure) for what, cure in cells.problems(cell))
+        cells.keep_options(cell, line, _source_line(cell, line, text))
+    problems += (
+        Problem(path, line, what, cure) for line, what, cure in cells.task_problems(notebook, about.points)
+    )
+    _set_ids(notebook)
+    return Exercise(path, about, notebook), problems
+
+
+def _blocks(text: str, path: Path) -> Iterator[Problem]:
+    """Fences that are not closed, and cells that would silently become text."""
+    lines = text.splitlines()
+    try:
+        blocks = list(fences.outermost(lines))
+    except fences.Unbalanced as wrong:
+        yield Problem(
+            path, wrong.line, wrong.what, "Close the block with a fence of the same kind and length."
+        )
+        return
+    cells_at = set()
+    for block in blocks:
+        name, argument = block.directive or ("", "")
+        if name == "code-cell" and lines[block.start].startswith("```"):
+            cells_at.add(block.start)
+            if argument not in LANGUAGES:
+                cure = "Write python; a shell cell of a notebook begins with %%bash."
+                yield Problem(path, block.start + 1, f"a code-cell in the language {argument!r}", cure)
+        elif name in ("", "code-block", "code"):
+            cells_at.update(range(block.start, block.end))  # shown as code, whatever is in it
+    for index, line in enumerate(lines):
+        if index not in cells_at and (found := CELL_FENCE.match(line)):
+            what = f"a {found[2]} that is no cell of its own"
+            cure = "Only ```{code-cell} at the beginning of a line, outside of other blocks, becomes a cell."
+            yield Problem(path, index + 1, what, cure)
+
+
+def _about(head: dict[str, Any], path: Path) -> About | Problem:
+    try:
+        return msgspec.convert(head, About)
+    except msgspec.ValidationError as problem:
+        names = ", ".join(About.__struct_fields__)
+        return Problem(
+            path,
+            1,
+            f"the head of the file: {problem}",
+            f"It names, in YAML between two lines '---': {names}.",
+        )
 
 
 def _first_line(cell: NotebookNode, start: int, text: str) -> int:
@@ -138,117 +191,28 @@ def _first_line(cell: NotebookNode, start: int, text: str) -> int:
     return start + 1
 
 
-def _read_options(cell: NotebookNode, line: int, path: Path) -> None:
-    """Check one cell's options and keep them, with its line, under ``metadata.hpclab``."""
-    options = dict(cell.metadata)
-    for key in options:
-        if key not in OPTIONS:
-            close = difflib.get_close_matches(key, OPTIONS, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
-            _fail(path, line, f"unknown cell option {key!r}", f"{hint}Valid: {', '.join(OPTIONS)}.")
-    role, task, points = options.get("role"), options.get("exercise"), options.get("points")
-    if role is not None and role not in ROLES:
-        _fail(path, line, f"unknown role {role!r}", f"Valid roles: {', '.join(ROLES)}.")
-    if (role is None) != (task is None):
-        _fail(path, line, "'exercise' and 'role' come together; one is missing", "Add the other option.")
-    for key in ("exercise", "part"):
-        if options.get(key) is not None and not NAME.fullmatch(str(options[key])):
-            _fail(
-                path,
-                line,
-                f"{key} {options[key]!r} is no name",
-                "Use lower-case letters, digits and hyphens.",
-            )
-    if role in GRADED and points is None:
-        _fail(path, line, f"the tests of {task!r} have no points", "Add ':points: N'.")
-    if role not in GRADED and points is not None:
-        _fail(
-            path, line, f"points on a cell with the role {role}", "Only tests and hidden-tests carry points."
-        )
-    if points is not None and (
-        isinstance(points, bool) or not isinstance(points, int | float) or points <= 0
-    ):
-        _fail(path, line, f"points {points!r}", "Points are a number above zero.")
-    if role and cell.cell_type != "code":
-        _fail(path, line, f"a text cell with the role {role}", "Roles belong to code cells.")
-    _check_solution(cell, role, line, path)
-    tags = options.pop("tags", [])
-    kept: dict[str, object] = {"hpclab": {**options, "line": line}}
-    cell.metadata = nbformat.from_dict(kept | ({"tags": tags} if tags else {}))  # type: ignore[no-untyped-call]
+def _source_line(cell: NotebookNode, line: int, text: str) -> int:
+    """The line, counted from 1, of the cell's first line; ``line`` is where the cell begins."""
+    if cell.cell_type != "code":
+        return line
+    lines = text.splitlines()
+    wanted = cell.source.partition("\n")[0].strip()
+    return next((at + 1 for at in range(line, len(lines)) if lines[at].strip() == wanted), line)
 
 
-def _check_solution(cell: NotebookNode, role: str | None, line: int, path: Path) -> None:
-    inside = False
-    regions = 0
-    for text in cell.source.splitlines():
-        if BEGIN in text:
-            if inside:
-                _fail(path, line, f"'{BEGIN}' twice in this cell without '{END}'", f"Add '{END}'.")
-            inside, regions = True, regions + 1
-        elif END in text:
-            if not inside:
-                _fail(path, line, f"'{END}' without '{BEGIN}' in this cell", f"Add '{BEGIN}'.")
-            inside = False
-    if inside:
-        _fail(path, line, f"'{BEGIN}' in this cell has no '{END}'", f"Add '{END}'.")
-    if regions and role != "answer":
-        _fail(path, line, "a solution in a cell that is no answer", "Give the cell ':role: answer'.")
-    if role == "answer" and not regions:
-        _fail(
-            path,
-            line,
-            "this answer shows its solution to the learner",
-            f"Set it between '{BEGIN}' and '{END}'.",
-        )
-
-
-def identity(cell: NotebookNode) -> str:
-    """The cell's fixed id, and its nbgrader id, from its options; '' for ordinary cells."""
-    mark = cell.metadata.hpclab
-    if not mark.get("role"):
-        return ""
-    ending = "" if mark.role == "answer" else mark.role
-    return "-".join(str(word) for word in (mark.exercise, ending, mark.get("part")) if word)
-
-
-def _check_tasks(notebook: NotebookNode, about: About, path: Path) -> None:
-    """Every task has answers and tests, every id is unique, and the points add up."""
-    seen: dict[str, int] = {}
-    roles: dict[str, dict[str, int]] = {}
-    total: float = 0
-    for cell in notebook.cells:
-        mark = cell.metadata.hpclab
-        name = identity(cell)
-        if not name:
+def _images(exercise: Exercise) -> Iterator[tuple[str, bytes]]:
+    """Every local picture that is there; ``lint`` tells of those that are not."""
+    for cell in exercise.notebook.cells:
+        if cell.cell_type != "markdown":
             continue
-        if name in seen:
-            _fail(
-                path,
-                mark.line,
-                f"the id {name!r} is taken by line {seen[name]}",
-                "Name the exercise otherwise, or tell its cells apart with ':part: NAME'.",
-            )
-        if len(name) > 64:
-            _fail(path, mark.line, f"the id {name!r} is too long", "A cell id has at most 64 characters.")
-        seen[name] = mark.line
-        roles.setdefault(mark.exercise, {}).setdefault(mark.role, mark.line)
-        total += mark.get("points", 0)
-    for task, lines in roles.items():
-        if "answer" in lines and not set(GRADED) & lines.keys():
-            _fail(
-                path,
-                lines["answer"],
-                f"the answer of {task!r} has no tests",
-                "Add a cell with ':role: tests'.",
-            )
-        for role in GRADED:
-            if role in lines and "answer" not in lines:
-                _fail(
-                    path, lines[role], f"the {role} of {task!r} have no answer cell", "Add ':role: answer'."
-                )
-    if total != about.points:
-        what = f"the tests add up to {total:g} points, the head says {about.points}"
-        _fail(path, 1, what, "Make them agree.")
+        try:
+            found = list(links.references(plain.plain(cell.source)))
+        except plain.NotPlain:
+            continue
+        for reference in found:
+            file = exercise.path.parent / reference.target
+            if reference.image and reference.local and file.is_file():
+                yield reference.target, file.read_bytes()
 
 
 def _set_ids(notebook: NotebookNode) -> None:

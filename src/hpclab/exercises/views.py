@@ -6,14 +6,17 @@ transformations do the work that graders depend on.
 
 from __future__ import annotations
 
+import base64
 import copy
+import mimetypes
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import nbformat
 from nbformat import NotebookNode
 
-from hpclab.errors import ExerciseError
-from hpclab.exercises import plain
+from hpclab.exercises import links, plain
+from hpclab.exercises.problem import Problem
 from hpclab.exercises.source import GRADED, Exercise
 
 Step = Callable[[NotebookNode, Exercise], None]
@@ -22,15 +25,24 @@ Step = Callable[[NotebookNode, Exercise], None]
 STUB = "# YOUR WORK HERE"
 HIDDEN = "# More checks of this task run here when your work is marked."
 HIDDEN_TAG = "hidden-tests"
+GO_ON_TAG = "raises-exception"  # what papermill and nbclient know a cell by that may fail
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 def student_view(exercise: Exercise) -> NotebookNode:
     """The learner's notebook: no answers, no hidden tests, valid nbgrader metadata."""
-    return _view(
-        exercise,
-        [_title, _plain_text, _mark_for_nbgrader, _hide_tests, _without_answers, _without_author_options],
-    )
+    notebook = grader_view(exercise)
+    _release(notebook)
+    return notebook
+
+
+def grader_view(exercise: Exercise) -> NotebookNode:
+    """nbgrader's "source" notebook: answers and hidden tests between nbgrader's own marks.
+
+    What ``nbgrader generate_assignment`` makes of it, with ``STUB`` as its code
+    stub, is ``student_view``, cell for cell.
+    """
+    return _view(exercise, [*_TEXT, _mark_for_nbgrader, _wrap_hidden_tests, _without_options])
 
 
 def reference_view(exercise: Exercise, answers: Mapping[str, str] | None = None) -> NotebookNode:
@@ -39,10 +51,64 @@ def reference_view(exercise: Exercise, answers: Mapping[str, str] | None = None)
     A failed check does not stop the run, so that every task is marked.
     ``answers`` replaces answer cells, by id: that is how wrong answers are tried.
     """
-    notebook = _view(exercise, [_title, _plain_text, _mark_for_nbgrader, _go_on_after_checks])
+    notebook = _view(exercise, [*_TEXT, _mark_for_nbgrader, _go_on_after_checks])
     for cell in notebook.cells:
         cell.source = (answers or {}).get(cell.id, cell.source)
     return notebook
+
+
+def proof_view(
+    exercise: Exercise, answers: Mapping[str, str] | None = None, *, untouched: bool = False
+) -> NotebookNode:
+    """The reference notebook with other answers: what must *not* get full marks.
+
+    Every test is there, hidden ones too. ``answers`` replaces answer cells by id;
+    ``untouched`` puts the learner's stub into every answer cell that ``answers``
+    does not name. Either way no cell stops the run, whatever it raises.
+    """
+    stubs = _stubs(exercise) if untouched else {}
+    replaced = stubs | dict(answers or {})
+    notebook = reference_view(exercise, replaced)
+    if replaced:
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                _tag(cell, GO_ON_TAG)
+    return notebook
+
+
+def book_view(
+    exercise: Exercise, executed: NotebookNode | None, answers: Literal["out", "folded"] = "out"
+) -> NotebookNode:
+    """The page of the book: the author's MyST text, and outputs of an executed run.
+
+    Outputs are taken from ``executed``, a run of ``reference_view``, by cell id,
+    and only where the cell is still the one that ran; None gives a page without
+    outputs. ``answers="out"`` shows the learner's stub in place of each answer
+    and leaves hidden tests out; ``"folded"`` keeps both, folded, for instructors.
+    Tests are always folded. Only tags are left of the metadata.
+    """
+    ran = {cell.id: cell for cell in executed.cells if "id" in cell} if executed else {}
+    stubs = _stubs(exercise) if answers == "out" else {}
+    page = _view(exercise, [_title, _link_notebooks])
+    if answers == "out":
+        page.cells = [cell for cell in page.cells if _role(cell) != "hidden-tests"]
+    for cell in page.cells:
+        role = _role(cell)
+        cell.metadata = nbformat.from_dict(  # type: ignore[no-untyped-call]
+            {"tags": list(cell.metadata.tags)} if "tags" in cell.metadata else {}
+        )
+        if cell.cell_type != "code":
+            continue
+        if cell.id in stubs:
+            cell.source = stubs[cell.id]
+        elif (before := ran.get(cell.id)) and before.source == cell.source:
+            cell.outputs = copy.deepcopy(before.outputs)
+            cell.execution_count = before.execution_count
+        if role in GRADED:
+            _tag(cell, "hide-cell")
+        elif role == "answer" and answers == "folded":
+            _tag(cell, "hide-input")
+    return page
 
 
 def _view(exercise: Exercise, steps: list[Step]) -> NotebookNode:
@@ -51,6 +117,26 @@ def _view(exercise: Exercise, steps: list[Step]) -> NotebookNode:
     for step in steps:
         step(notebook, exercise)
     return notebook
+
+
+def _role(cell: NotebookNode) -> str | None:
+    role: str | None = cell.metadata.hpclab.get("role")
+    return role
+
+
+def _tag(cell: NotebookNode, tag: str) -> None:
+    tags = cell.metadata.get("tags", [])
+    if tag not in tags:
+        cell.metadata["tags"] = [*tags, tag]
+
+
+def _stubs(exercise: Exercise) -> dict[str, str]:
+    """What the learner finds in each answer cell, by id."""
+    return {
+        cell.id: cell.source
+        for cell in student_view(exercise).cells
+        if cell.metadata.get("nbgrader", {}).get("solution")
+    }
 
 
 def _title(notebook: NotebookNode, exercise: Exercise) -> None:
@@ -63,7 +149,12 @@ def _title(notebook: NotebookNode, exercise: Exercise) -> None:
         f"{stars} (difficulty {about.difficulty} of 4) · about {about.minutes} minutes · "
         f"{about.points} points · builds on {builds_on}"
     )
-    cell = {"cell_type": "markdown", "id": "title", "metadata": {"hpclab": {"line": 1}}, "source": text}
+    cell = {
+        "cell_type": "markdown",
+        "id": "title",
+        "metadata": {"hpclab": {"line": 1, "first": 1}},
+        "source": text,
+    }
     notebook.cells.insert(0, nbformat.from_dict(cell))  # type: ignore[no-untyped-call]
 
 
@@ -74,16 +165,39 @@ def _plain_text(notebook: NotebookNode, exercise: Exercise) -> None:
         try:
             cell.source = plain.plain(cell.source)
         except plain.NotPlain as wrong:
-            raise ExerciseError(
-                f"{exercise.path}, line {cell.metadata.hpclab.line + wrong.line}: {wrong.what}",
-                f"Use Markdown, or one of: dropdown, image, figure, {', '.join(plain.ADMONITIONS)}.",
-            ) from None
+            line = cell.metadata.hpclab.line + wrong.line
+            cure = f"Use Markdown, or one of: {', '.join(plain.OTHERS + plain.ADMONITIONS)}."
+            raise Problem(exercise.path, line, wrong.what, cure).error() from None
+
+
+def _link_notebooks(notebook: NotebookNode, exercise: Exercise) -> None:
+    """Links between authors' files become links between notebooks."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = links.to_notebooks(cell.source)
+
+
+def _attach_images(notebook: NotebookNode, exercise: Exercise) -> None:
+    """Put pictures into the notebook itself: it may be copied to anywhere, alone."""
+    for cell in notebook.cells:
+        if cell.cell_type != "markdown":
+            continue
+        attachments = {}
+        for target, data in exercise.images.items():
+            name = target.replace("../", "").replace("/", "-")
+            changed = links.retarget(cell.source, target, f"attachment:{name}")
+            if changed != cell.source:
+                kind = mimetypes.guess_type(target)[0] or "application/octet-stream"
+                attachments[name] = {kind: base64.b64encode(data).decode()}
+                cell.source = changed
+        if attachments:
+            cell["attachments"] = nbformat.from_dict(attachments)  # type: ignore[no-untyped-call]
 
 
 def _mark_for_nbgrader(notebook: NotebookNode, exercise: Exercise) -> None:
     """Options of the author → nbgrader's metadata, schema 3."""
     for cell in notebook.cells:
-        role = cell.metadata.hpclab.get("role")
+        role = _role(cell)
         if role == "answer":
             kind = {"grade": False, "solution": True, "locked": False}
         elif role in GRADED:
@@ -94,18 +208,23 @@ def _mark_for_nbgrader(notebook: NotebookNode, exercise: Exercise) -> None:
         cell.metadata["nbgrader"] = nbformat.from_dict(fixed | kind)  # type: ignore[no-untyped-call]
 
 
-def _hide_tests(notebook: NotebookNode, exercise: Exercise) -> None:
+def _wrap_hidden_tests(notebook: NotebookNode, exercise: Exercise) -> None:
     for cell in notebook.cells:
-        if cell.metadata.hpclab.get("role") == "hidden-tests":
-            cell.source = HIDDEN
-            cell.metadata["tags"] = [*cell.metadata.get("tags", []), HIDDEN_TAG]
+        if _role(cell) == "hidden-tests":
+            cell.source = f"{HIDDEN}\n### BEGIN HIDDEN TESTS\n{cell.source}\n### END HIDDEN TESTS"
+            _tag(cell, HIDDEN_TAG)
 
 
-def _without_answers(notebook: NotebookNode, exercise: Exercise) -> None:
-    """nbgrader's own release steps, in its own order, without its database.
+def _without_options(notebook: NotebookNode, exercise: Exercise) -> None:
+    for cell in notebook.cells:
+        cell.metadata.pop("hpclab", None)
 
-    They also remove the regions ``BEGIN HIDDEN TESTS`` and the outputs, lock
-    the tests and store the checksums that autograding compares.
+
+def _release(notebook: NotebookNode) -> None:
+    """The steps of ``nbgrader generate_assignment``, in its own order, without its database.
+
+    They remove answers, hidden tests and outputs, lock the tests and store the
+    checksums that autograding compares.
     """
     from nbgrader.preprocessors import (  # type: ignore[import-untyped,unused-ignore]
         CheckCellMetadata,
@@ -129,12 +248,11 @@ def _without_answers(notebook: NotebookNode, exercise: Exercise) -> None:
         _, resources = preprocessor.preprocess(notebook, resources)
 
 
-def _without_author_options(notebook: NotebookNode, exercise: Exercise) -> None:
-    for cell in notebook.cells:
-        cell.metadata.pop("hpclab", None)
-
-
 def _go_on_after_checks(notebook: NotebookNode, exercise: Exercise) -> None:
     for cell in notebook.cells:
-        if cell.metadata.hpclab.get("role") in GRADED:
-            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
+        if _role(cell) in GRADED:
+            _tag(cell, GO_ON_TAG)
+
+
+# What every notebook for JupyterLab needs, whoever it is for.
+_TEXT: tuple[Step, ...] = (_title, _plain_text, _link_notebooks, _attach_images)

@@ -1,10 +1,11 @@
 """A learner's work is never overwritten."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from hpclab.errors import ExerciseError
+from hpclab.errors import ExerciseError, UsageError
 from hpclab.exercises import build
 
 from .test_source import GOOD
@@ -76,3 +77,38 @@ def test_a_broken_record_is_an_error_with_a_cure(author: Path, tmp_path: Path) -
     (tmp_path / "lab" / build.RECORD).write_text("[")
     with pytest.raises(ExerciseError, match="Remove"):
         build.release(build.student(author, tmp_path / "build"), tmp_path / "lab")
+
+
+def test_any_file_is_handed_out_and_kept_when_edited(tmp_path: Path) -> None:
+    script = tmp_path / "templates/tool.sh"
+    script.parent.mkdir()
+    script.write_text("one")
+    script.chmod(0o755)
+    lab = tmp_path / "lab/templates"
+    told = build.release(script, lab)
+    assert told.outcome == "new" and os.access(told.path, os.X_OK)
+    script.write_text("two")
+    assert build.release(script, lab).outcome == "updated"
+    told.path.write_text("mine")
+    assert build.release(script, lab).outcome == "kept"
+    assert told.path.read_text() == "mine"
+
+
+def test_learners_get_templates_without_caches(tmp_path: Path) -> None:
+    for name in ("a.sbatch", "deep/b.py", "__pycache__/c.pyc", ".d", "deep/.e/f"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in build.given(tmp_path)] == ["a.sbatch", "b.py"]
+    assert build.given(tmp_path / "none") == []
+
+
+def test_a_person_names_an_exercise_in_several_ways(author: Path, tmp_path: Path) -> None:
+    notebooks = tmp_path / "notebooks"
+    (author.parent / "ex01-labour.md").write_text(GOOD)
+    for name in ("00-x/ex01-lab", "00-x/ex01-lab.md", str(author)):
+        assert build.find(name, notebooks) == author
+    assert build.find("ex01-labo", notebooks).stem == "ex01-labour"
+    with pytest.raises(UsageError, match="several exercises"):
+        build.find("ex01", notebooks)
+    with pytest.raises(UsageError, match=r"no exercise(.|\n)*00-x/ex01-labour"):
+        build.find("ex02", notebooks)

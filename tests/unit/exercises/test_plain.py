@@ -35,9 +35,44 @@ def test_code_stays_as_it_is() -> None:
     assert plain(code) == code
 
 
+def test_pictures() -> None:
+    assert plain("```{image} a.svg\n:alt: Three nodes\n:width: 50%\n```") == "![Three nodes](a.svg)"
+    figure = ":::{figure} a.svg\n:name: fig\n\nThree *nodes*,\nidle.\n:::"
+    assert plain(figure) == "![Three *nodes*, idle.](a.svg)\n\n*Three *nodes*, idle.*"
+
+
+def test_tables_math_and_code_survive() -> None:
+    table = "| a | b |\n|---|---|\n| `x` | $y^2$ |"
+    assert plain(table) == table
+    assert plain(f":::{{table}} Sizes\n{table}\n:::") == f"*Sizes*\n\n{table}"
+    assert plain("$$\na = b\n$$") == plain("```{math}\na = b\n```") == "$$\na = b\n$$"
+    assert plain("```{code-block} bash\n:linenos:\nsqueue --me\n```") == "```bash\nsqueue --me\n```"
+
+
+def test_blocks_of_a_list_stay_in_the_list() -> None:
+    text = plain("1. First\n\n   :::{note}\n   A.\n\n   B.\n   :::\n\n2. Second")
+    assert text == "1. First\n\n   > **Note**\n   >\n   > A.\n   >\n   > B.\n\n2. Second"
+
+
+def test_a_summary_is_html() -> None:
+    text = plain(":::{dropdown} Hint 1: `a < b` & *why*\nx\n:::")
+    assert "<summary>Hint 1: <code>a &lt; b</code> &amp; <em>why</em></summary>" in text
+
+
+def test_labels_and_comments_of_myst_are_not_shown() -> None:
+    assert plain("(here)=\n# Title\n% a note for authors\ntext, 5 % more") == "# Title\ntext, 5 % more"
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a\n\n:::{exercise}\nb\n:::", 2), (":::{note}\n\nsee {doc}`x`\n:::", 2), ("a\n{cite}`x`", 1)],
+    [
+        ("a\n\nb[^1]", 2),
+        (":::{note}\n:class: x\n\nsee {doc}`x`\n:::", 3),
+        ("```{code-cell python}\n```", 0),
+        ("a\n\n:::{exercise}\nb\n:::", 2),
+        (":::{note}\n\nsee {doc}`x`\n:::", 2),
+        ("a\n{cite}`x`", 1),
+    ],
 )
 def test_what_has_no_plain_form_is_an_error(text: str, line: int) -> None:
     with pytest.raises(NotPlain) as caught:

@@ -96,6 +96,10 @@ def test_equal_cells_get_different_ids() -> None:
         ("difficulty: 1", "difficulty: 5", 1, "difficulty is 5"),
         ("difficulty: 1", "stars: 1", 1, "stars"),
         ("minutes: 10", "minutes: ten", 1, "minutes"),
+        ("assert total == 2", "### BEGIN HIDDEN TESTS", 24, "BEGIN HIDDEN TESTS"),
+        ("Look there.", "  ```{code-cell} python\n  ```", 12, "no cell of its own"),
+        ("Some *text*.", "```{code-cell} bash\nls\n```", 9, "in the language 'bash'"),
+        ("Some *text*.", "```{raw-cell}\nls\n```", 9, "a raw-cell"),
     ],
 )
 def test_a_mistake_names_file_line_and_cure(old: str, new: str, line: int, said: str) -> None:
@@ -112,6 +116,42 @@ def test_options_that_are_no_yaml() -> None:
         source.parse(GOOD.replace(":points: 2", ":points: [2"), PATH)
 
 
+def test_metadata_that_no_notebook_may_have() -> None:
+    with pytest.raises(ExerciseError, match="'one' is not of type 'array'"):
+        source.parse(GOOD.replace(":points: 2", ":points: 2\n:tags: one"), PATH)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ExerciseError, match=r"none\.md: cannot be read"):
         source.load(tmp_path / "none.md")
+
+
+def test_every_problem_is_found_not_the_first_alone() -> None:
+    bad = (
+        GOOD.replace(":points: 2\n", "")
+        .replace("### END SOLUTION\n", "")
+        .replace("difficulty: 1", "difficulty: 9")
+    )
+    exercise, problems = source.examine_text(bad, PATH)
+    assert exercise is not None
+    assert [problem.line for problem in problems] == [1, 15, 23, 1]
+    assert all(problem.cure for problem in problems)
+
+
+def test_code_that_shows_how_a_cell_is_written_stays_code() -> None:
+    shown = GOOD.replace("Some *text*.", "````text\n```{code-cell} python\n```\n````")
+    assert "{code-cell}" in source.parse(shown, PATH).notebook.cells[0].source
+
+
+def test_a_cell_knows_the_line_of_its_own_first_line() -> None:
+    lines = GOOD.splitlines()
+    for cell in source.parse(GOOD, PATH).notebook.cells[1:]:
+        assert lines[cell.metadata.hpclab.first - 1] == cell.source.splitlines()[0]
+
+
+def test_pictures_are_read_with_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "ex01-lab.md"
+    (tmp_path / "ex01-lab").mkdir()
+    (tmp_path / "ex01-lab/a.svg").write_text("<svg/>")
+    path.write_text(GOOD.replace("Some *text*.", "![a](ex01-lab/a.svg) `![b](b.svg)` ![c](c.svg)"))
+    assert dict(source.load(path).images) == {"ex01-lab/a.svg": b"<svg/>"}

@@ -1,13 +1,16 @@
 """What a learner gets, and what an author runs."""
 
+import os
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbgrader.nbgraderformat import MetadataValidator
 
+from hpclab import shell
 from hpclab.errors import ExerciseError
-from hpclab.exercises import source, views
+from hpclab.exercises import build, source, views
 
 from .test_source import GOOD, PATH
 
@@ -58,6 +61,124 @@ def test_the_reference_view_has_everything() -> None:
     text = nbformat.writes(views.reference_view(EXERCISE))
     assert "total = 1 + 1" in text
     assert "total + 1 == 3" in text
+
+
+def outputs_of(notebook: nbformat.NotebookNode) -> dict[str, str]:
+    return {
+        cell.id: "".join(output.text for output in cell.outputs)
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.outputs
+    }
+
+
+def executed(exercise: source.Exercise) -> nbformat.NotebookNode:
+    """The reference notebook as papermill leaves it: every code cell printed its own id."""
+    notebook = views.reference_view(exercise)
+    notebook.metadata["papermill"] = {"duration": 1.5}
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata["papermill"] = {"status": "completed"}
+        if cell.cell_type == "code":
+            cell.execution_count = number
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=cell.id)]
+    return notebook
+
+
+def test_hidden_tests_stand_between_nbgraders_marks_in_the_graders_notebook() -> None:
+    cells = {cell.id: cell for cell in views.grader_view(EXERCISE).cells}
+    assert cells["add-hidden-tests"].source == (
+        f"{views.HIDDEN}\n### BEGIN HIDDEN TESTS\nassert total + 1 == 3\n### END HIDDEN TESTS"
+    )
+    assert "### BEGIN SOLUTION\ntotal = 1 + 1" in cells["add"].source
+    MetadataValidator().validate_nb(views.grader_view(EXERCISE))
+    assert nbformat.writes(views.grader_view(EXERCISE)) == nbformat.writes(views.grader_view(EXERCISE))
+
+
+@pytest.mark.slow
+def test_nbgrader_itself_makes_the_students_notebook_of_the_graders(root: Path, tmp_path: Path) -> None:
+    programs = Path(sys.executable).parent
+    config = f"""
+c = get_config()
+c.CourseDirectory.course_id = "course"
+c.ClearSolutions.code_stub = {{"python": {views.STUB!r}}}
+"""
+    (tmp_path / "nbgrader_config.py").write_text(config)
+    # Each is read once: an author may be writing one at this moment.
+    exercises = [EXERCISE, *(source.load(path) for path in build.sources(root / "notebooks"))]
+    names = [f"{exercise.module}-{exercise.name}.ipynb" for exercise in exercises]
+    for exercise, name in zip(exercises, names, strict=True):
+        build.write(views.grader_view(exercise), tmp_path / "source/lab" / name)
+    # nbgrader calls alembic by its name.
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    shell.run(
+        [programs / "nbgrader", "generate_assignment", "lab"], cwd=tmp_path, env=environment, timeout=240
+    )
+    for exercise, name in zip(exercises, names, strict=True):
+        made = (tmp_path / "release/lab" / name).read_bytes()
+        assert made == build.as_bytes(views.student_view(exercise)), name
+
+
+def test_the_untouched_notebook_holds_the_learners_stub_and_every_test() -> None:
+    notebook = views.proof_view(EXERCISE, untouched=True)
+    cells = {cell.id: cell for cell in notebook.cells}
+    student = {cell.id: cell for cell in views.student_view(EXERCISE).cells}
+    assert cells["add"].source == student["add"].source == views.STUB
+    assert cells["add-hidden-tests"].source == "assert total + 1 == 3"
+    assert views.HIDDEN_TAG not in cells["add-hidden-tests"].metadata.tags
+    assert all(
+        "raises-exception" in cell.metadata.tags for cell in notebook.cells if cell.cell_type == "code"
+    )
+
+
+def test_wrong_answers_do_not_stop_a_proof_and_the_reference_does() -> None:
+    replaced = views.proof_view(EXERCISE, {"add": "boom"})
+    assert {cell.id: cell.source for cell in replaced.cells}["add"] == "boom"
+    assert all(views.GO_ON_TAG in cell.metadata.tags for cell in replaced.cells if cell.cell_type == "code")
+    assert nbformat.writes(views.proof_view(EXERCISE)) == nbformat.writes(views.reference_view(EXERCISE))
+    both = views.proof_view(EXERCISE, {"add": "boom"}, untouched=True)
+    assert {cell.id: cell.source for cell in both.cells}["add"] == "boom"
+
+
+def test_the_book_shows_outputs_and_no_answer() -> None:
+    page = views.book_view(EXERCISE, executed(EXERCISE))
+    nbformat.validate(page)
+    text = nbformat.writes(page)
+    assert outputs_of(page) == {"add-tests": "add-tests"}
+    assert {cell.id: cell.source for cell in page.cells}["add"] == views.STUB
+    for absent in ("total = 1 + 1", "total + 1 == 3", "SOLUTION", "nbgrader", "hpclab", "papermill"):
+        assert absent not in text
+    assert ":::{dropdown} Hint 1" in text
+    assert page.cells[0].source.startswith("# A lab\n\n★☆☆☆")
+    assert {cell.id: cell.metadata for cell in page.cells}["add-tests"] == {"tags": ["hide-cell"]}
+
+
+def test_the_instructors_book_folds_answers_and_hidden_tests() -> None:
+    page = views.book_view(EXERCISE, executed(EXERCISE), "folded")
+    cells = {cell.id: cell for cell in page.cells}
+    assert "total = 1 + 1" in cells["add"].source and cells["add"].metadata.tags == ["hide-input"]
+    assert cells["add-hidden-tests"].metadata.tags == ["hide-cell"]
+    assert outputs_of(page) == {name: name for name in ("add", "add-tests", "add-hidden-tests")}
+
+
+def test_the_book_takes_no_output_of_another_edition_of_a_cell() -> None:
+    other = source.parse(GOOD.replace("assert total == 2", "assert total == 2.0"), PATH)
+    assert outputs_of(views.book_view(EXERCISE, executed(other))) == {}
+    assert outputs_of(views.book_view(EXERCISE, None)) == {}
+
+
+def test_pictures_travel_inside_the_notebook_and_links_lead_to_notebooks(tmp_path: Path) -> None:
+    path = tmp_path / "ex01-lab.md"
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/three-nodes.png").write_bytes(b"png")
+    text = "```{figure} figures/three-nodes.png\nA *b*.\n```\n\nSee [x](../02-y/ex03-z.md) and [t](../templates/train.py)."
+    path.write_text(GOOD.replace("Some *text*.", text))
+    exercise = source.load(path)
+    cell = views.student_view(exercise).cells[1]
+    assert "](attachment:figures-three-nodes.png)" in cell.source
+    assert cell.attachments == {"figures-three-nodes.png": {"image/png": "cG5n"}}
+    assert "[x](../02-y/ex03-z.ipynb)" in cell.source and "[t](../templates/train.py)" in cell.source
+    nbformat.validate(views.student_view(exercise))
+    page = views.book_view(exercise, None).cells[1]
+    assert "{figure} figures/three-nodes.png" in page.source and "ex03-z.ipynb" in page.source
 
 
 def test_the_head_becomes_the_title() -> None:

@@ -46,6 +46,11 @@ def test_a_wrong_answer_replaces_the_answer(exercise: source.Exercise) -> None:
         (":answer: add", ":answer: sum", "no answer cell 'sum'"),
         ("add-tests: 0", "add: 0", "no test cell 'add'"),
         ("why:", "because:", "because"),
+        (":answer: add\n", "", "no answer cell ''"),
+        ("add-tests: 0", "add-tests: 2", "2 points for 'add-tests'"),
+        ("{add-tests: 0}", "{}", "loses no points"),
+        ("total = 3\n```\n", "x\n```\n\n```{code-cell} python\n:answer: add\n```\n", "replaced twice"),
+        ("```{code-cell} python\n:answer: add\n\ntotal = 3\n```\n", "text", "replaces no answer"),
     ],
 )
 def test_a_mistake_is_named(exercise: source.Exercise, tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -53,3 +58,42 @@ def test_a_mistake_is_named(exercise: source.Exercise, tmp_path: Path, old: str,
     path.write_text(WRONG.replace(old, new))
     with pytest.raises(ExerciseError, match=said):
         wrong.load_all(exercise)
+
+
+def test_a_mistake_names_file_line_and_cure(exercise: source.Exercise, tmp_path: Path) -> None:
+    path = tmp_path / "ex01-lab/wrong/off.md"
+    path.write_text(WRONG.replace(":answer: add", ":answer: sum"))
+    _, (problem,) = wrong.examine(path, exercise)
+    assert str(problem) == f"{path}, line 6: no answer cell 'sum'"
+    assert problem.cure == "Answer cells: add."
+
+
+def test_a_wrong_answer_knows_the_tasks_that_it_touches(exercise: source.Exercise) -> None:
+    assert wrong.load_all(exercise)[0].tasks == {"add"}
+
+
+def touching(name: str, *tasks: str, **marks: float) -> wrong.WrongAnswer:
+    return wrong.WrongAnswer(Path(name), wrong.About("why", marks), {}, frozenset(tasks))
+
+
+def test_no_round_touches_a_task_twice_and_rounds_are_few() -> None:
+    wrongs = [touching(f"{task}{number}", task) for task in "abc" for number in range(3)]
+    wrongs += [touching("ab", "a", "b"), touching("bc", "b", "c")]
+    found = wrong.rounds(wrongs)
+    assert sorted(str(one.path) for together in found for one in together) == sorted(
+        str(one.path) for one in wrongs
+    )
+    for together in found:
+        tasks = [task for one in together for task in one.tasks]
+        assert len(tasks) == len(set(tasks))
+    assert len(found) == 5  # b is touched five times
+    assert found == wrong.rounds(list(reversed(wrongs)))
+
+
+def test_nothing_wrong_needs_no_round() -> None:
+    assert wrong.rounds([]) == []
+
+
+def test_expected_marks_are_full_but_for_the_tests_that_are_named(exercise: source.Exercise) -> None:
+    assert wrong.expected_marks(exercise, []) == {"add-tests": 2, "add-hidden-tests": 1}
+    assert wrong.expected_marks(exercise, wrong.load_all(exercise)) == {"add-tests": 0, "add-hidden-tests": 1}

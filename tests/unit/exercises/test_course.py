@@ -1,0 +1,18 @@
+"""Every exercise of the course keeps the form, leaks nothing, and names commands that exist."""
+
+from pathlib import Path
+
+import pytest
+
+from hpclab.cli import labs
+from hpclab.exercises import build, lint
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize(
+    "path", build.sources(ROOT / "notebooks"), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_an_exercise_has_no_problem(path: Path) -> None:
+    found = lint.problems(path, dict(labs._manual()))
+    assert not found, "\n".join(f"{problem}\n    {problem.cure}" for problem in found)

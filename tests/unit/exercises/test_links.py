@@ -1,0 +1,45 @@
+"""Links and pictures are found in text, never in code."""
+
+import pytest
+
+from hpclab.exercises import links
+
+
+def found(text: str) -> list[tuple[str, bool]]:
+    return [(reference.target, reference.image) for reference in links.references(text)]
+
+
+def test_every_kind_is_found() -> None:
+    assert found("[a](b.md) ![c](d.png)\n\n| x |\n|---|\n| [e](f#g) |") == [
+        ("b.md", False),
+        ("d.png", True),
+        ("f#g", False),
+    ]
+    assert found("<img alt='x' src='a.png'> and\n\n<div><a href=\"b&amp;c\">x</a></div>") == [
+        ("a.png", True),
+        ("b&c", False),
+    ]
+    assert found("[a][b]\n\n[b]: c.md 'title'") == [("c.md", False)]
+
+
+def test_code_holds_no_links() -> None:
+    assert found("`[a](b)`\n\n```\n![c](d)\n```\n\n    [e](f)") == []
+
+
+@pytest.mark.parametrize(
+    ("target", "local"), [("a.md", True), ("../b#c", True), ("#c", False), ("https://x.org/a", False)]
+)
+def test_local_means_a_file(target: str, local: bool) -> None:
+    assert links.Reference(target, False).local is local
+
+
+def test_retarget_changes_that_target_only() -> None:
+    text = "![a](p.png) ![b](p.png 'title') [c](p.png2) <img src=\"p.png\">\n[d]: p.png"
+    assert links.retarget(text, "p.png", "q") == "![a](q) ![b](q 'title') [c](p.png2) <img src=\"q\">\n[d]: q"
+
+
+def test_links_to_labs_lead_to_notebooks() -> None:
+    text = "[a](ex02-b.md) [b](../03-c/ex01-d.md#e) [c](README.md) [d](../../03-c/ex01-d.md)"
+    assert links.to_notebooks(text) == (
+        "[a](ex02-b.ipynb) [b](../03-c/ex01-d.ipynb#e) [c](README.md) [d](../../03-c/ex01-d.md)"
+    )

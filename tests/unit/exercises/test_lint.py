@@ -1,0 +1,156 @@
+"""Everything that can be said against an exercise, and nothing against a good one."""
+
+from pathlib import Path
+
+import pytest
+
+from hpclab.exercises import commands, lint, new
+from hpclab.exercises.problem import Problem
+
+MANUAL: commands.Manual = {
+    ("sbatch",): {"--wait", "--job-name", "--time", "--output", "--wrap", "--parsable"},
+    ("sacct",): {"--allocations", "--name", "--format"},
+    ("tool",): {"--quiet"},
+    ("tool", "start"): {"--nodes"},
+    ("tool", "later"): None,
+}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """The skeleton of a new exercise with its TODOs done."""
+    made = new.create("01", "A lab", tmp_path / "notebooks")
+    for path in made:
+        path.write_text(path.read_text().replace("TODO", "done"))
+    return made[0]
+
+
+def changed(lab: Path, *edits: tuple[str, str]) -> list[Problem]:
+    text = lab.read_text()
+    for old, new_text in edits:
+        assert old in text
+        text = text.replace(old, new_text, 1)
+    lab.write_text(text)
+    return lint.problems(lab, MANUAL)
+
+
+def line_of(lab: Path, words: str) -> int:
+    return next(number for number, line in enumerate(lab.read_text().splitlines(), 1) if words in line)
+
+
+def test_a_finished_skeleton_has_no_problem(lab: Path) -> None:
+    assert lint.problems(lab, MANUAL) == []
+
+
+def test_a_fresh_skeleton_lacks_only_what_is_to_do(tmp_path: Path) -> None:
+    made = new.create("03-containers", 'Build "it": a `test`', tmp_path)
+    problems = lint.problems(made[0], MANUAL)
+    assert {problem.what for problem in problems} == {"TODO is left"}
+    assert {problem.path for problem in problems} == set(made)
+    assert line_of(made[0], "TODO") in [problem.line for problem in problems if problem.path == made[0]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new_text", "said"),
+    [
+        ("**You will be able to**", "**You learn to**", "does not say what the learner gains"),
+        (":role: predict", ":role: tests\n:points: 1", "predicts nothing"),
+        ("## 4. Break it: done", "## 4. A fault", "no section 'Break it'"),
+        ("## On a real machine", "## Elsewhere", "no section 'On a real machine'"),
+        ("## Summary", "## The end", "no section 'Summary'"),
+        ("3. *done.*\n", "", "three mistakes"),
+        ("most**", "least**", ""),
+        ("Hint 2: the next step\n", "Tip\n", "hints of 'first': Hint 1, Hint 3"),
+        ("Hint 3: nearly there\n", "Hint 1: nearly there\n", "hints of 'first': Hint 1, Hint 2, Hint 1"),
+        ("Hint 1: where to look\ndone\n", "Hint 1: where\nsee [it](#here)\n", "points into this page"),
+        ("points: 10\n", "points: 9\n", "worth 9 points"),
+    ],
+)
+def test_a_missing_part_is_named(lab: Path, old: str, new_text: str, said: str) -> None:
+    problems = changed(lab, (old, new_text))
+    assert any(said in problem.what for problem in problems) if said else not problems
+    assert all(problem.cure for problem in problems)
+
+
+def test_too_few_tasks_and_wrong_answers(lab: Path) -> None:
+    for path in (lab.with_suffix("") / "wrong").glob("[bf]*.md"):
+        path.unlink()
+    text = lab.read_text().replace(":exercise: loud", ":exercise: second\n:part: loud")
+    lab.write_text(text)
+    said = [problem.what for problem in lint.problems(lab, MANUAL)]
+    assert "it has 2 graded tasks" in said
+    assert "it has 2 wrong answers" in said
+
+
+def test_all_problems_are_told_at_once(lab: Path) -> None:
+    bad = lab.with_suffix("") / "wrong/by-hand.md"
+    bad.write_text(bad.read_text().replace(":answer: second", ":answer: third"))
+    problems = changed(
+        lab, ("## Summary", "## End"), ("sbatch --wait --job-name=look", "sbatch --wiat --job-name=look")
+    )
+    assert [problem.what for problem in problems] == [
+        "no section 'Summary'",
+        "sbatch has no option --wiat",
+        "no answer cell 'third'",
+    ]
+    assert problems[1].line == line_of(lab, "--wiat")
+    assert problems[1].cure.startswith("Did you mean --wait")
+    assert problems[2].path == bad
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[x](ex02-none.md)", "the link 'ex02-none.md' leads nowhere"),
+        ("[x](../02-none/ex02-none.md)", "leads nowhere"),
+        ("[x](../templates/none.sbatch)", "leads nowhere"),
+        ("[x](../../README.md)", "a file that learners do not have"),
+        ("![x](none.png)", "the picture 'none.png' leads nowhere"),
+        ("<img src='none.png'>", "the picture 'none.png' leads nowhere"),
+        ("[x](a%20b.md)", "is not written as it is"),
+        (":::{tabs}\n:::", "the directive {tabs} has no plain form"),
+    ],
+)
+def test_what_leads_nowhere(lab: Path, text: str, said: str) -> None:
+    (lab.parents[2] / "README.md").touch()
+    (problem,) = changed(lab, ("**Explain.** done: why it is so.", f"**Explain.**\n\n{text}"))
+    assert said in problem.what
+    assert problem.line == line_of(lab, text.splitlines()[0]) or "written" in said
+
+
+def test_what_leads_somewhere(lab: Path) -> None:
+    (lab.parents[2] / "templates").mkdir()
+    for path in (lab.with_name("ex02-b.md"), lab.parents[2] / "templates/a.sbatch", lab.with_name("a.png")):
+        path.touch()
+    good = "[a](ex02-b.md) [b](../templates/a.sbatch) ![c](a.png) [d](https://slurm.schedmd.com) `[e](f)`"
+    assert changed(lab, ("**Explain.** done: why it is so.", good)) == []
+
+
+HIDDEN_LINE = '"false" in script and "echo finished" in script and "finished" not in evidence.output(job),'
+
+
+@pytest.mark.parametrize(
+    ("old", "new_text"),
+    [
+        ("**Explain.** done: why it is so.", f"**Explain.** See that `{HIDDEN_LINE}`"),
+        ("## Summary", f"```{{code-cell}} python\n{HIDDEN_LINE}\n```\n\n## Summary"),
+        ('"FAILED, as its program did", "loud.out")', f'"FAILED", "loud.out")\n(\n    {HIDDEN_LINE}\n)'),
+    ],
+)
+def test_a_hidden_test_that_leaks(lab: Path, old: str, new_text: str) -> None:
+    problems = changed(lab, (old, new_text))
+    assert any("the learner sees what this hidden test asks" in problem.what for problem in problems)
+
+
+def test_an_answer_that_stands_in_a_hint(lab: Path) -> None:
+    answer = '!sbatch --wait --job-name=second --time=1 --output=second.out --wrap="hostname > node.txt"'
+    (problem,) = changed(lab, ("Hint 3: nearly there\ndone: the", f"Hint 3: nearly there\n`{answer}`: the"))
+    assert problem.what.startswith("the text gives this answer away: !sbatch")
+
+
+def test_a_file_that_is_no_exercise(tmp_path: Path) -> None:
+    (problem,) = lint.problems(tmp_path / "none.md", MANUAL)
+    assert "cannot be read" in problem.what
+    (tmp_path / "ex01-a.md").write_text("# no head\n")
+    (problem,) = lint.problems(tmp_path / "ex01-a.md", MANUAL)
+    assert (problem.line, "title" in problem.what) == (1, True)

@@ -1,0 +1,127 @@
+"""The learners' edition: complete, reproducible, and careful with what is there."""
+
+import hashlib
+import os
+import stat
+import tarfile
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from hpclab.errors import UsageError
+from hpclab.exercises import release
+
+from .test_source import GOOD
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    path = tmp_path / "clone/notebooks/00-x/ex01-lab.md"
+    path.parent.mkdir(parents=True)
+    path.write_text(GOOD)
+    templates = tmp_path / "clone/templates"
+    (templates / "__pycache__").mkdir(parents=True)
+    (templates / "__pycache__/a.pyc").touch()
+    (templates / "a.sbatch").write_text("#!/bin/bash\n")
+    (templates / "tool.sh").write_text("#!/bin/bash\n")
+    (templates / "tool.sh").chmod(0o755)
+    return tmp_path / "clone"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_a_release_has_notebooks_without_answers_templates_and_a_readme(course: Path) -> None:
+    files = release.contents(course)
+    assert list(files) == [
+        "00-x/ex01-lab.ipynb",
+        "MANIFEST.sha256",
+        "README.md",
+        "templates/a.sbatch",
+        "templates/tool.sh",
+    ]
+    notebook = files["00-x/ex01-lab.ipynb"].data.decode()
+    nbformat.validate(nbformat.reads(notebook, as_version=4))
+    assert "total = 1 + 1" not in notebook and "total + 1 == 3" not in notebook
+    assert b"[A lab](00-x/ex01-lab.ipynb), about 10 minutes" in files["README.md"].data
+    for line in files["MANIFEST.sha256"].data.decode().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256(files[name].data).hexdigest() == digest
+
+
+def test_an_archive_depends_on_nothing_but_the_files(course: Path, tmp_path: Path) -> None:
+    release.archive(release.contents(course), tmp_path / "one.tar.gz")
+    for path in course.rglob("*"):
+        os.utime(path, (time.time() + 99, time.time() + 99))
+    release.archive(dict(reversed(release.contents(course).items())), tmp_path / "two.tar.gz")
+    assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
+    assert (tmp_path / "one.tar.gz").read_bytes()[4:8] == bytes(4)  # gzip's own time
+    with tarfile.open(tmp_path / "one.tar.gz") as tar:
+        members = {member.name: member for member in tar.getmembers()}
+    assert list(members) == sorted(members)
+    assert {member.mtime for member in members.values()} == {0}
+    assert members["hpc-lab/templates/tool.sh"].mode == 0o755
+    assert members["hpc-lab/templates/a.sbatch"].mode == 0o644
+
+
+def test_a_folder_is_made_whole_and_brought_up_to_date(course: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    release.folder(release.contents(course), out)
+    assert {name: file.data for name, file in release.contents(course).items()} == tree(out)
+    assert (out / "templates/tool.sh").stat().st_mode & stat.S_IXUSR
+
+    (out / ".git").mkdir()
+    (out / ".git/HEAD").write_text("main")
+    (course / "notebooks/00-x/ex01-lab.md").rename(course / "notebooks/00-x/ex01-better.md")
+    release.folder(release.contents(course), out)
+    assert (out / "00-x/ex01-better.ipynb").is_file() and not (out / "00-x/ex01-lab.ipynb").exists()
+    assert (out / ".git/HEAD").read_text() == "main"
+
+
+def test_a_folder_that_goes_empty_is_removed(course: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    release.folder(release.contents(course), out)
+    (course / "notebooks/00-x").rename(course / "notebooks/01-y")
+    release.folder(release.contents(course), out)
+    assert not (out / "00-x").exists() and (out / "01-y").is_dir()
+
+
+def test_a_failure_leaves_no_half_of_it(
+    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        if path.name == release.MANIFEST:
+            raise OSError("disk full")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    monkeypatch.setattr(release, "write_whole", full)
+    with pytest.raises(OSError, match="disk full"):
+        release.folder(release.contents(course), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["clone"]
+
+
+def test_other_peoples_folders_are_left_alone(course: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("mine")
+    with pytest.raises(UsageError, match="something else"):
+        release.folder(release.contents(course), out)
+    (out / "thesis.tex").unlink()
+    (out / ".git").mkdir()
+    release.folder(release.contents(course), out)
+    assert (out / "README.md").is_file()
+
+
+def test_a_manifest_cannot_point_out_of_its_folder(course: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    release.folder(release.contents(course), out)
+    (tmp_path / "precious").touch()
+    (out / release.MANIFEST).write_text(f"0  ../precious\n0  {tmp_path}/precious\n")
+    release.folder(release.contents(course), out)
+    assert (tmp_path / "precious").exists()
