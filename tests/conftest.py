@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import need
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything under tests/cluster needs a real cluster, whether or not it says so."""
+    """Everything under tests/cluster and tests/labs needs a real cluster, whether or not it says so."""
     for item in items:
-        if ROOT / "tests/cluster" in item.path.parents:
+        if {ROOT / "tests/cluster", ROOT / "tests/labs"} & set(item.path.parents):
             item.add_marker(pytest.mark.cluster)
 
 
@@ -21,6 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The root of the clone."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program."""
+    return need.program("chromium", "chromium")
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import TimeoutError
 
 from hpclab.book import browser
 from hpclab.exercises import source, views
@@ -84,9 +85,20 @@ def run_all(page: Page) -> None:
     """Menu Run, Run All Cells; wait until the kernel has done them; save."""
     idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
     idle.wait_for(timeout=120_000)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status='busy']").wait_for(timeout=30_000)
+    page.get_by_role("heading", name="The story").click()
+
+    def begun() -> bool:
+        """A page that is still being put together may swallow a click."""
+        page.keyboard.press("Escape")
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        try:
+            page.locator(".jp-Notebook-ExecutionIndicator[data-status='busy']").wait_for(timeout=10_000)
+        except TimeoutError:
+            return False
+        return True
+
+    wait_until(begun, "the kernel to begin", seconds=90)
     idle.wait_for(timeout=PATIENCE * 1000)
     page.keyboard.press("Control+s")
     wait_until(
