@@ -16,7 +16,7 @@ PYTEST := .venv/bin/python -m pytest
 # With `make -j` two makes would fill one .venv; so would two terminals. The folder is the lock.
 SETUP := flock requirements $(MAKE) --silent --no-print-directory
 
-.PHONY: help lab setup test test-all bench lint format locks clean FORCE
+.PHONY: help lab setup test test-all book bench lint format locks clean FORCE
 
 help:  ## print this text
 	@echo 'HPC Lab: a course in high-performance computing that runs on a real Slurm'
@@ -33,27 +33,39 @@ lab: setup  ## install what is missing, start the cluster, open JupyterLab
 setup:  ## make .venv with everything a learner needs
 	@+$(SETUP) $(STAMPS)/hpclab
 
-test: lint  ## set up, then lint, unit tests and tests on a real cluster
+test: lint  ## set up, then lint, unit tests, tests on a real cluster, the labs and the book
 	@echo 'unit tests'
 	@$(PYTEST) tests/unit -m 'not slow' $(ARGS)
 	@echo 'tests on a real cluster'
 	@.venv/bin/hpclab packages
 	@$(PYTEST) tests/cluster -m 'not slow' $(ARGS)
+	@echo 'the labs: full marks for the reference, none for nothing, the right ones for wrong answers'
+	@.venv/bin/hpclab labs check
+	@$(PYTEST) tests/labs -m 'not slow' $(ARGS)
+	@echo 'the book, from the outputs of those runs'
+	@.venv/bin/hpclab book build
+	@$(PYTEST) tests/book -m 'not slow' $(ARGS)
 
 test-all: lint  ## every test, the slow ones too
 	@.venv/bin/hpclab packages
-	@$(PYTEST) tests $(ARGS)
+	@.venv/bin/hpclab labs check
+	@$(PYTEST) tests/unit tests/cluster tests/labs $(ARGS)
+	@.venv/bin/hpclab book build
+	@$(PYTEST) tests/book $(ARGS)
+
+book: dev  ## run every lab headless where something changed, then render the book to build/book/html
+	@.venv/bin/hpclab run --all
+	@.venv/bin/hpclab book build
 
 bench: setup  ## measure, and record the results in bench/
 	@set -e; for program in bench/bench_*.py; do echo "$$program"; .venv/bin/python "$$program"; done
 
-lint: dev  ## ruff, mypy, and shellcheck where it is installed
+lint: dev  ## ruff, mypy and shellcheck
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check . || { echo 'Remedy: make format' >&2; exit 1; }
 	@.venv/bin/mypy
-	@if command -v shellcheck >/dev/null; then \
-	    find .ci/run requirements/*.sh bench/*.sh src/hpclab/cluster/files templates -type f ! -name '*.lua' -exec shellcheck --severity=warning {} +; \
-	else echo 'shellcheck is not installed: shell scripts were not checked'; fi
+	@find .ci/run requirements/*.sh bench/*.sh src/hpclab/cluster/files templates -type f ! -name '*.lua' ! -name '*.py' \
+	    -exec .venv/bin/shellcheck --severity=warning {} +
 
 format: dev  ## let ruff sort imports and lay out the code
 	@.venv/bin/ruff check --fix --select I -q .
