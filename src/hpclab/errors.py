@@ -9,6 +9,7 @@ HpclabError                 what happened, and what to do next
 ├── PackagesError           system packages could not be fetched or unpacked
 ├── SiteError               a site profile is missing or malformed
 ├── ExerciseError           an exercise's source is malformed: file, line, cure
+├── BookError               the book cannot be built, or has faults: page, cure
 └── NotebookFailed          a notebook run ended badly: cell, error, log
 """
 
@@ -64,6 +65,10 @@ class SiteError(HpclabError):
 
 class ExerciseError(HpclabError):
     """The source of an exercise is malformed."""
+
+
+class BookError(HpclabError):
+    """The book cannot be built, or what was built has faults."""
 
 
 class NotebookFailed(HpclabError):

@@ -16,7 +16,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"shell", "layout", "files"}),
     frozenset({"sites", "slurm"}),
-    frozenset({"packages", "cluster", "exercises", "headless", "doctor", "evidence", "plots", "grading"}),
+    frozenset(
+        {"book", "packages", "cluster", "exercises", "headless", "doctor", "evidence", "plots", "grading"}
+    ),
     frozenset({"cli", "__main__"}),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
@@ -29,6 +31,10 @@ CONFINED: dict[str, set[str]] = {
     "nbgrader": {"exercises", "grading"},
     "papermill": {"headless"},
     "lief": {"packages"},
+    "sphinx": {"book"},
+    "docutils": {"book"},
+    "playwright": {"book"},
+    "axe_playwright_python": {"book"},
 }
 
 # Who may print and exit: the command line, and the program started inside the namespace.

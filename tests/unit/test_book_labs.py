@@ -1,0 +1,94 @@
+"""A lab's page, and the words of its pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from hpclab.book import labs, pictures
+from hpclab.book.labs import Lab
+from hpclab.exercises import source, views
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURE = {"output_type": "display_data", "data": {"image/png": PNG}, "metadata": {}}
+
+
+def printed(text: str, name: str = "stdout") -> dict[str, Any]:
+    return {"output_type": "stream", "name": name, "text": text}
+
+
+def cell(code: str, *outputs: dict[str, Any], name: str = "c-1") -> Any:
+    made = {"cell_type": "code", "id": name, "metadata": {}, "source": code, "execution_count": 1}
+    return nbformat.from_dict({**made, "outputs": list(outputs)})  # type: ignore[no-untyped-call]
+
+
+def page_of(*cells: Any, ran: str = "2026-11-25") -> dict[str, Any]:
+    title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# A lab"}
+    made = nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [title, *cells]})  # type: ignore[no-untyped-call]
+    whole: dict[str, Any] = json.loads(labs.page(Lab("01-basics", "ex01-a", made, b"", ran)))
+    return whole
+
+
+def test_below_the_title_stands_how_to_do_it_oneself() -> None:
+    start = page_of()["cells"][1]["source"]
+    text = "".join(start)
+    assert "`01-basics/ex01-a.ipynb`" in text
+    assert "<../downloads/01-basics/ex01-a.ipynb>" in text
+    assert "2026-11-25" in text
+    assert "without outputs" in "".join(page_of(ran="")["cells"][1]["source"])
+
+
+def test_a_picture_says_what_its_cell_printed() -> None:
+    shown = cell(
+        "plot()", PICTURE, printed("\x1b[1mThree jobs\x1b[0m,\n  one failed.\n"), printed("warning", "stderr")
+    )
+    page = page_of(shown)
+    assert page["cells"][2]["metadata"]["mystnb"]["image"]["alt"] == "Plot. Three jobs, one failed."
+
+
+def test_a_picture_of_a_silent_cell_says_which_cell() -> None:
+    assert (
+        pictures.words(cell("\nplot(jobs)\nmore()", PICTURE))
+        == "Plot drawn by the cell that begins: plot(jobs)"
+    )
+
+
+def test_long_words_are_shortened_at_a_word() -> None:
+    words = pictures.words(cell("x", PICTURE, printed("word " * 500)))
+    assert words.endswith("word …")
+    assert len(words) < pictures.LONGEST + 20
+
+
+def test_a_cell_without_a_picture_is_left_alone() -> None:
+    assert page_of(cell("print(1)", printed("1")))["cells"][2]["metadata"] == {}
+
+
+def test_an_author_may_write_the_words() -> None:
+    shown = cell("plot()", PICTURE, printed("printed"))
+    shown.metadata["mystnb"] = {"image": {"alt": "mine"}}
+    assert page_of(shown)["cells"][2]["metadata"]["mystnb"]["image"]["alt"] == "mine"
+
+
+@pytest.mark.parametrize("answers", ["out", "folded"])
+def test_nothing_of_ours_or_nbgraders_is_left_in_a_page(root: Path, answers: Any) -> None:
+    exercise = source.load(root / "notebooks/01-slurm-basics/ex01-submit-monitor.md")
+    made = Lab("01", "ex01", views.book_view(exercise, None, answers), b"")
+    page = json.loads(labs.page(made))
+    assert {key for one in page["cells"] for key in one["metadata"]} <= {"tags", "mystnb"}
+    assert set(page["metadata"]) == {"kernelspec", "language_info"}
+    assert ("### BEGIN SOLUTION" in labs.page(made).decode()) is False or answers == "folded"
+
+
+def test_a_run_counts_only_when_it_is_whole_and_of_this_text() -> None:
+    def book(*cells: Any) -> Any:
+        return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": list(cells)})  # type: ignore[no-untyped-call]
+
+    reference = book(cell("a", name="one"), cell("b", name="two"))
+    injected = cell("parameters", name="papermill")
+    assert labs.same_run(reference, book(injected, cell("a", name="one"), cell("b", name="two")))
+    assert not labs.same_run(reference, book(cell("a", name="one")))
+    assert not labs.same_run(reference, book(cell("a", name="one"), cell("older", name="two")))

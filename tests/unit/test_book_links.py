@@ -1,0 +1,94 @@
+"""Links that lead nowhere, pictures without words, things fetched from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpclab.book import links, polish
+
+OTHER = '<h2 id="place">Here</h2>'
+
+
+def faults(tmp_path: Path, body: str, **files: str) -> list[str]:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/page.html").write_text(f"<main>{body}</main>")
+    (tmp_path / "other.html").write_text(OTHER)
+    (tmp_path / "index.html").write_text("")
+    for name, content in files.items():
+        (tmp_path / name.replace("_", ".")).write_text(content)
+    return links.faults(links.read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<a href="../other.html#place">x</a>',
+        '<a href="page.html">x</a> <a href="#me">x</a><p id="me">',
+        '<a href="../">x</a>',
+        '<a href="https://site.org/#x">x</a> <a href="mailto:a@b.org">x</a>',
+        '<img src="../other.html" alt=""> <img src="../other.html" alt="Three jobs">',
+        '<a href="../other.html?highlight=x">x</a>',
+    ],
+)
+def test_what_is_right_passes(tmp_path: Path, body: str) -> None:
+    assert faults(tmp_path, body) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('<a href="gone.html">x</a>', "gone.html leads nowhere"),
+        ('<a href="../other.html#elsewhere">x</a>', "other.html has no such place"),
+        ('<a href="#nowhere">x</a>', "deep/page.html has no such place"),
+        ('<a href="../../../etc/passwd">x</a>', "leads nowhere"),
+        ('<img src="../other.html">', "has no words"),
+        ('<img src="a.png" alt="a.png">', "has no words"),
+        ('<script src="https://cdn.org/x.js"></script>', "fetches https://cdn.org/x.js"),
+        ('<script src="//cdn.org/x.js"></script>', "fetches //cdn.org/x.js"),
+        ('<link rel="stylesheet" href="https://fonts.org/x.css">', "fetches https://fonts.org/x.css"),
+        ('<iframe src="https://video.org"></iframe>', "fetches https://video.org"),
+        ('<p style="background: url(https://a.org/x.png)">', "fetches https://a.org/x.png"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_page(tmp_path: Path, body: str, says: str) -> None:
+    found = faults(tmp_path, body)
+    assert any(one.startswith("deep/page.html: ") and says in one for one in found), found
+
+
+def test_styles_are_read_too(tmp_path: Path) -> None:
+    found = faults(tmp_path, "", own_css="@import 'https://fonts.org/a.css'; a { b: url(local.png) }")
+    assert found == ["own.css: fetches https://fonts.org/a.css"]
+
+
+def test_links_elsewhere_are_listed_and_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        '<a href="https://b.org">x</a> <a href="https://a.org">x</a> <a href="a.html">x</a>'
+    )
+    assert links.external(links.read(tmp_path)) == ["https://a.org", "https://b.org"]
+
+
+@pytest.mark.parametrize(
+    ("written", "has"),
+    [
+        (
+            '<a href="x">Slurm</a><details open="open"><summary><span class="toctree-toggle" role="x">',
+            '<summary aria-label="Pages below: Slurm">',
+        ),
+        ('<div class="bd-sidebar-primary bd-sidebar">', 'role="region"'),
+        ('<div class="pst-scrollable-table-container">', 'tabindex="0"'),
+        (
+            '<th class="head"><p></p></th><th class="head"><p>Name</p></th>',
+            '<td class="head"></td><th class="head"><p>Name</p></th>',
+        ),
+        ('<th class="head"></th>', '<td class="head"></td>'),
+    ],
+)
+def test_what_the_theme_leaves_is_mended(written: str, has: str) -> None:
+    assert has in polish.polished(written)
+
+
+def test_the_rest_stays_as_it_is() -> None:
+    page = "<details><summary>Hint</summary></details><th class='head'><p>x</p></th>"
+    assert polish.polished(page) == page
