@@ -9,175 +9,224 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hpclab import headless, layout, slurm
-from hpclab.errors import CommandFailed, NotebookFailed, UsageError
+from hpclab.errors import ClusterError, CommandFailed, UsageError
+from hpclab.headless import job as jobs
 
-JOB = slurm.Job(
-    id="12", raw_id="12", name="lab", state="COMPLETED", exit_code=0, signal=0, nodes="nid001", elapsed=40
-)
 TEMPLATE = layout.course() / "templates" / "notebook.sbatch"
-
-
-def cell(
-    name: str, *, points: float = 0, error: str = "", ran: bool = True, tags: Sequence[str] = ()
-) -> dict[str, Any]:
-    outputs: list[dict[str, Any]] = [
-        {"output_type": "stream", "name": "stderr", "text": ["sbatch: re", "fused\n"]}
-    ]
-    outputs += [{"output_type": "error", "ename": "CheckFailed", "evalue": error}] if error else []
-    status = ("failed" if error else "completed") if ran else "pending"
-    metadata: dict[str, Any] = {"papermill": {"status": status}, "tags": list(tags)}
-    if points:
-        metadata["nbgrader"] = {"grade": True, "grade_id": name, "points": points}
-    return {
-        "id": name,
-        "cell_type": "code",
-        "source": f"code of {name}",
-        "metadata": metadata,
-        "outputs": outputs,
+EXECUTED = json.dumps(
+    {
+        "cells": [
+            {
+                "id": "one",
+                "cell_type": "code",
+                "source": "1",
+                "outputs": [],
+                "metadata": {
+                    "papermill": {"start_time": "10:00", "end_time": "10:01"},
+                    "nbgrader": {"grade": True, "grade_id": "one", "points": 2},
+                },
+            }
+        ]
     }
-
-
-def notebook(*cells: dict[str, Any]) -> str:
-    return json.dumps({"cells": list(cells)})
-
-
-def test_marks_are_the_points_of_the_tests_that_passed() -> None:
-    text = notebook(
-        cell("one", points=2),
-        cell("two", points=3, error="Found: nothing."),
-        cell("three", points=1, ran=False),
-        cell("four", points=4, tags=["hidden-tests"]),
-    )
-    result = headless.summary(JOB, "/x", text, "")
-    assert [mark.earned for mark in result.marks] == [2, 0, 0, 0]
-    assert (result.earned, result.points, result.ok) == (2, 10, False)
-    assert result.marks[1].said == "CheckFailed: Found: nothing."
-
-
-def test_all_passed() -> None:
-    result = headless.summary(JOB, "/x", notebook(cell("setup"), cell("one", points=2)), "")
-    assert result.ok
-    assert result.sentence() == "job 12 COMPLETED on nid001 in 40 s, 2/2 points"
-
-
-def test_a_failed_cell_is_named_with_error_and_log() -> None:
-    marker = cell("m", tags=["papermill-error-cell-tag"])
-    text = notebook(
-        marker, cell("setup"), marker, cell("work", error="boom"), cell("one", points=2, ran=False)
-    )
-    result = headless.summary(JOB, "/x", text, "first\n\x1b[31mlast\x1b[0m\n")
-    assert result.failure and (result.failure.cell, result.failure.number) == ("work", 2)
-    with pytest.raises(NotebookFailed) as caught:
-        headless.require(result, Path("/runs/1"))
-    for said in (
-        "cell 2 (work) failed",
-        "code of work",
-        "boom",
-        "sbatch: refused",
-        "one: 0 of 2",
-        "not run",
-        "first\n    last",
-    ):
-        assert said in caught.value.problem
-    assert "/runs/1/executed.ipynb" in caught.value.remedy
-
-
-@pytest.mark.parametrize("text", ["", '{"cells": [', "[]"])
-def test_a_run_that_left_no_notebook(text: str) -> None:
-    result = headless.summary(slurm.Job(id="12", raw_id="12", name="lab", state="TIMEOUT"), "/x", text, "log")
-    assert not result.ok
-    with pytest.raises(NotebookFailed, match="TIMEOUT"):
-        headless.require(result, Path("/runs/1"))
+)
 
 
 class Cluster:
-    """A login node whose files are this machine's and whose scheduler is scripted."""
+    """A login node whose files are this machine's and whose scheduler is scripted.
 
-    def __init__(self, executed: str = "", refuse: str = "") -> None:
-        self.executed, self.refuse = executed, refuse
+    ``states`` are what the job is, one look after another; the last one stays.
+    """
+
+    def __init__(
+        self,
+        executed: str = "",
+        refuse: str = "",
+        states: Sequence[str] = ("COMPLETED",),
+        papermill: bool = True,
+    ) -> None:
+        self.executed, self.refuse, self.states = executed, refuse, list(states)
+        self.papermill = papermill
         self.commands: list[list[str]] = []
 
     def __call__(self, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         words = list(argv)
         self.commands.append(words)
+        if words[-1] == "command -v papermill":
+            return subprocess.CompletedProcess(words, 0 if self.papermill else 127, "", "")
         if words[0] == "sbatch":
             if self.refuse:
                 return subprocess.CompletedProcess(words, 1, "", self.refuse)
             arguments = words[words.index(str(TEMPLATE)) + 1 :]
             Path(arguments[1]).write_text(self.executed)
-            Path(next(word for word in words if word.startswith("--output=")).split("=", 1)[1]).write_text(
-                "log\n"
-            )
+            log = next(word for word in words if word.startswith("--output=")).split("=", 1)[1]
+            Path(log).write_text("Executing Cell 1---\n")
             return subprocess.CompletedProcess(words, 0, "12\n", "sbatch: a remark")
-        if words[0] == "env":
-            separator = next(word for word in words if word.startswith("--delimiter=")).split("=", 1)[1]
-            values = {"id": "12", "raw_id": "12", "state": "COMPLETED", "exit": "0:0", "elapsed": "40"}
-            row = separator.join(values.get(name, "x") for name in slurm.SACCT_FIELDS)
-            return subprocess.CompletedProcess(words, 0, row + "\n", "")
+        if words[0] == "scancel":
+            self.states = ["CANCELLED"]
+            return subprocess.CompletedProcess(words, 0, "", "")
+        if words[0] == "env" and "squeue" in words:
+            return self.queue(words)
+        if words[0] == "env" and "sacct" in words:
+            return self.accounting(words)
         return subprocess.run(words, capture_output=True, text=True, check=False)
 
+    def queue(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if state == "no answer":
+            return subprocess.CompletedProcess(words, 1, "", "Unable to contact slurm controller")
+        if state in slurm.FINAL:
+            return subprocess.CompletedProcess(
+                words, 1, "", "slurm_load_jobs error: Invalid job id specified"
+            )
+        form = next(word for word in words if word.startswith("--format=")).removeprefix("--format=")
+        first, second = list(slurm.SQUEUE_FIELDS.values())[:2]
+        separator = form.split(first, 1)[1].split(second, 1)[0]
+        values = {"id": "12", "raw_id": "12", "state": state, "reason": "Resources", "nodes": "nid001"}
+        row = separator.join(values.get(name, "") for name in slurm.SQUEUE_FIELDS)
+        return subprocess.CompletedProcess(words, 0, row + "\n", "")
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    path = tmp_path / "lab.ipynb"
-    path.write_text(notebook())
-    return path
+    def accounting(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        separator = next(word for word in words if word.startswith("--delimiter=")).split("=", 1)[1]
+        values = {"id": "12", "raw_id": "12", "state": self.states[-1], "exit": "0:0", "elapsed": "40"}
+        rows = [separator.join(values.get(name, "") for name in slurm.SACCT_FIELDS)]
+        if not any(word.startswith("--jobs=") for word in words):
+            [work] = [word.removeprefix("--chdir=") for word in self.sbatch if word.startswith("--chdir=")]
+            for number, folder in (("13", work), ("14", "/elsewhere")):
+                other = values | {"id": number, "raw_id": number, "folder": folder}
+                rows.append(separator.join(other.get(name, "") for name in slurm.SACCT_FIELDS))
+        return subprocess.CompletedProcess(words, 0, "\n".join(rows) + "\n", "")
+
+    @property
+    def sbatch(self) -> list[str]:
+        return next(words for words in self.commands if words[0] == "sbatch")
 
 
-def test_a_whole_run(lab: Path, tmp_path: Path) -> None:
-    cluster = Cluster(executed=notebook(cell("one", points=2)))
-    folder, out = tmp_path / "cluster/run 1", tmp_path / "runs/1"
-    result = headless.run(
-        lab, str(folder), out, launch=cluster, parameters={"n": 3}, minutes=7, options=["--qos=shared"]
-    )
-    headless.require(result, out)
-    assert (out / "executed.ipynb").is_file()
-    assert (out / "notebook.log").read_text() == "log\n"
-    assert json.loads((out / "result.json").read_text())["marks"][0]["earned"] == 2
-    sbatch = next(words for words in cluster.commands if words[0] == "sbatch")
-    assert {"--parsable", "--time=7", "--qos=shared", f"--chdir={folder}/work"} <= set(sbatch)
-    assert sbatch.index("--qos=shared") < sbatch.index(str(TEMPLATE))
-    coded = next(word for word in sbatch if word.startswith("--parameters_base64=")).split("=", 1)[1]
+def order(tmp_path: Path, **settings: object) -> headless.Order:
+    notebook = tmp_path / "lab.ipynb"
+    notebook.write_text(EXECUTED)
+    return headless.Order(notebook=notebook, folder=str(tmp_path / "cluster/run 1"), **settings)  # type: ignore[arg-type]
+
+
+def go(cluster: Cluster, what: headless.Order, said: list[str] | None = None) -> headless.Run:
+    report = said.append if said is not None else lambda _: None
+    return headless.run(what, launch=cluster, report=report, pause=lambda _: None)
+
+
+def test_a_whole_run(tmp_path: Path) -> None:
+    cluster = Cluster(executed=EXECUTED, states=["PENDING", "RUNNING", "COMPLETED"])
+    what = order(tmp_path, parameters={"n": 3}, minutes=7, cell=99, options=["--qos=shared"], lab="01-x/lab")
+    said: list[str] = []
+    done = go(cluster, what, said)
+    assert done.result.ok
+    assert (done.result.lab, done.result.jobs, done.log) == ("01-x/lab", ["13"], "Executing Cell 1---\n")
+    assert said == ["job 12 waits: Resources", "job 12 runs on nid001, cell 1 of 1"]
+    chosen = cluster.sbatch
+    assert {"--parsable", "--time=7", "--qos=shared", f"--chdir={what.work}"} <= set(chosen)
+    assert chosen.index("--qos=shared") < chosen.index(str(TEMPLATE)) < chosen.index("--execution-timeout=99")
+    coded = next(word for word in chosen if word.startswith("--parameters_base64=")).split("=", 1)[1]
     assert json.loads(base64.b64decode(coded)) == {"n": 3}
+    assert (Path(what.work) / "../templates/notebook.sbatch").read_bytes() == TEMPLATE.read_bytes()
 
 
-def test_a_folder_of_an_earlier_run_is_left_alone(lab: Path, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
+def test_a_folder_of_an_earlier_run_is_left_alone(tmp_path: Path) -> None:
+    what = order(tmp_path)
+    Path(what.folder).mkdir(parents=True)
     with pytest.raises(UsageError, match="is there already"):
-        headless.submit(lab, str(tmp_path / "run"), launch=Cluster())
+        go(Cluster(), what)
 
 
-def test_a_refusal_is_shown_in_the_sites_words(lab: Path, tmp_path: Path) -> None:
+def test_a_refusal_is_shown_in_the_sites_words(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="No architecture specified"):
-        headless.submit(lab, str(tmp_path / "run"), launch=Cluster(refuse="error: No architecture specified"))
+        go(Cluster(refuse="error: No architecture specified"), order(tmp_path))
 
 
-def test_ctrl_c_cancels_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_papermill_nothing_is_submitted(tmp_path: Path) -> None:
+    cluster = Cluster(papermill=False)
+    with pytest.raises(CommandFailed, match="papermill, which runs notebooks, is not on PATH"):
+        go(cluster, order(tmp_path))
+    assert len(cluster.commands) == 1
+
+
+def test_where_there_is_no_sbatch_the_place_is_named(tmp_path: Path) -> None:
     cluster = Cluster()
 
-    def interrupted(*_: object, **__: object) -> None:
+    def launch(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        if argv[0] == "sbatch":
+            return subprocess.CompletedProcess(argv, 127, "", "env: 'sbatch': No such file or directory")
+        return cluster(argv)
+
+    with pytest.raises(CommandFailed, match="there is no sbatch here") as caught:
+        headless.run(order(tmp_path), launch=launch)
+    assert "login node" in caught.value.remedy
+
+
+def test_whatever_stops_the_wait_cancels_the_job(tmp_path: Path) -> None:
+    cluster = Cluster(states=["RUNNING"])
+
+    def stop(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(headless.slurm, "wait_for_end", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        headless.watch("12", launch=lambda argv: cluster.commands.append(list(argv)), seconds=1)  # type: ignore[arg-type,return-value]
-    assert cluster.commands == [["scancel", "12"]]
+        headless.run(order(tmp_path), launch=cluster, pause=stop)
+    assert cluster.commands[-1] == ["scancel", "12"]
 
 
-def run_template(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def test_a_job_that_never_starts_is_cancelled_and_its_reason_told(tmp_path: Path) -> None:
+    cluster = Cluster(states=["PENDING"])
+    done = go(cluster, order(tmp_path, queued=0))
+    assert ["scancel", "12"] in cluster.commands
+    assert done.result.state == "CANCELLED"
+    assert "did not start within 0 s and was cancelled; it waited for: Resources" in done.result.problem
+
+
+def test_a_job_that_outlives_its_limit_is_cancelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jobs, "GRACE", -61.0)
+    cluster = Cluster(executed=EXECUTED, states=["RUNNING"])
+    done = go(cluster, order(tmp_path, minutes=1))
+    assert ["scancel", "12"] in cluster.commands
+    assert "with a limit of 1 min, and was cancelled" in done.result.problem
+    assert done.executed == EXECUTED
+
+
+def test_a_controller_that_does_not_answer_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    cluster = Cluster(executed=EXECUTED, states=["RUNNING", "no answer", "no answer", "COMPLETED"])
+    assert go(cluster, order(tmp_path)).result.ok
+
+
+def test_a_controller_that_never_answers_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jobs, "PATIENCE", -1.0)
+    with pytest.raises(CommandFailed, match="Unable to contact slurm controller"):
+        go(Cluster(states=["no answer"]), order(tmp_path))
+
+
+def test_a_cluster_that_is_gone_is_an_error_at_once(tmp_path: Path) -> None:
+    cluster = Cluster(states=["RUNNING"])
+
+    def launch(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        if "squeue" in argv:
+            raise ClusterError("cluster 'x' is not running")
+        return cluster(argv)
+
+    with pytest.raises(ClusterError):
+        headless.run(order(tmp_path), launch=launch, pause=lambda _: None)
+
+
+def run_template(
+    tmp_path: Path, *arguments: str, papermill: bool = True, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """The template itself, with a papermill that prints its arguments and environment."""
     fake = tmp_path / "bin"
     fake.mkdir()
-    (fake / "papermill").write_text('#!/bin/bash\nprintf "arg:%s\\n" "$@"\nenv\n')
-    (fake / "papermill").chmod(0o755)
+    if papermill:
+        (fake / "papermill").write_text('#!/bin/bash\nprintf "arg:%s\\n" "$@"\nenv\n')
+        (fake / "papermill").chmod(0o755)
     return subprocess.run(
         [shutil.which("bash") or "bash", str(TEMPLATE), *arguments],
-        env={"PATH": f"{fake}:{os.environ['PATH']}", **environ},
+        env={"PATH": f"{fake}:{os.environ['PATH'] if papermill else '/usr/bin:/bin'}", **environ},
         capture_output=True,
         text=True,
         check=False,
@@ -223,3 +272,9 @@ def test_the_template_without_arguments_says_how(tmp_path: Path) -> None:
     done = run_template(tmp_path, "a.ipynb")
     assert done.returncode == 2
     assert "usage: sbatch notebook.sbatch" in done.stderr
+
+
+def test_the_template_names_a_missing_papermill(tmp_path: Path) -> None:
+    done = run_template(tmp_path, "a.ipynb", "out.ipynb", papermill=False)
+    assert done.returncode == 127
+    assert "papermill, which runs notebooks, is not on PATH on " in done.stderr

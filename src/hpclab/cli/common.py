@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import psutil
 from rich.console import Console
 
@@ -46,6 +47,15 @@ def site_names() -> list[str]:
 
 def load_site(name: str) -> sites.Site:
     return sites.load(name, layout.course() / "sites")
+
+
+def submit_settings(site: str, *, gpu: bool = True, account: str = "") -> list[str]:
+    """The site's answers to Slurm's questions, as NAME=value; ``account`` instead of the profile's."""
+    profile = load_site(site)
+    if account:
+        submit = msgspec.structs.replace(profile.submit, account=account, account_env="")
+        profile = msgspec.structs.replace(profile, submit=submit)
+    return [f"{key}={value}" for key, value in sites.environment(profile, os.environ, gpu=gpu).items()]
 
 
 def place(progress: Callable[[str], None]) -> lifecycle.Place:

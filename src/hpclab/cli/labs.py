@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import importlib
-import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,14 +25,13 @@ TWO_WORDS = {"apptainer-run-help": ("apptainer", "run-help")}
 
 
 class Labs(click.Group):
-    """The group; `prove` lives in a module of its own, which needs much more than these."""
+    """The group; `prove` is imported when it is used, since it needs much more than these."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        found = [*super().list_commands(ctx)]
-        return [*found, "prove"] if importlib.util.find_spec("hpclab.cli.prove") else found
+        return [*super().list_commands(ctx), "prove"]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name == "prove" and name in self.list_commands(ctx):
+        if name == "prove":
             found: click.Command = importlib.import_module("hpclab.cli.prove").prove
             return found
         return super().get_command(ctx, name)
@@ -156,7 +154,7 @@ def new_command(module: str, title: str) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder: new, empty, or an earlier release. Default: build/students of the clone.",
 )
-@click.option("--archive", type=click.Path(dir_okay=False, path_type=Path), help="A file, FILE.tar.gz.")
+@click.option("--archive", type=click.Path(dir_okay=False, path_type=Path), help="A file, FILE.tar.gz; replaced where it is there.")
 def release_command(out: Path | None, archive: Path | None) -> None:
     """Write the learners' edition of the course, ready for nbgitpuller or as an archive."""
     if archive and not archive.name.endswith((".tar.gz", ".tgz")):

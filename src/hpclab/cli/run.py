@@ -1,0 +1,387 @@
+"""hpclab run: labs with nobody at the keyboard, side by side, resumed where they left off."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hpclab import __version__, headless, layout
+from hpclab.cli import places, workers
+from hpclab.cli.board import Board
+from hpclab.cli.common import (
+    DEFAULT_SITE,
+    complete_cluster,
+    console,
+    load_site,
+    site_names,
+    submit_settings,
+)
+from hpclab.cli.labs import complete_lab
+from hpclab.cluster import lifecycle
+from hpclab.errors import HpclabError, NotebookFailed, UsageError
+from hpclab.exercises import build, source
+from hpclab.files import write_whole
+from hpclab.headless import kept, report
+from hpclab.sites import Site
+from hpclab.slurm import Runner
+
+ENOUGH = 5  # times what the author measured: another machine, other labs beside it
+DAY = 24 * 60  # minutes
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One notebook to run: what people call it, the file, and how long its author saw it take."""
+
+    label: str  # MODULE/NAME
+    notebook: Path
+    seconds: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where its runs are kept."""
+        return runs_folder() / self.label
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How labs run, whichever they are. ``minutes`` 0: each as long as its author's measure tells."""
+
+    site: Site
+    imitated: Site
+    settings: Sequence[str]
+    options: Sequence[str] = ()
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    minutes: int = 0
+    cell_seconds: int = 0
+    queue_minutes: int = 10
+    slowest: float = 2.0
+
+    def limit(self, lab: Lab) -> int:
+        """The time limit of the lab's job, in minutes."""
+        return self.minutes or max(15, math.ceil(lab.seconds * ENOUGH / 60))
+
+
+def build_folder() -> Path:
+    """Where everything that is made goes."""
+    return layout.course() / "build"
+
+
+def runs_folder() -> Path:
+    """Where runs are kept, a folder a lab."""
+    return build_folder() / "runs"
+
+
+def how_to_run(
+    site: str = "local", *, name: str = "", gpu: bool = True, account: str = "", qos: str = ""
+) -> How:
+    """How labs run at ``site``; with ``name`` on that embedded cluster."""
+    profile = load_site(site)
+    imitated = profile
+    if site == "local":
+        imitated = load_site(DEFAULT_SITE)
+        if name and lifecycle.running(name):
+            imitated = lifecycle.spec_of(name).site
+    qos = qos or imitated.submit.notebook_qos
+    return How(
+        site=profile,
+        imitated=imitated,
+        settings=submit_settings(site, gpu=gpu, account=account),
+        options=[f"--qos={qos}"] if qos else [],
+    )
+
+
+def reference(path: Path) -> Lab:
+    """The lab at ``path``: an exercise's reference notebook, or a notebook as it is."""
+    if path.suffix == ".ipynb":  # copied, since the cluster may not see the place where it lies
+        label = f"{path.parent.name or 'notebooks'}/{path.stem}"
+        notebook = build_folder() / "given" / f"{label}.ipynb"
+        write_whole(notebook, path.read_bytes())
+        return Lab(label, notebook)
+    exercise = source.load(path)
+    notebook = build.reference(path, build_folder() / "reference")
+    return Lab(f"{exercise.module}/{exercise.name}", notebook, exercise.about.cost.seconds)
+
+
+def stamp(lab: Lab, how: How) -> dict[str, str]:
+    """What a run of ``lab`` would be made from."""
+    package = layout.course() / "src" / "hpclab"
+    return headless.stamp(
+        notebook=lab.notebook.read_bytes(),
+        templates=[layout.course() / "templates"],
+        parameters=dict(how.parameters),
+        site=[
+            msgspec.to_builtins(how.site),
+            msgspec.to_builtins(how.imitated),
+            *how.settings,
+            *how.options,
+        ],
+        evidence=[
+            path for part in ("evidence", "plots", "slurm") for path in sorted(package.glob(f"{part}*"))
+        ],
+        version=__version__,
+    )
+
+
+def attempt(
+    lab: Lab, how: How, place: places.Place, pause: workers.Pause, note: Callable[[str], None]
+) -> headless.Run:
+    """Run ``lab`` at ``place``. What goes wrong is in the result; only a stop is raised."""
+    made_from = stamp(lab, how)
+    done = headless.Run(headless.Result(lab=lab.label))
+    try:
+        with place(note) as launch:
+            note("submitting")
+            order = _order(lab, how, launch)
+            done = headless.run(order, launch=launch, report=note, pause=pause, slowest=how.slowest)
+    except HpclabError as problem:
+        done = done.with_(problem=problem.problem, remedy=problem.remedy)
+    return done.with_(stamp=made_from)
+
+
+def _order(lab: Lab, how: How, launch: Runner) -> headless.Order:
+    scratch = launch(["sh", "-c", 'echo "${SCRATCH:-$HOME}"']).stdout.strip()
+    now = time.strftime("%Y%m%d-%H%M%S")
+    minutes = how.limit(lab)
+    return headless.Order(
+        lab=lab.label,
+        notebook=lab.notebook,
+        folder=f"{scratch}/runs/{lab.notebook.stem}-{now}-{os.getpid()}",
+        parameters=how.parameters,
+        options=how.options,
+        minutes=minutes,
+        cell=how.cell_seconds or minutes * 40,  # two thirds of it: so that the cell's deadline comes first
+        queued=how.queue_minutes * 60,
+    )
+
+
+def default_jobs() -> int:
+    """How many labs run at once by default: two for each CPU, since they mostly wait, but at most four."""
+    return min(4, 2 * len(os.sched_getaffinity(0)))
+
+
+def _parameter(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, object]:
+    parsed: dict[str, object] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not key.isidentifier():
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+        parsed[key] = int(text) if text.lstrip("-").isdigit() else text
+    return parsed
+
+
+def choose(which: Sequence[str], *, every: bool) -> list[Path]:
+    """The labs that a person names, each once; a module's name or number means all of its labs."""
+    folder = layout.course() / "notebooks"
+    known = build.sources(folder)
+    if every:
+        return known
+    if not which:
+        raise UsageError("no lab is named", "Name some, for instance ex01 or 01, or say --all.")
+    chosen: list[Path] = []
+    for name in which:
+        module = [path for path in known if name.rstrip("/") in (path.parent.name, path.parent.name[:2])]
+        chosen += module or [build.find(name, folder)]
+    return list(dict.fromkeys(chosen))
+
+
+@click.command()
+@click.argument("lab", nargs=-1, shell_complete=complete_lab)
+@click.option("--all", "every", is_flag=True, help="Every lab of the course.")
+@click.option("--fresh", is_flag=True, help="Run also what ran well before and has not changed since.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="How many labs at once. On this machine each has a cluster of its own, and the default is 2 to 4, by"
+    " the number of CPUs. At a site the default is 1: the labs are all yours there, and one that says"
+    " `scancel --me` or fills a QOS would meet another.",
+)
+@click.option(
+    "--name",
+    envvar="HPCLAB_CLUSTER",
+    shell_complete=complete_cluster,
+    help="Run on this embedded cluster, one lab at a time, instead of on clusters of their own.",
+)
+@click.option(
+    "--site",
+    default="local",
+    show_default=True,
+    type=click.Choice(site_names()),
+    help="Where: `local` is the embedded cluster; another one is the site whose login node this is.",
+)
+@click.option("--account", default="", help="The account that jobs are charged to, the labs' own as well.")
+@click.option("--qos", default="", help="The QOS of the notebook's job. By default the site profile's.")
+@click.option(
+    "--gpu/--no-gpu",
+    default=True,
+    show_default=True,
+    help="Which of the site's node types jobs name where they name none.",
+)
+@click.option(
+    "--sbatch",
+    "options",
+    multiple=True,
+    metavar="OPTION",
+    help="One more option for the notebook's job, such as --sbatch=--mem=4G or --sbatch=--gpus=1.",
+)
+@click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    callback=_parameter,
+    metavar="NAME=VALUE",
+    help="A papermill parameter of the notebooks.",
+)
+@click.option(
+    "--minutes",
+    type=click.IntRange(1),
+    help="Time limit of each notebook's job. By default 15, more for labs that take long.",
+)
+@click.option(
+    "--cell-seconds",
+    type=click.IntRange(1),
+    help="How long one cell may take. By default two thirds of the job's limit.",
+)
+@click.option(
+    "--queue-minutes",
+    type=click.IntRange(1),
+    help="How long a job may wait for its start. By default 10, at a site a day.",
+)
+def run(
+    lab: Sequence[str],
+    every: bool,
+    fresh: bool,
+    jobs: int | None,
+    name: str | None,
+    site: str,
+    account: str,
+    qos: str,
+    gpu: bool,
+    options: Sequence[str],
+    parameters: dict[str, object],
+    minutes: int | None,
+    cell_seconds: int | None,
+    queue_minutes: int | None,
+) -> None:
+    """Run the reference version of each LAB headless: a Slurm job with papermill on a node.
+
+    LAB is the beginning of a lab's name, a module such as 01, or the path of a text or notebook.
+    Executed notebooks, logs and files go to build/runs; a lab that ran well and has not changed
+    since is not run again. A failed run never replaces a good one.
+    """
+    if name and site != "local":
+        raise UsageError(f"--name is for embedded clusters, and {site} is a site", "Leave one of them out.")
+    if name and jobs and jobs > 1:
+        raise UsageError(
+            f"--jobs {jobs} on one cluster: labs of one user would disturb each other",
+            "Leave out --name and HPCLAB_CLUSTER: then each lab gets a cluster of its own.",
+        )
+    usual = how_to_run(site, name=name or "", gpu=gpu, account=account, qos=qos)
+    how = replace(
+        usual,
+        options=[*usual.options, *options],
+        parameters=parameters,
+        minutes=minutes or 0,
+        cell_seconds=cell_seconds or 0,
+        queue_minutes=queue_minutes or (10 if site == "local" else DAY),
+        slowest=2.0 if site == "local" else 15.0,
+    )
+    labs = [reference(path) for path in choose(lab, every=every)]
+    due = [one for one in labs if is_due(one, how, fresh=fresh)]
+    due.sort(key=lambda one: -one.seconds)  # the long ones first, so that none of them ends alone
+    try:
+        if due:
+            at_once = jobs or (default_jobs() if site == "local" and not name else 1)
+            _run_all(due, how, site, name, min(at_once, len(due)))
+    finally:
+        found = {result.lab: result for result in report.summarize(runs_folder())}
+    mine = [found[one.label] for one in labs if one.label in found]
+    show(mine)
+    failed = [result for result in mine if not result.ok]
+    if failed:
+        raise NotebookFailed(
+            f"{len(failed)} of {len(labs)} labs did not pass: {', '.join(result.lab for result in failed)}",
+            f"What happened stands above, and in {runs_folder() / 'summary.md'}",
+        )
+
+
+def is_due(lab: Lab, how: How, *, fresh: bool) -> bool:
+    """Whether ``lab`` has to run, and say why."""
+    reasons = ["--fresh"] if fresh else headless.reasons_to_run(lab.folder, stamp(lab, how))
+    if reasons:
+        console.print(f"{lab.label}: to run ({', '.join(reasons)})", soft_wrap=True, markup=False)
+    else:
+        console.print(f"{lab.label}: nothing has changed since its last run", soft_wrap=True, markup=False)
+    return bool(reasons)
+
+
+def _run_all(labs: Sequence[Lab], how: How, site: str, name: str | None, at_once: int) -> None:
+    """Run the labs, keep each run, and say of each how it went."""
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(workers.Stop())
+        place, stopping = places.at_site(how.settings), workers.nothing
+        if site == "local" and name:
+            place = stack.enter_context(places.named(name, how.settings))
+        elif site == "local":
+            private = stack.enter_context(places.PrivateClusters(how.settings))
+            place, stopping = private.fresh, private.close
+        board = stack.enter_context(Board(console, "labs", len(labs)))
+
+        def work(lab: Lab) -> headless.Run:
+            return attempt(lab, how, place, stop.pause, lambda text: board.note(lab.label, text))
+
+        def finished(lab: Lab, done: headless.Run) -> None:
+            result = headless.keep(done, lab.folder)
+            board.done(lab.label, result.sentence(), ok=result.ok)
+            complain(lab, result)
+
+        workers.side_by_side(labs, work, at_once, finished, stop, stopping)
+
+
+def complain(lab: Lab, result: headless.Result) -> None:
+    """Say why a lab failed, and what is left of it and of the last good run."""
+    try:
+        headless.require(result, whereabouts(lab.folder))
+    except NotebookFailed as problem:
+        console.print(problem.problem, style="red", markup=False, soft_wrap=True)
+        console.print(problem.remedy, markup=False, soft_wrap=True)
+    for file in result.skipped:
+        told = f"{lab.label}: not kept: {file.path}, {file.size} bytes: {file.why}"
+        console.print(told, markup=False, soft_wrap=True)
+
+
+def whereabouts(folder: Path) -> str:
+    """Where the files of a failed run are, and whether a good one is still there."""
+    failed = folder / kept.FAILED.notebook
+    lines = [f"The failed notebook, as far as it came: {failed}"] if failed.exists() else []
+    lines += [f"Its log: {folder / kept.FAILED.log}"] if (folder / kept.FAILED.log).exists() else []
+    if good := headless.read(folder):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(good.written))
+        lines.append(f"The last good run, of {when}, stays as it was: {folder / headless.EXECUTED}")
+    return "\n".join(lines)
+
+
+def show(results: Sequence[headless.Result]) -> None:
+    """The table of these runs."""
+    table = Table(show_edge=False)
+    for heading in report.HEADINGS:
+        table.add_column(heading, overflow="fold", no_wrap=heading == "lab")
+    for result in results:
+        table.add_row(*(escape(cell) for cell in report.cells(result)))
+    Console(highlight=False, width=width()).print(table)
+
+
+def width() -> int | None:
+    """Columns for a table: the terminal's, or in a file enough for every name."""
+    return None if Console().is_terminal else 140

@@ -1,0 +1,100 @@
+"""Which files that a run made are worth keeping, and how they come here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from hpclab.slurm import Runner
+
+LITTER = frozenset({"__pycache__", ".ipynb_checkpoints", ".cache"})
+MENTIONED = 50  # skipped files named one by one; beyond that only their number
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much of a run's work folder is kept. Sizes in bytes."""
+
+    file: int = 5 << 20
+    total: int = 20 << 20
+    count: int = 200
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A file that was left where it was, and why. Size in bytes."""
+
+    path: str
+    size: int
+    why: str
+
+
+def choose(found: Sequence[tuple[str, int]], limits: Limits) -> tuple[list[str], list[Skipped]]:
+    """Which of the files (path, size) to keep. Those near the top of the folder come first. Pure."""
+    kept: list[str] = []
+    skipped: list[Skipped] = []
+    total = 0
+    for path, size in sorted(found, key=lambda file: (file[0].count("/"), file[0])):
+        if LITTER & set(PurePosixPath(path).parts):
+            continue
+        if size > limits.file:
+            skipped.append(Skipped(path, size, f"larger than {limits.file} bytes"))
+        elif len(kept) == limits.count:
+            skipped.append(Skipped(path, size, f"more than {limits.count} files"))
+        elif total + size > limits.total:
+            skipped.append(Skipped(path, size, f"more than {limits.total} bytes in all"))
+        else:
+            kept.append(path)
+            total += size
+    if len(skipped) > MENTIONED:
+        rest = skipped[MENTIONED:]
+        skipped = skipped[:MENTIONED]
+        skipped.append(Skipped(f"and {len(rest)} more", sum(file.size for file in rest), "see above"))
+    return kept, skipped
+
+
+def listed(folder: str, launch: Runner) -> list[tuple[str, int]]:
+    """Every regular file below ``folder`` on the cluster, with its size; links are not followed."""
+    done = launch(["find", folder, "-xdev", "-type", "f", "-printf", r"%s %P\0"])
+    lines = [line.partition(" ") for line in done.stdout.split("\0") if line]
+    return [(path, int(size)) for size, _, path in lines if size.isdigit() and "\ufffd" not in path]
+
+
+def fetch(folder: str, paths: Sequence[str], launch: Runner) -> bytes:
+    """The files as one tar archive; a file that changes or vanishes meanwhile is taken as it is, or not."""
+    if not paths:
+        return b""
+    pack = 'cd -- "$1" && shift && tar --ignore-failed-read --no-recursion -cf - -- "$@" | base64'
+    done = launch(["sh", "-c", pack, "sh", folder, *paths])
+    try:
+        return base64.b64decode(done.stdout)
+    except binascii.Error:
+        return b""
+
+
+def unpack(archive: bytes, into: Path, limits: Limits) -> list[str]:
+    """Write the archive's regular files below ``into``; their paths.
+
+    The cluster's word is not taken for anything: not for paths, kinds or sizes.
+    """
+    names: list[str] = []
+    total = 0
+    if not archive:
+        return names
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            total += member.size
+            path = PurePosixPath(member.name)
+            if not member.isreg() or path.is_absolute() or ".." in path.parts or total > limits.total:
+                continue
+            target = into / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source = tar.extractfile(member)
+            assert source is not None  # a regular file has content
+            target.write_bytes(source.read())
+            names.append(member.name)
+    return names

@@ -1,0 +1,37 @@
+"""Headless labs on real clusters: each its own, in a state folder that is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpclab.cli import places, run
+
+
+@pytest.fixture(scope="session")
+def own_state() -> Iterator[Path]:
+    """Where the clusters of these tests live: not among this person's own."""
+    state = Path(tempfile.mkdtemp(prefix="hpclab-labs-", dir="/var/tmp"))  # not /tmp: often small, in memory
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HPCLAB_STATE", str(state))
+        patch.delenv("HPCLAB_CLUSTER", raising=False)
+        yield state
+    shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def private(own_state: Path) -> Iterator[places.PrivateClusters]:
+    """Clusters that live for one run each."""
+    with places.PrivateClusters() as clusters:
+        yield clusters
+
+
+@pytest.fixture(scope="session")
+def at_once() -> int:
+    """How many clusters run side by side."""
+    return int(os.environ.get("HPCLAB_TEST_JOBS") or run.default_jobs())
