@@ -71,7 +71,7 @@ def test_with_a_hub_the_button_opens_the_lab_as_it_is_handed_out(small: Book) ->
     small.build()
     link = (
         "https://hub.site.org/hub/user-redirect/git-pull?repo=https%3A//github.com/school/hpc-labs"
-        f"&urlpath=lab/tree/hpc-labs/{LAB}.ipynb&branch=students"
+        f"&urlpath=lab/tree/hpc-labs/{LAB}/ex01-submit-monitor.ipynb&branch=students"
     )
     assert link in text(small, LAB)
     assert "git-pull" not in text(small, "index")

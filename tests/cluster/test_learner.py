@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.cluster.conftest import Cluster
 
 LAB = "01-slurm-basics/ex01-submit-monitor"
+NOTEBOOK = f"{LAB}/ex01-submit-monitor.ipynb"
 PARTS = ("src", "sites", "notebooks", "templates")
 PATIENCE = 600  # seconds for the whole notebook, on a busy machine
 
@@ -48,14 +49,14 @@ def test_the_first_lab_in_a_browser(at_home: Cluster, chromium: str, tmp_path: P
     said = at_home.hpclab("lab", "--detach", "--no-open", timeout=180).stdout
     address = re.search(r"http://127\.0\.0\.1:\d+/lab\?token=\S+", said)
     assert address, said
-    notebook = at_home.state / "a clone/lab" / f"{LAB}.ipynb"
+    notebook = at_home.state / "a clone/lab" / NOTEBOOK
     untouched = notebook.read_text()
     assert "BEGIN SOLUTION" not in untouched and ":::" not in untouched
     solve(notebook, at_home.state / "a clone/notebooks" / f"{LAB}.md")
 
     with browser.opened() as chrome:
         page = chrome.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(address[0].replace("/lab?", f"/lab/tree/{LAB}.ipynb?"))
+        page.goto(address[0].replace("/lab?", f"/lab/tree/{NOTEBOOK}?"))
         run_all(page)
         page.screenshot(path=tmp_path / "at the end.png")
         assert page.get_by_text("Traceback").count() == 0

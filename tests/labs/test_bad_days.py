@@ -40,7 +40,7 @@ BAD = {
     "leaves-files": [
         "open('small.txt', 'w').write('small')\nopen('large.bin', 'wb').write(b'x' * (6 << 20));",
         "import os\nos.symlink('/etc/passwd', 'link')\nos.mkdir('sub')\nopen('sub/odd name.txt', 'w').write('odd');",
-        "from pathlib import Path\nassert Path('../templates/notebook.sbatch').is_file()",
+        "from pathlib import Path\nassert Path('../../templates/notebook.sbatch').is_file()",
     ],
 }
 OPTIONS: dict[str, list[str]] = {

@@ -36,7 +36,7 @@ def page_of(*cells: Any, ran: str = "2026-11-25") -> dict[str, Any]:
 def test_below_the_title_stands_how_to_do_it_oneself() -> None:
     start = page_of()["cells"][1]["source"]
     text = "".join(start)
-    assert "`01-basics/ex01-a.ipynb`" in text
+    assert "`01-basics/ex01-a/ex01-a.ipynb`" in text
     assert "<../downloads/01-basics/ex01-a.ipynb>" in text
     assert "2026-11-25" in text
     assert "without outputs" in "".join(page_of(ran="")["cells"][1]["source"])

@@ -387,6 +387,14 @@ def test_edges_of_a_graph(cluster: Slurm) -> None:
     ]
 
 
+def test_edges_among_the_parts_of_a_heterogeneous_job(cluster: Slurm) -> None:
+    line = "sbatch -d singleton a.sbatch"
+    cluster.known = [
+        [cluster.job(id="9"), *(cluster.job(id=id, submit_line=line) for id in ("10+0", "10+1"))]
+    ]
+    assert ("9", "10+0", "singleton") in evidence.edges(evidence.jobs("a"))
+
+
 def test_a_script_that_only_the_controller_keeps(cluster: Slurm) -> None:
     cluster.known, cluster.script, cluster.held = [[cluster.job()]], "", SCRIPT
     assert evidence.script(evidence.job("a")) == SCRIPT

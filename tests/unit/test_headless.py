@@ -129,7 +129,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert chosen.index("--qos=shared") < chosen.index(str(TEMPLATE)) < chosen.index("--execution-timeout=99")
     coded = next(word for word in chosen if word.startswith("--parameters_base64=")).split("=", 1)[1]
     assert json.loads(base64.b64decode(coded)) == {"n": 3}
-    assert (Path(what.work) / "../templates/notebook.sbatch").read_bytes() == TEMPLATE.read_bytes()
+    assert (Path(what.work) / "../../templates/notebook.sbatch").read_bytes() == TEMPLATE.read_bytes()
 
 
 def test_a_folder_of_an_earlier_run_is_left_alone(tmp_path: Path) -> None:

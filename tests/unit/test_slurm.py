@@ -224,15 +224,6 @@ def test_jobs_that_only_the_controller_knows_come_last() -> None:
     assert [job.id for job in found] == ["9", "10", "11"]
 
 
-def test_nodes_with_suffix_come_once() -> None:
-    rows = [
-        ("nid001", "idle~", "4", "4000+", "gpu:4", "none"),
-        ("nid001", "idle~", "4", "4000+", "gpu:4", "none"),
-    ]
-    (node,) = slurm.parse_sinfo("".join(slurm.SEPARATOR.join(row) + "\n" for row in rows))
-    assert (node.state, node.note, node.gres, node.reason) == ("idle", "powered off", "gpu:4", "")
-
-
 @pytest.mark.parametrize(
     ("text", "job"),
     [("12\n", "12"), ("12;perlmutter\n", "12"), ("Welcome!\n\n12\n\n", "12")],
@@ -281,15 +272,6 @@ def test_exit_codes(text: str, pair: tuple[int | None, int | None]) -> None:
     assert slurm.parse_exit(text) == pair
 
 
-def test_fields_of_scontrol() -> None:
-    text = "JobId=7 JobName=a b UserId=mira(1000) MCS_label=N/A Socks/Node=* StdErr=/x/slurm-7.out Power=\n"
-    fields = slurm.parse_scontrol(text)
-    assert fields["JobName"] == "a b"
-    assert fields["StdErr"] == "/x/slurm-7.out"
-    assert fields["Socks/Node"] == "*"
-    assert fields["Power"] == ""
-
-
 def test_the_stored_script() -> None:
     script = "#!/bin/bash\n#SBATCH --time=1\n\necho -----\n"
     header = "Batch Script for 12\n" + "-" * 80 + "\n"
@@ -307,18 +289,21 @@ def test_the_stored_script() -> None:
         ("sbatch --output one.out a.sbatch", "#SBATCH --output=two.out\n", "one.out"),
         ("sbatch -oone.out a.sbatch", "", "one.out"),
         ("sbatch --wrap='echo \"x' -o 'a b.out'", "", "a b.out"),
-        ("sbatch a.sbatch", "#SBATCH -o %%-%5j.out\n", "%-12.out"),
+        ("sbatch a.sbatch", "#SBATCH -o %%-%5j.out\n", "%-00012.out"),
+        ("sbatch --comment=two words --output=one.out a.sbatch", "", "one.out"),
+        ("sbatch -o %N-%n-%02t-%s-%4x-%J-%20j-%b a.sbatch", "", "nid001-0-00-batch-train-12-0000000012-%b"),
+        ("sbatch -o %A-%a a.sbatch", "", "12-4294967294"),
     ],
 )
 def test_where_the_output_goes(submit_line: str, script: str, path: str) -> None:
-    (job,) = slurm.parse_sacct(record(submit_line=submit_line))
+    (job,) = slurm.parse_sacct(record(submit_line=submit_line, nodes="nid[001-002]", comment="two words"))
     assert slurm.output_path(job, script) == path
 
 
 def test_where_the_output_of_an_array_goes() -> None:
     (job,) = slurm.parse_sacct(record(id="12_3", raw_id="15"))
     assert slurm.output_path(job, "") == "slurm-12_3.out"
-    assert slurm.output_path(job, "#SBATCH -o %A-%a-%j\n") == "12-3-15"
+    assert slurm.output_path(job, "#SBATCH -o %A-%3a-%j\n") == "12-003-15"
 
 
 def answer(stdout: str = "", code: int = 0, stderr: str = "") -> slurm.Runner:
@@ -342,24 +327,6 @@ def test_a_failure_shows_what_slurm_said() -> None:
 def test_a_forgotten_job_is_simply_not_in_the_queue() -> None:
     gone = answer(code=1, stderr="slurm_load_jobs error: Invalid job id specified")
     assert slurm.ask_queue(gone, jobs=["12"]) == []
-
-
-def test_the_wait_ends_with_the_job() -> None:
-    texts = iter(["", record(state="PENDING", start="Unknown"), record(state="RUNNING"), record()])
-    seen: list[str] = []
-
-    def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        return answer(next(texts))(argv)
-
-    job = slurm.wait_for_end(run, "12", seconds=30, report=lambda job: seen.append(job.state))
-    assert job.state == "COMPLETED"
-    assert seen == ["PENDING", "RUNNING", "COMPLETED"]
-
-
-def test_the_wait_has_a_deadline_and_says_what_it_saw() -> None:
-    held = answer(record(state="PENDING", reason="JobHeldUser", start="Unknown"))
-    with pytest.raises(DeadlineExceeded, match=r"end of job 12; it is PENDING JobHeldUser"):
-        slurm.wait_for_end(held, "12", seconds=0.3)
 
 
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ set -e
     ("line", "options"),
     [
         ("#SBATCH --output=a#b.out", {"output": "a#b.out"}),
+        ("# note\x0c#SBATCH --hold\n#SBATCH --time=1\r\n", {"time": "1"}),  # what Slurm does not see
         ("#SBATCH --comment='it is", {"comment": "'it"}),  # an open quotation mark
         ("#SBATCH\t-n\t3", {"ntasks": "3"}),
         ("#SBATCH", {}),

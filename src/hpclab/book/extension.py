@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
@@ -25,7 +26,24 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("comments_config", {}, "")
     # MathJax comes from a server elsewhere; browsers show MathML by themselves, and screen readers read it.
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.connect("html-page-context", _launch_where_it_lies, priority=900)  # after the theme's own
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _launch_where_it_lies(
+    _app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: Any
+) -> None:
+    """The theme takes a notebook to lie where its page does; a learner's is in a folder of its own."""
+    name = page.rpartition("/")[2]
+    for button in _buttons(context.get("header_buttons", [])):
+        if "git-pull" in button.get("url", ""):
+            button["url"] = button["url"].replace(f"/{page}.ipynb", f"/{page}/{name}.ipynb")
+
+
+def _buttons(listed: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for button in listed:
+        yield button
+        yield from _buttons(button.get("buttons", []))
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:

@@ -32,7 +32,7 @@ class Lab:
 
     @property
     def file(self) -> str:
-        """Its page in the source tree. The launch button's path is the same, as learners' notebooks lie alike."""
+        """Its page in the source tree."""
         return f"{self.label}.ipynb"
 
     @property
@@ -65,7 +65,7 @@ def _start(lab: Lab) -> str:
     )
     return (
         ":::{admonition} Do it yourself\n:class: tip\n"
-        f"`make lab` opens JupyterLab; this lab is `{lab.file}` there. Elsewhere, take "
+        f"`make lab` opens JupyterLab; this lab is `{lab.label}/{lab.name}.ipynb` there. Elsewhere, take "
         f"{{download}}`the notebook <../{lab.download}>` along. {outputs}\n:::"
     )
 

@@ -68,17 +68,20 @@ def lab(name: str, port: int | None, open_browser: bool | None, detach: bool) ->
             _release_notebooks(name)
         with console.status("starting JupyterLab …"):
             opened = portal.serve(name, ["env", *submit_settings("local"), *JUPYTER], lab_folder(), chosen)
+        click.echo(
+            f"Ready after {time.monotonic() - started:.1f} s: 4 nodes, and JupyterLab on the login node."
+            f" Open:\n\n    {opened.url}\n"
+        )
+        if open_browser or (
+            open_browser is None and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        ):
+            webbrowser.open(
+                opened.url
+            )  # a browser in a terminal keeps us here, where Ctrl-C must stop all, too
     except BaseException:
         if mine:
             lifecycle.down(name, lambda _: None, force=True)
         raise
-    click.echo(
-        f"Ready after {time.monotonic() - started:.1f} s: 4 nodes, and JupyterLab on the login node. Open:\n\n    {opened.url}\n"
-    )
-    if open_browser or (
-        open_browser is None and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    ):
-        webbrowser.open(opened.url)
     if detach:
         click.echo(f"Stop it: hpclab down --name {name}")
         return
@@ -91,7 +94,7 @@ import sys
 from pathlib import Path
 from hpclab.exercises import build
 lab, templates, *notebooks = map(Path, sys.argv[1:])
-files = [(path, path.parent.name) for path in notebooks]
+files = [(path, Path(path.parent.name) / path.stem) for path in notebooks]
 files += [(path, Path("templates") / path.parent.relative_to(templates)) for path in build.given(templates)]
 for path, folder in files:
     told = build.release(path, lab / folder)

@@ -41,8 +41,8 @@ class Labs(click.Group):
 def labs() -> None:
     """For authors: build, check, begin and release exercises.
 
-    LAB is `01-slurm-basics/ex01-submit-monitor`, the beginning of it or of its
-    second part, a module such as `01`, or a path. Without LAB: all of them.
+    LAB is `01-slurm-basics/ex01-submit-monitor`, how its two words begin (`01/ex01`,
+    `ex01`), a module such as `01`, or a path. Without LAB: all of them.
     """
 
 
@@ -63,7 +63,7 @@ def complete_module(_ctx: click.Context, _param: click.Parameter, incomplete: st
     return [name for name in new.MODULES if name.startswith(incomplete)]
 
 
-def _chosen(which: Sequence[str]) -> list[Path]:
+def chosen_labs(which: Sequence[str]) -> list[Path]:
     """The exercises that a person names; a module's name means all of its exercises."""
     known = build.sources(_notebooks())
     if not known:
@@ -91,7 +91,7 @@ lab_argument = click.argument("lab", nargs=-1, shell_complete=complete_lab)
 def build_command(lab: Sequence[str], out: Path | None) -> None:
     """Write the learner's, the grader's and the reference notebook of each LAB."""
     target = out or layout.course() / "build"
-    for path in _chosen(lab):
+    for path in chosen_labs(lab):
         exercise = source.load(path)
         for kind in build.VIEWS:
             click.echo(build.view(kind, exercise, target / kind))
@@ -105,7 +105,7 @@ def check(lab: Sequence[str]) -> None:
     Its parts, cells, points and links; whether the learner's notebook gives an
     answer or a hidden test away; whether the commands it shows exist.
     """
-    chosen = _chosen(lab)
+    chosen = chosen_labs(lab)
     manual = dict(_manual())
     bad = 0
     for path in chosen:
@@ -154,7 +154,11 @@ def new_command(module: str, title: str) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder: new, empty, or an earlier release. Default: build/students of the clone.",
 )
-@click.option("--archive", type=click.Path(dir_okay=False, path_type=Path), help="A file, FILE.tar.gz; replaced where it is there.")
+@click.option(
+    "--archive",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file, FILE.tar.gz; replaced where it is there.",
+)
 def release_command(out: Path | None, archive: Path | None) -> None:
     """Write the learners' edition of the course, ready for nbgitpuller or as an archive."""
     if archive and not archive.name.endswith((".tar.gz", ".tgz")):

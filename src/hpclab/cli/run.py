@@ -27,7 +27,7 @@ from hpclab.cli.common import (
     site_names,
     submit_settings,
 )
-from hpclab.cli.labs import complete_lab
+from hpclab.cli.labs import chosen_labs, complete_lab
 from hpclab.cluster import lifecycle
 from hpclab.errors import HpclabError, NotebookFailed, UsageError
 from hpclab.exercises import build, source
@@ -183,17 +183,11 @@ def _parameter(_ctx: click.Context, _param: click.Parameter, values: Sequence[st
 
 def choose(which: Sequence[str], *, every: bool) -> list[Path]:
     """The labs that a person names, each once; a module's name or number means all of its labs."""
-    folder = layout.course() / "notebooks"
-    known = build.sources(folder)
-    if every:
-        return known
-    if not which:
-        raise UsageError("no lab is named", "Name some, for instance ex01 or 01, or say --all.")
-    chosen: list[Path] = []
-    for name in which:
-        module = [path for path in known if name.rstrip("/") in (path.parent.name, path.parent.name[:2])]
-        chosen += module or [build.find(name, folder)]
-    return list(dict.fromkeys(chosen))
+    if not which and not every:
+        raise UsageError(
+            "no lab is named", "Name some, for instance 01-slurm-basics/ex01 or 01, or say --all."
+        )
+    return chosen_labs([] if every else which)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,10 +84,11 @@ def edges(jobs: Sequence[Job]) -> list[tuple[str, str, str]]:
 
 
 def _came_before(other: Job, job: Job) -> bool:
-    return other.array_id != job.array_id and (other.submit or 0, int(other.array_id)) < (
-        job.submit or 0,
-        int(job.array_id),
-    )
+    return other.array_id != job.array_id and _age(other) < _age(job)
+
+
+def _age(job: Job) -> tuple[float, list[int]]:
+    return job.submit or 0, [int(number) for number in re.findall(r"\d+", job.array_id)]  # "12", "12+0"
 
 
 def output_file(job: Job) -> Path:

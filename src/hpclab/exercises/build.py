@@ -31,7 +31,7 @@ class Release:
 
 
 def find(which: str, folder: Path) -> Path:
-    """The exercise that a person means: a path, ``MODULE/NAME``, or how one of these two begins.
+    """The exercise that a person means: a path, ``MODULE/NAME``, or how its two words begin: ``01/ex01``, ``ex01``.
 
     Raises UsageError with the valid names.
     """
@@ -41,11 +41,17 @@ def find(which: str, folder: Path) -> Path:
     wanted = which.removesuffix(".md").removesuffix(".ipynb")
     if wanted in known:
         return known[wanted]
-    fitting = [name for name in known if name.startswith(wanted) or name.split("/")[1].startswith(wanted)]
+    module, _, rest = wanted.rpartition("/")
+    fitting = [name for name in known if _fits(name, module, rest)]
     if wanted and len(fitting) == 1:
         return known[fitting[0]]
     what = "several exercises" if fitting else "no exercise"
     raise UsageError(f"{which!r} names {what}", "Valid:\n    " + "\n    ".join(fitting or known))
+
+
+def _fits(name: str, module: str, begins: str) -> bool:
+    at_module, _, at_name = name.partition("/")
+    return at_name.startswith(begins) and at_module.startswith(module)
 
 
 def sources(folder: Path) -> list[Path]:
@@ -113,10 +119,10 @@ def release(file: Path, lab: Path) -> Release:
     handed_out = record.setdefault(file.name, [])
     outcome: Literal["new", "updated", "unchanged", "kept"] = "new"
     if os.path.lexists(target):
-        there = target.read_bytes() if target.is_file() else b""
+        there = _content(target)
         if there == data:
             outcome = "unchanged"
-        elif _hash(there) in handed_out:
+        elif there is not None and _hash(there) in handed_out:
             outcome = "updated"
         else:
             return Release(
@@ -150,6 +156,14 @@ def _read_record(lab: Path) -> dict[str, list[str]]:
             f"{path}: {problem}", f"Remove {path}. Files that are there will be kept as your work."
         ) from None
     return record
+
+
+def _content(path: Path) -> bytes | None:
+    """What a file holds; None for what is no file or cannot be read."""
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError:
+        return None
 
 
 def _hash(data: bytes) -> str:

@@ -43,6 +43,10 @@ def keep_options(cell: NotebookNode, line: int, first: int) -> None:
     """
     options = {key: value for key, value in cell.metadata.items() if key in OPTIONS}
     tags = options.pop("tags", [])
+    # YAML reads 1, 2020-01-01 and [a] as other than text; here they are names, if not good ones.
+    for key in ("exercise", "role", "part"):
+        if options.get(key) is not None:
+            options[key] = str(options[key])
     kept: dict[str, object] = {"hpclab": {**options, "line": line, "first": first}}
     cell.metadata = nbformat.from_dict(kept | ({"tags": tags} if tags else {}))  # type: ignore[no-untyped-call]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -26,7 +26,10 @@ class Reference:
     @property
     def local(self) -> bool:
         """Whether it points at a file, not at an address or a place in the same text."""
-        parts = urlsplit(self.target)
+        try:
+            parts = urlsplit(self.target)
+        except ValueError:  # "http://[": no address, so it counts as a file, and none is found
+            return True
         return not parts.scheme and not parts.netloc and bool(parts.path)
 
 
@@ -45,18 +48,24 @@ def references(text: str) -> Iterator[Reference]:
 
 def retarget(text: str, old: str, new: str) -> str:
     """``text`` with every link or picture that points at ``old`` pointing at ``new``."""
-    inline = re.compile(rf"(\]\(\s*<?){re.escape(old)}(?=[\s)>#])")
-    attribute = re.compile(rf"""((?:src|href)\s*=\s*["']){re.escape(old)}(?=["'#])""", re.IGNORECASE)
-    named = re.compile(rf"^(\[[^\]]+\]:\s*<?){re.escape(old)}(?=[\s>#]|$)", re.MULTILINE)
-    for pattern in (inline, attribute, named):
-        text = pattern.sub(lambda found: found[1] + new, text)
-    return text
+    return _pointed(text, re.escape(old), lambda _: new)
 
 
 def to_notebooks(text: str) -> str:
-    """``text`` with links between authors' files as links between notebooks."""
-    return re.sub(
-        rf"(\]\()({LAB.pattern})(?=[)#])",
-        lambda found: found[1] + found[2].removesuffix(".md") + ".ipynb",
-        text,
-    )
+    """``text`` with links between authors' files as links between notebooks, each in a folder of its own."""
+
+    def notebook(lab: str) -> str:
+        name = lab.rpartition("/")[2].removesuffix(".md")
+        return f"../{lab.removesuffix('.md')}/{name}.ipynb"
+
+    return _pointed(text, LAB.pattern, notebook)
+
+
+def _pointed(text: str, target: str, new: Callable[[str], str]) -> str:
+    """``text`` with what ``new`` makes of each ``target`` (a pattern) of a link or picture."""
+    inline = re.compile(rf"(\]\(\s*<?)({target})(?=[\s)>#])")
+    attribute = re.compile(rf"""((?:src|href)\s*=\s*["'])({target})(?=["'#])""", re.IGNORECASE)
+    named = re.compile(rf"^(\[[^\]]+\]:\s*<?)({target})(?=[\s>#]|$)", re.MULTILINE)
+    for pattern in (inline, attribute, named):
+        text = pattern.sub(lambda found: found[1] + new(found[2]), text)
+    return text

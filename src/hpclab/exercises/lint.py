@@ -8,12 +8,13 @@ from pathlib import Path
 
 import nbformat
 
+from hpclab.errors import UsageError
 from hpclab.exercises import build, commands, form, leaks, links, plain, source, wrong
 from hpclab.exercises.problem import Problem
 from hpclab.exercises.source import Exercise
 
 # As a learner sees it: the folder of the lab's module lies beside it.
-TEMPLATES = "../templates/"
+TEMPLATES = "../../templates/"  # as a learner sees them from a lab's folder
 LEFT = re.compile(r"\bTODO\b")
 
 
@@ -28,6 +29,7 @@ def problems(path: Path, manual: commands.Manual) -> list[Problem]:
     sound = not found
     found += form.problems(exercise)
     found += _left(path)
+    found += _builds_on(exercise)
     found += commands.problems(exercise, manual)
     texts = list(_texts(exercise))
     found += texts
@@ -35,6 +37,16 @@ def problems(path: Path, manual: commands.Manual) -> list[Problem]:
         found += leaks.problems(exercise)
         found += _unstable(exercise)
     return sorted(set(found)) + (sorted(_wrong_answers(exercise)) if sound else [])
+
+
+def _builds_on(exercise: Exercise) -> Iterator[Problem]:
+    for name in exercise.about.builds_on:
+        try:
+            build.find(name, exercise.path.resolve().parent.parent)
+        except UsageError as unknown:
+            yield Problem(
+                exercise.path, 1, f"builds_on: {unknown.problem}", "Name a lab: NAME or MODULE/NAME."
+            )
 
 
 def _texts(exercise: Exercise) -> Iterator[Problem]:
@@ -72,13 +84,13 @@ def _lost(path: Path, reference: links.Reference) -> tuple[str, str] | None:
         if file.is_file():
             return None
     elif target.startswith(TEMPLATES):
-        if (path.resolve().parent.parent.parent / target.removeprefix("../")).is_file():
+        if (path.resolve().parent.parent.parent / target.removeprefix("../../")).is_file():
             return None
     elif links.LAB.fullmatch(target) and file.is_file():
         return None
     elif file.exists():
         cure = (
-            "A learner has the labs ('ex02-name.md', '../02-module/ex01-name.md') and '../templates/NAME'. "
+            "A learner has the labs ('ex02-name.md', '../02-module/ex01-name.md') and '../../templates/NAME'. "
             "Name anything else in words or give its public address."
         )
         return f"the {kind} {target!r} leads to a file that learners do not have", cure

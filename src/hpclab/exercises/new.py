@@ -25,6 +25,7 @@ def create(module: str, title: str, notebooks: Path) -> list[Path]:
     ``module`` is a module's number or the beginning of its name. Nothing is ever
     overwritten. Raises UsageError.
     """
+    title = " ".join(title.split())
     folder = notebooks / _module(module)
     slug = _slug(title)
     numbers = [int(path.name[2:4]) for path in folder.glob("ex[0-9][0-9]-*")]
@@ -48,6 +49,8 @@ def _module(wanted: str) -> str:
 
 
 def _slug(title: str) -> str:
+    if not title.isprintable():
+        raise UsageError(f"the title {title!r} has characters that nobody can see", "Type it again.")
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     slug = "-".join(re.findall(r"[a-z0-9]+", plain))[:40].strip("-")
     if not slug:
@@ -56,5 +59,5 @@ def _slug(title: str) -> str:
 
 
 def _in_yaml(title: str) -> str:
-    escaped = " ".join(title.split()).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = title.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -31,6 +31,8 @@ ROLE = re.compile(r"\{(\w[\w:-]*)\}`([^`]+)`|(`+)(?!`).*?(?<!`)\3(?!`)")
 OPTION = re.compile(r"\s*:([\w-]+):\s*(.*)$")
 # Lines that MyST gives a meaning and Markdown shows as they are: a label, a comment.
 UNSEEN = re.compile(r"\([\w:.-]+\)=\s*$|%(\s|$)")
+# A directive where ``fences`` finds none: in a quotation, behind a list's mark, set in too far.
+HIDDEN = re.compile(r"\s*(?:(?:>|[-*+]|\d+[.)])\s*)*(?:`{3,}|~{3,}|:{3,})\{[\w-]+\}")
 FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 SPAN = re.compile(r"(`+)(?!`)(.*?)(?<!`)\1(?!`)|\*\*(.+?)\*\*|\*(.+?)\*")
 
@@ -49,7 +51,11 @@ def plain(text: str) -> str:
     lines = text.splitlines()
     result: list[str] = []
     done = 0
-    for block in fences.outermost(lines):
+    try:
+        blocks = list(fences.outermost(lines))
+    except fences.Unbalanced as lost:  # as where '+++' cuts a text in the middle of a block
+        raise NotPlain(lost.line - 1, lost.what) from None
+    for block in blocks:
         result += _prose(lines[done : block.start], done)
         done = block.end + 1
         result += _block(block, lines)
@@ -90,8 +96,6 @@ def _shown(
         body = plain("\n".join(inner)).strip("\n").splitlines()
     except NotPlain as wrong:
         raise NotPlain(first + wrong.line, wrong.what) from None
-    except fences.Unbalanced as lost:
-        raise NotPlain(first + lost.line - 1, lost.what) from None
     if name == "dropdown":
         return [
             "<details>",
@@ -141,6 +145,8 @@ def _without_roles(line: str, number: int) -> str:
             return f"*{re.sub(r' *<.*>$', '', text)}*"
         raise NotPlain(number, f"the role {{{role}}} has no plain form")
 
+    if HIDDEN.match(line):
+        raise NotPlain(number, "a directive that does not begin a line, with three spaces before it at most")
     if FOOTNOTE.search(ROLE.sub("", line)):
         raise NotPlain(number, "a footnote, which JupyterLab does not show")
     return ROLE.sub(replaced, line)

@@ -12,6 +12,7 @@ import io
 import os
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ from hpclab.exercises import build, source, views
 from hpclab.files import write_whole
 
 MANIFEST = "MANIFEST.sha256"  # for `sha256sum --check`, and to know our own files again
+# Its first line, which sha256sum passes over: other collections of files have a manifest of this name too.
+OURS = "# HPC Lab, the learners' edition"
 TOP = "hpc-lab"  # the folder within an archive
 README = """\
 # HPC Lab
@@ -52,7 +55,7 @@ def contents(course: Path) -> dict[str, File]:
     labs = []
     for path in build.sources(course / "notebooks"):
         exercise = source.load(path)
-        name = f"{exercise.module}/{exercise.name}.ipynb"
+        name = f"{exercise.module}/{exercise.name}/{exercise.name}.ipynb"
         files[name] = File(build.as_bytes(views.student_view(exercise)))
         labs.append(f"- [{exercise.about.title}]({name}), about {exercise.about.minutes} minutes")
     for path in build.given(course / "templates"):
@@ -61,11 +64,8 @@ def contents(course: Path) -> dict[str, File]:
     if (course / "LICENSE").is_file():
         files["LICENSE"] = File((course / "LICENSE").read_bytes())
     files["README.md"] = File(README.format(labs="\n".join(labs), manifest=MANIFEST).encode())
-    files[MANIFEST] = File(
-        "".join(
-            f"{hashlib.sha256(file.data).hexdigest()}  {name}\n" for name, file in sorted(files.items())
-        ).encode()
-    )
+    sums = [f"{hashlib.sha256(file.data).hexdigest()}  {name}" for name, file in sorted(files.items())]
+    files[MANIFEST] = File("".join(f"{line}\n" for line in (OURS, *sums)).encode())
     return dict(sorted(files.items()))
 
 
@@ -88,20 +88,24 @@ def folder(files: Mapping[str, File], path: Path) -> None:
 
     A new folder is made aside and renamed. In an earlier release each file is
     written whole, the manifest last; files that are no longer part of it go, and
-    files that never were stay (a ``.git`` for instance). Raises UsageError.
+    files that never were stay (a ``.git`` for instance). Links in it are not
+    followed: whoever runs this may be able to write where they lead. Raises UsageError.
     """
+    path = path.resolve()
     earlier = _earlier(path)
     if earlier is None:
-        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
+            aside.chmod(0o755)
             _write(files, aside)
-            if path.is_dir():
-                path.rmdir()
             aside.rename(path)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
         return
+    for name in earlier | files.keys():
+        _no_link(path, name)
     _write(files, path)
     for name in earlier - files.keys():
         (path / name).unlink(missing_ok=True)
@@ -115,13 +119,24 @@ def _earlier(path: Path) -> set[str] | None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return None
     if (path / MANIFEST).is_file():
-        return set(_listed((path / MANIFEST).read_text()))
+        manifest = (path / MANIFEST).read_text(errors="replace")
+        if manifest.startswith(f"{OURS}\n"):
+            return set(_listed(manifest))
     if path.is_dir() and [one.name for one in path.iterdir()] == [".git"]:
         return set()
     raise UsageError(
         f"{path} holds something else than a release of this course",
         f"Name a new or empty folder, or one with the {MANIFEST} of an earlier release.",
     )
+
+
+def _no_link(path: Path, name: str) -> None:
+    """Raise UsageError where a link stands for one of the folders above ``path / name``."""
+    for parent in PurePosixPath(name).parents:
+        if (path / parent).is_symlink() and parent != PurePosixPath():
+            raise UsageError(
+                f"{path / parent} is a link to another place", "Remove the link, or name a new folder."
+            )
 
 
 def _listed(manifest: str) -> Iterator[str]:

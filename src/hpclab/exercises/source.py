@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jupytext.myst  # type: ignore[import-untyped,unused-ignore]
 import msgspec
@@ -27,13 +27,14 @@ from hpclab.exercises.problem import Problem
 # The languages that a code-cell may name: a learner's notebook has one kernel.
 LANGUAGES = ("", "python", "python3", "ipython3")
 CELL_FENCE = re.compile(r"\s*(`{3,}|~{3,}|:{3,})\{(code-cell|raw-cell)\}")
+Some = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Cost(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What one headless run takes: wall time in seconds, and CPUs it keeps busy."""
 
-    seconds: int
-    cpus: int
+    seconds: Some
+    cpus: Some
 
 
 class About(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ class About(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
     title: str
     difficulty: int  # 1 to 4 stars
-    minutes: int  # an honest guess for a first-time learner
+    minutes: Some  # an honest guess for a first-time learner
     builds_on: list[str] = []
     points: int = 10
     cost: Cost
@@ -89,7 +90,7 @@ def _sound(exercise: Exercise | None, problems: list[Problem]) -> Exercise:
 def read(path: Path) -> str | Problem:
     """The text of an author's file."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except (OSError, UnicodeDecodeError) as problem:
         return Problem(path, 0, f"cannot be read: {problem}", "Give a MyST text file in UTF-8.")
 
@@ -109,22 +110,14 @@ def examine(path: Path) -> tuple[Exercise | None, list[Problem]]:
 
 def examine_text(text: str, path: Path) -> tuple[Exercise | None, list[Problem]]:
     """Like ``examine``, from text and without pictures."""
-    if problems := list(_blocks(text, path)):
-        return None, problems
-    try:
-        notebook = jupytext.myst.myst_to_notebook(text, add_source_map=True)
-    except jupytext.myst.MystMetadataParsingError as problem:
-        cure = "Cell options are YAML: one ':name: value' a line."
-        return None, [Problem(path, 0, str(problem), cure)]
-    except nbformat.ValidationError as invalid:
-        cure = "A cell has a value that a notebook may not have, such as ':tags: one' for ':tags: [one]'."
-        return None, [Problem(path, 0, str(invalid).splitlines()[0], cure)]
-    starts = notebook.metadata.pop("source_map")
-    notebook.metadata.pop("jupytext", None)
-    notebook.metadata.pop("jupyter", None)
+    found = cut(text, path)
+    if isinstance(found, list):
+        return None, found
+    notebook, starts = found
     about = _about(dict(notebook.metadata), path)
     if isinstance(about, Problem):
         return None, [about]
+    problems: list[Problem] = []
     notebook.metadata = nbformat.from_dict({})  # type: ignore[no-untyped-call]
     if about.difficulty not in range(1, 5):
         problems.append(
@@ -139,6 +132,25 @@ def examine_text(text: str, path: Path) -> tuple[Exercise | None, list[Problem]]
     )
     _set_ids(notebook)
     return Exercise(path, about, notebook), problems
+
+
+def cut(text: str, path: Path) -> tuple[NotebookNode, list[int]] | list[Problem]:
+    """A MyST text as a notebook, its head as the metadata, and where each cell begins; or why it is none."""
+    if problems := list(_blocks(text, path)):
+        return problems
+    try:
+        notebook = jupytext.myst.myst_to_notebook(text, add_source_map=True)
+    # The second kind jupytext lets through, as for ":[a]: 1"; it brings this YAML library.
+    except (jupytext.myst.MystMetadataParsingError, jupytext.myst.yaml.YAMLError) as problem:
+        cure = "Cell options are YAML: one ':name: value' a line."
+        return [Problem(path, 0, " ".join(str(problem).split()), cure)]
+    except nbformat.ValidationError as invalid:
+        cure = "A cell has a value that a notebook may not have, such as ':tags: one' for ':tags: [one]'."
+        return [Problem(path, 0, str(invalid).splitlines()[0], cure)]
+    starts = notebook.metadata.pop("source_map")
+    notebook.metadata.pop("jupytext", None)
+    notebook.metadata.pop("jupyter", None)
+    return notebook, starts
 
 
 def _blocks(text: str, path: Path) -> Iterator[Problem]:

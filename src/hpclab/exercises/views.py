@@ -42,7 +42,7 @@ def grader_view(exercise: Exercise) -> NotebookNode:
     What ``nbgrader generate_assignment`` makes of it, with ``STUB`` as its code
     stub, is ``student_view``, cell for cell.
     """
-    return _view(exercise, [*_TEXT, _mark_for_nbgrader, _wrap_hidden_tests, _without_options])
+    return _view(exercise, [*_TEXT, _mark_for_nbgrader, _fold_checks, _wrap_hidden_tests, _without_options])
 
 
 def reference_view(exercise: Exercise, answers: Mapping[str, str] | None = None) -> NotebookNode:
@@ -206,6 +206,13 @@ def _mark_for_nbgrader(notebook: NotebookNode, exercise: Exercise) -> None:
             continue
         fixed = {"schema_version": 3, "grade_id": cell.id, "task": False, "cell_type": cell.cell_type}
         cell.metadata["nbgrader"] = nbformat.from_dict(fixed | kind)  # type: ignore[no-untyped-call]
+
+
+def _fold_checks(notebook: NotebookNode, exercise: Exercise) -> None:
+    """A check is there to be run: JupyterLab shows a line of dots, which a click opens."""
+    for cell in notebook.cells:
+        if _role(cell) in GRADED:
+            cell.metadata["jupyter"] = nbformat.from_dict({"source_hidden": True})  # type: ignore[no-untyped-call]
 
 
 def _wrap_hidden_tests(notebook: NotebookNode, exercise: Exercise) -> None:

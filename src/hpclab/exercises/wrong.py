@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jupytext.myst
 import msgspec
 from nbformat import NotebookNode
 
@@ -54,13 +53,13 @@ def examine(path: Path, exercise: Exercise) -> tuple[WrongAnswer | None, list[Pr
     text = source.read(path)
     if isinstance(text, Problem):
         return None, [text]
+    found = source.cut(text, path)
+    if isinstance(found, list):
+        return None, found
+    notebook, starts = found
     try:
-        notebook = jupytext.myst.myst_to_notebook(text, add_source_map=True)
-        starts = notebook.metadata.pop("source_map")
-        notebook.metadata.pop("jupytext", None)
-        notebook.metadata.pop("jupyter", None)
         about = msgspec.convert(dict(notebook.metadata), About)
-    except (ValueError, jupytext.myst.MystMetadataParsingError) as problem:
+    except msgspec.ValidationError as problem:
         return None, [
             Problem(path, 1, str(problem), "Its head has 'why' and 'marks', its cells ':answer: ID'.")
         ]
@@ -69,7 +68,7 @@ def examine(path: Path, exercise: Exercise) -> tuple[WrongAnswer | None, list[Pr
     ]
     if problems := list(_problems(path, about, cells, exercise)):
         return None, problems
-    answers = {cell.metadata.answer: cell.source for _, cell in cells}
+    answers = {str(cell.metadata.answer): cell.source for _, cell in cells}
     task_of = {identity(cell): cell.metadata.hpclab.get("exercise") for cell in exercise.notebook.cells}
     touched = frozenset(task_of[name] for name in (*answers, *about.marks))
     return WrongAnswer(path, about, answers, touched), []
@@ -83,7 +82,7 @@ def _problems(
     full = _full_marks(exercise)
     seen: set[str] = set()
     for line, cell in cells:
-        name = cell.metadata.get("answer", "")
+        name = str(cell.metadata.get("answer", ""))
         if name not in known:
             yield Problem(path, line, f"no answer cell {name!r}", f"Answer cells: {', '.join(known)}.")
         if name in seen:

@@ -54,8 +54,8 @@ class Order:
 
     @property
     def work(self) -> str:
-        """The folder in which the notebook runs; ``../templates`` is a copy of the course's."""
-        return str(PurePosixPath(self.folder) / "work")
+        """The folder in which the notebook runs; ``../../templates`` is a copy of the course's."""
+        return str(PurePosixPath(self.folder) / "work" / self.notebook.stem)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def submit(order: Order, launch: Runner) -> str:
     _do(launch, ["mkdir", "-p", str(where.parent)], "making the folder of the run")
     if launch(["mkdir", str(where)]).returncode != 0:
         raise UsageError(f"{where} is there already, or cannot be made", "Name a new folder for this run.")
-    _do(launch, ["mkdir", order.work], "making the folder of the run")
+    _do(launch, ["mkdir", "-p", order.work], "making the folder of the run")
     _do(launch, ["cp", os.fspath(order.notebook), str(where / "notebook.ipynb")], "copying the notebook")
     _do(launch, ["cp", "-R", os.fspath(order.templates), str(where / "templates")], "copying templates")
     chosen = [

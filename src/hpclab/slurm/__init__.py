@@ -1,9 +1,9 @@
 """The only part that speaks Slurm: command lines, their output, and job records.
 
-jobs        what a job, a step and a node are
+jobs        what a job and a step are
 commands    values -> argument lists
 options     scripts and command lines -> options of sbatch
-parse       text -> jobs, steps, nodes, numbers
+parse       text -> jobs, steps, numbers
 ask         ask Slurm, wait politely
 """
 
@@ -15,7 +15,6 @@ from hpclab.slurm.ask import (
     ask_held_script,
     ask_queue,
     ask_steps,
-    wait_for_end,
     wait_politely,
 )
 from hpclab.slurm.commands import (
@@ -27,8 +26,6 @@ from hpclab.slurm.commands import (
     held_script_argv,
     sacct_argv,
     sbatch_argv,
-    scontrol_argv,
-    sinfo_argv,
     squeue_argv,
     steps_argv,
 )
@@ -36,7 +33,6 @@ from hpclab.slurm.jobs import (
     FINAL,
     Dependency,
     Job,
-    Node,
     Step,
     Usage,
 )
@@ -58,15 +54,12 @@ from hpclab.slurm.parse import (
     parse_duration,
     parse_exit,
     parse_sacct,
-    parse_scontrol,
-    parse_sinfo,
     parse_size,
     parse_squeue,
     parse_steps,
     parse_submitted,
     parse_time,
     parse_tres,
-    split_node_state,
 )
 
 __all__ = [
@@ -77,7 +70,6 @@ __all__ = [
     "STEP_FIELDS",
     "Dependency",
     "Job",
-    "Node",
     "Runner",
     "Step",
     "Usage",
@@ -99,8 +91,6 @@ __all__ = [
     "parse_duration",
     "parse_exit",
     "parse_sacct",
-    "parse_scontrol",
-    "parse_sinfo",
     "parse_size",
     "parse_squeue",
     "parse_steps",
@@ -113,12 +103,8 @@ __all__ = [
     "read_submit_line",
     "sacct_argv",
     "sbatch_argv",
-    "scontrol_argv",
-    "sinfo_argv",
-    "split_node_state",
     "split_words",
     "squeue_argv",
     "steps_argv",
-    "wait_for_end",
     "wait_politely",
 ]

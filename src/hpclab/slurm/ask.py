@@ -79,34 +79,6 @@ def ask_held_script(run: Runner, job: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def wait_for_end(
-    run: Runner, job: str, *, seconds: float, report: Callable[[Job], None] | None = None
-) -> Job:
-    """Wait, politely, until accounting says that ``job`` is over. Raises DeadlineExceeded.
-
-    ``report`` is called whenever the job's state or reason changes.
-    """
-    seen: Job | None = None
-
-    def probe() -> Job | None:
-        nonlocal seen
-        found = ask_accounting(run, jobs=[job])
-        if not found:
-            return None
-        if report and (seen is None or (seen.state, seen.reason) != (found[0].state, found[0].reason)):
-            report(found[0])
-        seen = found[0]
-        return seen if seen.ended else None
-
-    try:
-        return wait_politely(probe, f"the end of job {job}", seconds=seconds)
-    except DeadlineExceeded as late:
-        now = f"{seen.state} {seen.reason}".strip() if seen else "not in accounting"
-        raise DeadlineExceeded(
-            f"{late.problem}; it is {now}", f"Look: scontrol show job {job}. Stop it: scancel {job}."
-        ) from None
-
-
 def wait_politely(
     probe: Callable[[], T | None], what: str, *, seconds: float, first: float = 0.25, most: float = 10.0
 ) -> T:

@@ -77,14 +77,6 @@ SQUEUE_FIELDS = {
     "comment": "%k",
     "priority": "%Q",
 }
-SINFO_FIELDS = {
-    "name": "%n",
-    "state": "%t",
-    "cpus": "%c",
-    "memory_mb": "%m",
-    "gres": "%G",
-    "reason": "%E",
-}
 # sacct lists jobs by when they became eligible, so one that was cancelled while held is in no
 # list at all, unless states are named; then it lists whatever was in one of them.
 _ANY_STATE = "BF,CA,CD,DL,F,NF,OOM,PD,PR,R,RQ,S,TO"
@@ -141,16 +133,6 @@ def squeue_argv(
     if recent:
         argv.append("--states=all")
     return argv
-
-
-def sinfo_argv(separator: str = SEPARATOR) -> list[str]:
-    """``sinfo``, one line a node."""
-    return ["sinfo", "--Node", "--noheader", f"--format={separator.join(SINFO_FIELDS.values())}"]
-
-
-def scontrol_argv(job: str) -> list[str]:
-    """``scontrol show job`` on one line a job."""
-    return ["scontrol", "--oneliner", "show", "job", job]
 
 
 def batch_script_argv(job: str) -> list[str]:

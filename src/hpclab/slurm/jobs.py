@@ -1,4 +1,4 @@
-"""Jobs, their steps, and nodes as Slurm records them."""
+"""Jobs and their steps as Slurm records them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,6 @@ FINAL = frozenset(
         "TIMEOUT",
     }
 )
-
-# The letter or sign that sinfo puts after a node's state, from its manual page.
-NODE_SUFFIXES: Mapping[str, str] = {
-    "*": "not responding",
-    "~": "powered off",
-    "#": "powering up or being configured",
-    "!": "about to power down",
-    "%": "powering down",
-    "$": "reserved for maintenance",
-    "@": "about to reboot",
-    "^": "rebooting",
-    "-": "kept for a planned job",
-}
 
 
 @dataclass(frozen=True)
@@ -152,16 +139,3 @@ class Dependency:
     ids: tuple[str, ...] = ()
     said: str = ""  # as it was written, e.g. "after:12+5"
     any_of: bool = False
-
-
-@dataclass(frozen=True)
-class Node:
-    """One node, from ``sinfo``: its state as a word, and what the suffix says."""
-
-    name: str
-    state: str
-    note: str
-    cpus: int
-    memory_mb: int
-    gres: str
-    reason: str

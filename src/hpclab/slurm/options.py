@@ -170,7 +170,7 @@ def read_options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def read_directives(script: str) -> dict[str, str]:
     """The options in a batch script's ``#SBATCH`` lines; those below the first command are comments."""
     options: dict[str, str] = {}
-    for line in script.splitlines():
+    for line in script.split("\n"):  # as Slurm cuts it: a form feed ends no line
         if line.startswith("#SBATCH"):
             words = split_words(line.removeprefix("#SBATCH"), comments=True)
             while words:

@@ -1,4 +1,4 @@
-"""What Slurm's commands print -> jobs, nodes, numbers. Touches nothing.
+"""What Slurm's commands print -> jobs, steps, numbers. Touches nothing.
 
 Only stdout is parsed. Slurm and its plugins write remarks to stderr while all is
 well, so stderr never decides anything.
@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from hpclab.slurm.commands import SACCT_FIELDS, SEPARATOR, SINFO_FIELDS, SQUEUE_FIELDS, STEP_FIELDS
-from hpclab.slurm.jobs import FINAL, NODE_SUFFIXES, Job, Node, Step
+from hpclab.slurm.commands import SACCT_FIELDS, SEPARATOR, SQUEUE_FIELDS, STEP_FIELDS
+from hpclab.slurm.jobs import FINAL, Job, Step
 from hpclab.slurm.options import read_directives, read_submit_line
+
+NO_TASK = 4294967294  # Slurm's NO_VAL: what %a becomes in a job that is no task of an array
 
 
 def parse_submitted(text: str) -> str:
@@ -49,30 +51,6 @@ def parse_steps(text: str, job: Job, separator: str = SEPARATOR) -> list[Step]:
             attempts[-1][1].append(_step(record))
     same = [steps for start, steps in attempts if start == job.start]
     return (same or [steps for _, steps in attempts] or [[]])[-1]
-
-
-def parse_sinfo(text: str, separator: str = SEPARATOR) -> list[Node]:
-    """The nodes of ``sinfo_argv``'s output; a node in two partitions comes once."""
-    nodes: dict[str, Node] = {}
-    for record in _records(text, list(SINFO_FIELDS), separator):
-        state, note = split_node_state(record["state"])
-        nodes[record["name"]] = Node(
-            name=record["name"],
-            state=state,
-            note=note,
-            cpus=_number(record["cpus"]) or 0,
-            memory_mb=_number(record["memory_mb"]) or 0,
-            gres="" if record["gres"] == "(null)" else record["gres"],
-            reason="" if record["reason"] == "none" else record["reason"],
-        )
-    return list(nodes.values())
-
-
-def parse_scontrol(text: str) -> dict[str, str]:
-    """The fields of one ``scontrol_argv`` line. For people's eyes: a job's name may imitate fields."""
-    starts = list(re.finditer(r"(?:^|\s)([A-Z][\w/:]*)=", text))
-    ends = [found.start() for found in starts[1:]] + [len(text)]
-    return {found[1]: text[found.end() : end].strip() for found, end in zip(starts, ends, strict=True)}
 
 
 def parse_batch_script(text: str) -> str:
@@ -136,13 +114,6 @@ def parse_tres(text: str) -> dict[str, float]:
     return found
 
 
-def split_node_state(text: str) -> tuple[str, str]:
-    """``down*`` → (``down``, ``not responding``)."""
-    if text and text[-1] in NODE_SUFFIXES:
-        return text[:-1], NODE_SUFFIXES[text[-1]]
-    return text, ""
-
-
 def merged(known: Sequence[Job], queued: Sequence[Job]) -> tuple[list[Job], list[Job]]:
     """What accounting and the controller say together, and those of which accounting will say more.
 
@@ -203,14 +174,28 @@ def latest(records: Iterable[Job]) -> list[Job]:
 def output_path(job: Job, script: str) -> str:
     """Where the job's output goes: from its command line, else its script, else Slurm's default.
 
-    Accounting does not keep it. Of the file-name patterns, those that a batch
-    job of one node uses are known: %j, %A, %a, %x, %u, %%.
+    Accounting does not keep it. A backslash, which turns the patterns of sbatch(1) off, is not known here.
     """
-    asked = read_directives(script) | read_submit_line(job.submit_line, script=script, name=job.name)[0]
+    said = read_submit_line(job.submit_line, script=script, name=job.name, comment=job.comment)[0]
     array, _, task = job.id.partition("_")
-    pattern = asked.get("output") or ("slurm-%A_%a.out" if task else "slurm-%j.out")
-    known = {"j": job.raw_id or job.id, "A": array, "a": task, "x": job.name, "u": job.user, "%": "%"}
-    return re.sub(r"%(?:\d*)([jAaxu%])", lambda found: known[found[1]], pattern)
+    default = "slurm-%A_%a.out" if task else "slurm-%j.out"
+    pattern = (read_directives(script) | said).get("output") or default
+    number = job.raw_id or job.id
+    # As a batch script of Slurm 22.05 has them, a number that is not there included.
+    numbers = {"j": number, "J": number, "A": array, "a": task or str(NO_TASK), "n": "0", "t": "0"}
+    words = {"x": job.name, "u": job.user, "N": _first_node(job.nodes), "s": "batch", "%": "%"}
+
+    def value(found: re.Match[str]) -> str:
+        letter = found[2]
+        return numbers[letter].zfill(min(int(found[1] or 0), 10)) if letter in numbers else words[letter]
+
+    return re.sub(r"%(\d*)([jJAantxuNs%])", value, pattern)
+
+
+def _first_node(nodes: str) -> str:
+    """``nid[001-002,004]`` → ``nid001``."""
+    found = re.match(r"([^,\[]*)(?:\[(\d+))?", nodes)
+    return f"{found[1]}{found[2] or ''}" if found else ""
 
 
 def _records(text: str, names: Sequence[str], separator: str) -> Iterator[dict[str, str]]:

@@ -72,6 +72,21 @@ def test_a_folder_in_the_way_is_kept(author: Path, tmp_path: Path) -> None:
     assert build.release(build.student(author, tmp_path / "build"), tmp_path / "lab").outcome == "kept"
 
 
+def test_nothing_is_taken_for_an_empty_file_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    lab = tmp_path / "lab"
+    build.release(tmp_path / "empty", lab)
+    (lab / "empty").unlink()
+    for make in ((lab / "empty").mkdir, lambda: (lab / "empty").symlink_to("nowhere")):
+        make()
+        for content in ("", "new"):
+            (tmp_path / "empty").write_text(content)
+            assert build.release(tmp_path / "empty", lab).outcome == "kept"
+        if (lab / "empty").is_dir():
+            (lab / "empty").rmdir()
+    assert (lab / "empty").is_symlink()
+
+
 def test_a_broken_record_is_an_error_with_a_cure(author: Path, tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / build.RECORD).write_text("[")
@@ -108,6 +123,7 @@ def test_a_person_names_an_exercise_in_several_ways(author: Path, tmp_path: Path
     for name in ("00-x/ex01-lab", "00-x/ex01-lab.md", str(author)):
         assert build.find(name, notebooks) == author
     assert build.find("ex01-labo", notebooks).stem == "ex01-labour"
+    assert build.find("00/ex01-labo", notebooks).stem == "ex01-labour"
     with pytest.raises(UsageError, match="several exercises"):
         build.find("ex01", notebooks)
     with pytest.raises(UsageError, match=r"no exercise(.|\n)*00-x/ex01-labour"):

@@ -106,7 +106,7 @@ def test_new_writes_a_skeleton_and_says_what_comes_next(clone: Path) -> None:
 def test_release_to_a_folder_and_to_an_archive(clone: Path) -> None:
     done = run("release", "--out", str(clone / "s"), "--archive", str(clone / "s.tar.gz"))
     assert done.exit_code == 0, done.output
-    assert (clone / "s/01-slurm-basics/ex01-done.ipynb").is_file()
+    assert (clone / "s/01-slurm-basics/ex01-done/ex01-done.ipynb").is_file()
     assert (clone / "s/templates/a.sbatch").is_file()
     assert (clone / "s.tar.gz").is_file()
     assert run("release").exit_code == 0 and (clone / "build/students/README.md").is_file()

@@ -27,7 +27,8 @@ def test_code_holds_no_links() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "local"), [("a.md", True), ("../b#c", True), ("#c", False), ("https://x.org/a", False)]
+    ("target", "local"),
+    [("a.md", True), ("../b#c", True), ("#c", False), ("http://[", True), ("https://x.org/a", False)],
 )
 def test_local_means_a_file(target: str, local: bool) -> None:
     assert links.Reference(target, False).local is local
@@ -40,6 +41,8 @@ def test_retarget_changes_that_target_only() -> None:
 
 def test_links_to_labs_lead_to_notebooks() -> None:
     text = "[a](ex02-b.md) [b](../03-c/ex01-d.md#e) [c](README.md) [d](../../03-c/ex01-d.md)"
+    text += " [e](ex02-b.md 'title') <a href='ex02-b.md#f'>g</a>\n\n[h]: ex02-b.md"
     assert links.to_notebooks(text) == (
-        "[a](ex02-b.ipynb) [b](../03-c/ex01-d.ipynb#e) [c](README.md) [d](../../03-c/ex01-d.md)"
+        "[a](../ex02-b/ex02-b.ipynb) [b](../../03-c/ex01-d/ex01-d.ipynb#e) [c](README.md) [d](../../03-c/ex01-d.md)"
+        " [e](../ex02-b/ex02-b.ipynb 'title') <a href='../ex02-b/ex02-b.ipynb#f'>g</a>\n\n[h]: ../ex02-b/ex02-b.ipynb"
     )

@@ -103,10 +103,11 @@ def test_all_problems_are_told_at_once(lab: Path) -> None:
     [
         ("[x](ex02-none.md)", "the link 'ex02-none.md' leads nowhere"),
         ("[x](../02-none/ex02-none.md)", "leads nowhere"),
-        ("[x](../templates/none.sbatch)", "leads nowhere"),
+        ("[x](../../templates/none.sbatch)", "leads nowhere"),
         ("[x](../../README.md)", "a file that learners do not have"),
         ("![x](none.png)", "the picture 'none.png' leads nowhere"),
         ("<img src='none.png'>", "the picture 'none.png' leads nowhere"),
+        ("[x](http://[y)", "the link 'http://[y' leads nowhere"),
         ("[x](a%20b.md)", "is not written as it is"),
         (":::{tabs}\n:::", "the directive {tabs} has no plain form"),
     ],
@@ -118,12 +119,26 @@ def test_what_leads_nowhere(lab: Path, text: str, said: str) -> None:
     assert problem.line == line_of(lab, text.splitlines()[0]) or "written" in said
 
 
+def test_a_block_that_is_cut_in_two(lab: Path) -> None:
+    cut = ":::{note}\na\n\n+++\n\nb\n:::"
+    problems = changed(lab, ("**Explain.** done: why it is so.", f"**Explain.**\n\n{cut}"))
+    assert [problem.what for problem in problems] == [":::{note} is never closed", "::: closes nothing"]
+    assert problems[0].line == line_of(lab, ":::{note}")
+
+
 def test_what_leads_somewhere(lab: Path) -> None:
     (lab.parents[2] / "templates").mkdir()
     for path in (lab.with_name("ex02-b.md"), lab.parents[2] / "templates/a.sbatch", lab.with_name("a.png")):
         path.touch()
-    good = "[a](ex02-b.md) [b](../templates/a.sbatch) ![c](a.png) [d](https://slurm.schedmd.com) `[e](f)`"
+    good = "[a](ex02-b.md) [b](../../templates/a.sbatch) ![c](a.png) [d](https://slurm.schedmd.com) `[e](f)`"
     assert changed(lab, ("**Explain.** done: why it is so.", good)) == []
+
+
+def test_what_it_builds_on_is_a_lab(lab: Path) -> None:
+    lab.with_name("ex02-b.md").touch()
+    assert changed(lab, ("minutes:", "builds_on: [ex02-b, 01-slurm-basics/ex02-b]\nminutes:")) == []
+    (problem,) = changed(lab, ("[ex02-b,", "[ex09-c,"))
+    assert problem.what == "builds_on: 'ex09-c' names no exercise"
 
 
 HIDDEN_LINE = '"false" in script and "echo finished" in script and "finished" not in evidence.output(job),'

@@ -28,7 +28,14 @@ def test_numbers_go_on_and_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "title", "said"), [("7", "x", "06-debugging-hpc"), ("", "x", "Valid"), ("1", "§", "words")]
+    ("module", "title", "said"),
+    [
+        ("7", "x", "06-debugging-hpc"),
+        ("", "x", "Valid"),
+        ("1", "§", "words"),
+        ("1", "a\x07b", "nobody can see"),
+        ("1", "a\udcff", "nobody can see"),
+    ],
 )
 def test_what_cannot_be(tmp_path: Path, module: str, title: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):

@@ -72,6 +72,11 @@ def test_labels_and_comments_of_myst_are_not_shown() -> None:
         ("a\n\n:::{exercise}\nb\n:::", 2),
         (":::{note}\n\nsee {doc}`x`\n:::", 2),
         ("a\n{cite}`x`", 1),
+        ("a\n:::{note}\nb", 1),
+        ("```{note}\n\n:::\n```", 2),
+        ("a\n> ```{note}\n> b\n> ```", 1),
+        ("- :::{note}\n  b", 0),
+        ("10. a\n\n    :::{note}\n    b\n    :::", 2),
     ],
 )
 def test_what_has_no_plain_form_is_an_error(text: str, line: int) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import subprocess
 import tarfile
 import time
 from pathlib import Path
@@ -39,17 +40,19 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_a_release_has_notebooks_without_answers_templates_and_a_readme(course: Path) -> None:
     files = release.contents(course)
     assert list(files) == [
-        "00-x/ex01-lab.ipynb",
+        "00-x/ex01-lab/ex01-lab.ipynb",
         "MANIFEST.sha256",
         "README.md",
         "templates/a.sbatch",
         "templates/tool.sh",
     ]
-    notebook = files["00-x/ex01-lab.ipynb"].data.decode()
+    notebook = files["00-x/ex01-lab/ex01-lab.ipynb"].data.decode()
     nbformat.validate(nbformat.reads(notebook, as_version=4))
     assert "total = 1 + 1" not in notebook and "total + 1 == 3" not in notebook
-    assert b"[A lab](00-x/ex01-lab.ipynb), about 10 minutes" in files["README.md"].data
-    for line in files["MANIFEST.sha256"].data.decode().splitlines():
+    assert b"[A lab](00-x/ex01-lab/ex01-lab.ipynb), about 10 minutes" in files["README.md"].data
+    first, *lines = files["MANIFEST.sha256"].data.decode().splitlines()
+    assert first == release.OURS
+    for line in lines:
         digest, name = line.split("  ")
         assert hashlib.sha256(files[name].data).hexdigest() == digest
 
@@ -79,7 +82,9 @@ def test_a_folder_is_made_whole_and_brought_up_to_date(course: Path, tmp_path: P
     (out / ".git/HEAD").write_text("main")
     (course / "notebooks/00-x/ex01-lab.md").rename(course / "notebooks/00-x/ex01-better.md")
     release.folder(release.contents(course), out)
-    assert (out / "00-x/ex01-better.ipynb").is_file() and not (out / "00-x/ex01-lab.ipynb").exists()
+    assert (out / "00-x/ex01-better/ex01-better.ipynb").is_file() and not (
+        out / "00-x/ex01-lab/ex01-lab.ipynb"
+    ).exists()
     assert (out / ".git/HEAD").read_text() == "main"
 
 
@@ -122,6 +127,46 @@ def test_a_manifest_cannot_point_out_of_its_folder(course: Path, tmp_path: Path)
     out = tmp_path / "out"
     release.folder(release.contents(course), out)
     (tmp_path / "precious").touch()
-    (out / release.MANIFEST).write_text(f"0  ../precious\n0  {tmp_path}/precious\n")
+    (out / release.MANIFEST).write_text(f"{release.OURS}\n0  ../precious\n0  {tmp_path}/precious\n")
     release.folder(release.contents(course), out)
     assert (tmp_path / "precious").exists()
+
+
+def test_a_manifest_of_other_peoples_files_makes_no_release(course: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dataset"
+    out.mkdir()
+    (out / "data.csv").write_text("1")
+    (out / release.MANIFEST).write_text("0  data.csv\n")
+    with pytest.raises(UsageError, match="something else"):
+        release.folder(release.contents(course), out)
+    assert (out / "data.csv").read_text() == "1"
+
+
+def test_the_manifest_is_one_for_sha256sum(course: Path, tmp_path: Path) -> None:
+    release.folder(release.contents(course), tmp_path / "out")
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", release.MANIFEST], cwd=tmp_path / "out", capture_output=True
+    )
+    assert checked.returncode == 0 and checked.stderr == b""
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_no_link_leads_out_of_the_folder(course: Path, tmp_path: Path, gone: bool) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    release.folder(release.contents(course), out)
+    (out / "00-x").rename(other)
+    (out / "00-x").symlink_to(other)
+    (other / "ex01-lab.ipynb").write_text("precious")
+    if gone:
+        (course / "notebooks/00-x/ex01-lab.md").unlink()
+    with pytest.raises(UsageError, match="is a link to another place"):
+        release.folder(release.contents(course), out)
+    assert (other / "ex01-lab.ipynb").read_text() == "precious"
+
+
+def test_a_link_that_was_named_is_followed(course: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to("real")
+    for _ in range(2):
+        release.folder(release.contents(course), tmp_path / "out")
+    assert (tmp_path / "out").is_symlink() and (tmp_path / "real/README.md").is_file()

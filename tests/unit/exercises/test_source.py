@@ -96,6 +96,10 @@ def test_equal_cells_get_different_ids() -> None:
         ("difficulty: 1", "difficulty: 5", 1, "difficulty is 5"),
         ("difficulty: 1", "stars: 1", 1, "stars"),
         ("minutes: 10", "minutes: ten", 1, "minutes"),
+        ("minutes: 10", "minutes: 0", 1, "minutes"),
+        ("seconds: 5", "seconds: -5", 1, "cost.seconds"),
+        (":exercise: add\n:role: tests", ":exercise: [add]\n:role: tests", 24, "is no name"),
+        (":role: tests", ":role: [tests]", 24, "unknown role ['tests']"),
         ("assert total == 2", "### BEGIN HIDDEN TESTS", 24, "BEGIN HIDDEN TESTS"),
         ("Look there.", "  ```{code-cell} python\n  ```", 12, "no cell of its own"),
         ("Some *text*.", "```{code-cell} bash\nls\n```", 9, "in the language 'bash'"),
@@ -112,13 +116,23 @@ def test_a_mistake_names_file_line_and_cure(old: str, new: str, line: int, said:
 
 
 def test_options_that_are_no_yaml() -> None:
-    with pytest.raises(ExerciseError, match="Invalid YAML"):
-        source.parse(GOOD.replace(":points: 2", ":points: [2"), PATH)
+    for old, new, said in (
+        (":points: 2", ":points: [2", "Invalid YAML"),
+        (":points: 2", ":[a]: 2", "unhashable"),
+    ):
+        with pytest.raises(ExerciseError, match=said):
+            source.parse(GOOD.replace(old, new), PATH)
 
 
 def test_metadata_that_no_notebook_may_have() -> None:
     with pytest.raises(ExerciseError, match="'one' is not of type 'array'"):
         source.parse(GOOD.replace(":points: 2", ":points: 2\n:tags: one"), PATH)
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "ex01-lab.md"
+    path.write_text("\ufeff" + GOOD)
+    assert source.load(path).about.title == "A lab"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

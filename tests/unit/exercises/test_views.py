@@ -169,13 +169,16 @@ def test_pictures_travel_inside_the_notebook_and_links_lead_to_notebooks(tmp_pat
     path = tmp_path / "ex01-lab.md"
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures/three-nodes.png").write_bytes(b"png")
-    text = "```{figure} figures/three-nodes.png\nA *b*.\n```\n\nSee [x](../02-y/ex03-z.md) and [t](../templates/train.py)."
+    text = "```{figure} figures/three-nodes.png\nA *b*.\n```\n\nSee [x](../02-y/ex03-z.md) and [t](../../templates/train.py)."
     path.write_text(GOOD.replace("Some *text*.", text))
     exercise = source.load(path)
     cell = views.student_view(exercise).cells[1]
     assert "](attachment:figures-three-nodes.png)" in cell.source
     assert cell.attachments == {"figures-three-nodes.png": {"image/png": "cG5n"}}
-    assert "[x](../02-y/ex03-z.ipynb)" in cell.source and "[t](../templates/train.py)" in cell.source
+    assert (
+        "[x](../../02-y/ex03-z/ex03-z.ipynb)" in cell.source
+        and "[t](../../templates/train.py)" in cell.source
+    )
     nbformat.validate(views.student_view(exercise))
     page = views.book_view(exercise, None).cells[1]
     assert "{figure} figures/three-nodes.png" in page.source and "ex03-z.ipynb" in page.source
@@ -192,3 +195,9 @@ def test_an_unknown_directive_names_its_line() -> None:
     with pytest.raises(ExerciseError) as caught:
         views.student_view(exercise)
     assert "a.md, line 11: the directive {tabs}" in caught.value.problem
+
+
+def test_checks_are_folded_for_learners_and_nothing_else_is() -> None:
+    for cell in views.student_view(source.parse(GOOD, PATH)).cells:
+        check = cell.metadata.get("nbgrader", {}).get("grade", False)
+        assert cell.metadata.get("jupyter", {}).get("source_hidden", False) is check

@@ -44,6 +44,9 @@ def test_a_wrong_answer_replaces_the_answer(exercise: source.Exercise) -> None:
     ("old", "new", "said"),
     [
         (":answer: add", ":answer: sum", "no answer cell 'sum'"),
+        (":answer: add", ":answer: [add]", r"no answer cell \"\['add'\]\""),
+        (":answer: add", ":answer: add\n:tags: one", "not of type 'array'"),
+        ("total = 3\n```", "total = 3", "is never closed"),
         ("add-tests: 0", "add: 0", "no test cell 'add'"),
         ("why:", "because:", "because"),
         (":answer: add\n", "", "no answer cell ''"),
