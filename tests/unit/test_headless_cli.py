@@ -400,3 +400,8 @@ def test_the_reference_run_of_a_proof_is_the_run_of_the_lab() -> None:
     how = run.how_to_run()
     assert run.stamp(prove.cases(EX01)[0].lab, how) == run.stamp(run.reference(EX01), how)
     assert headless.EXECUTED == "executed.ipynb"
+
+
+def test_parameters_are_numbers_only_where_they_look_like_it() -> None:
+    given = run._parameter(None, None, ["a=3", "b=-4", "c=--5", "d=\u00b2", "e=1.5", "f=x=y"])  # type: ignore[arg-type]
+    assert given == {"a": 3, "b": -4, "c": "--5", "d": "\u00b2", "e": "1.5", "f": "x=y"}

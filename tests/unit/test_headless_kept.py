@@ -175,3 +175,29 @@ def test_the_summary_shows_the_newest_attempt_at_each_lab(tmp_path: Path) -> Non
     assert "| 01-x/ex02 | COMPLETED, not passed |  | 0/2 | 12 |" in text
     assert "- one: 0 of 2, CheckFailed: no" in text
     assert report.ranges([]) == ""
+
+
+def test_an_archive_that_is_none_or_broken_off_gives_what_there_was(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name in ("first", "second"):
+            member = tarfile.TarInfo(name)
+            member.size = 5000
+            tar.addfile(member, io.BytesIO(b"x" * member.size))
+    assert artifacts.unpack(b"no archive at all", tmp_path, headless.Limits()) == []
+    assert artifacts.unpack(out.getvalue()[:7000], tmp_path, headless.Limits()) == ["first"]
+
+
+def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name in ("a", "a/b", "c"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    assert artifacts.unpack(out.getvalue(), tmp_path, headless.Limits()) == ["a", "c"]
+
+
+def test_a_run_without_a_notebook_leaves_no_older_one_beside_it(tmp_path: Path) -> None:
+    kept.write(headless.Run(GOOD, executed="{}"), tmp_path)
+    assert (tmp_path / kept.EXECUTED).read_text() == "{}"
+    kept.write(headless.Run(BAD), tmp_path)
+    assert not (tmp_path / kept.EXECUTED).exists()

@@ -129,4 +129,7 @@ def _executed(path: Path) -> NotebookNode | None:
 
 def _day(executed: NotebookNode) -> str:
     began = executed.metadata.get("papermill", {}).get("start_time", "")
-    return datetime.datetime.fromisoformat(began).date().isoformat() if began else "an unknown day"
+    try:
+        return datetime.datetime.fromisoformat(began).date().isoformat()
+    except ValueError:
+        return "an unknown day"

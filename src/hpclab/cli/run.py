@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -177,7 +178,7 @@ def _parameter(_ctx: click.Context, _param: click.Parameter, values: Sequence[st
         key, equals, text = value.partition("=")
         if not equals or not key.isidentifier():
             raise click.BadParameter(f"{value!r} is not NAME=VALUE")
-        parsed[key] = int(text) if text.lstrip("-").isdigit() else text
+        parsed[key] = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else text
     return parsed
 
 

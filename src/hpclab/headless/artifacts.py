@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import io
 import tarfile
 from collections.abc import Sequence
@@ -79,22 +80,25 @@ def fetch(folder: str, paths: Sequence[str], launch: Runner) -> bytes:
 def unpack(archive: bytes, into: Path, limits: Limits) -> list[str]:
     """Write the archive's regular files below ``into``; their paths.
 
-    The cluster's word is not taken for anything: not for paths, kinds or sizes.
+    The cluster's word is not taken for anything: not for paths, kinds or sizes. Of an archive that
+    is broken off or no archive at all, the files before the fault are kept.
     """
     names: list[str] = []
     total = 0
     if not archive:
         return names
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+    with contextlib.suppress(tarfile.TarError, EOFError), tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:
             total += member.size
             path = PurePosixPath(member.name)
             if not member.isreg() or path.is_absolute() or ".." in path.parts or total > limits.total:
                 continue
-            target = into / path
-            target.parent.mkdir(parents=True, exist_ok=True)
             source = tar.extractfile(member)
             assert source is not None  # a regular file has content
-            target.write_bytes(source.read())
-            names.append(member.name)
+            data = source.read()
+            target = into / path
+            with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):  # "a" and "a/b"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+                names.append(member.name)
     return names

@@ -253,7 +253,9 @@ def _submitted(order: Order, notebook: Job, launch: Runner) -> list[str]:
         found = slurm.ask_accounting(launch, since=f"now-{minutes}minutes")
     except CommandFailed:
         return []  # accounting has an off day; the run itself is not the worse for it
-    inside = [job for job in found if job.id != notebook.id and job.folder.startswith(order.work)]
+    inside = [
+        job for job in found if job.id != notebook.id and PurePosixPath(job.folder).is_relative_to(order.work)
+    ]
     return [job.id for job in inside]
 
 

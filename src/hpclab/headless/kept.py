@@ -62,6 +62,8 @@ def write(run: Run, folder: Path, names: Names = GOOD) -> Result:
     data = run.executed.encode()
     if data:
         write_whole(folder / names.notebook, data)
+    else:
+        (folder / names.notebook).unlink(missing_ok=True)  # an earlier run's would pass for this one's
     result = msgspec.structs.replace(
         run.result,
         artifacts=arrived,
