@@ -171,7 +171,8 @@ def main() -> None:
         raise SystemExit(f"--batch {options.batch} cannot be shared evenly by {place.world_size} processes")
     print(
         f"rank {place.rank} of {place.world_size} (local rank {place.local_rank}) on {socket.gethostname()}"
-        f" uses {device}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}",
+        f" uses {device}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}\n",
+        end="",  # text and line end in one piece: torchrun's processes are unbuffered, and lines would mix
         flush=True,  # into a file Python writes late, and a job that is killed would say nothing
     )
     if place.rank == 0 and device.type == "cpu" and os.environ.get("CUDA_VISIBLE_DEVICES"):
