@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,20 +22,15 @@ if TYPE_CHECKING:
 
 LAB = "01-slurm-basics/ex01-submit-monitor"
 NOTEBOOK = f"{LAB}/ex01-submit-monitor.ipynb"
-PARTS = ("src", "sites", "notebooks", "templates")
 PATIENCE = 600  # seconds for the whole notebook, on a busy machine
 
 
 @pytest.fixture
-def at_home(stopped: Cluster, root: Path) -> Iterator[Cluster]:
-    """A cluster to come, of a person with a clone of the course of their own, in a path with a space."""
+def at_home(stopped: Cluster) -> Iterator[Cluster]:
+    """A cluster to come, of a person whose work goes into a folder of their own, in a path with a space."""
     stopped.state.chmod(0o755)  # the learner inside is somebody else than the one who runs the tests
-    clone = stopped.state / "a clone"
-    for part in PARTS:
-        shutil.copytree(root / part, clone / part, ignore=shutil.ignore_patterns("__pycache__"))
-    person = type(stopped.person)(
-        stopped.person.home, {**stopped.person.environment, "PYTHONPATH": f"{clone}/src"}
-    )
+    lab = stopped.state / "my lab"
+    person = type(stopped.person)(stopped.person.home, {**stopped.person.environment, "HPCLAB_LAB": str(lab)})
     cluster = type(stopped)(person, stopped.name, stopped.state)
     try:
         yield cluster
@@ -45,14 +39,14 @@ def at_home(stopped: Cluster, root: Path) -> Iterator[Cluster]:
 
 
 @pytest.mark.timeout(PATIENCE + 200)
-def test_the_first_lab_in_a_browser(at_home: Cluster, chromium: str, tmp_path: Path) -> None:
+def test_the_first_lab_in_a_browser(at_home: Cluster, root: Path, chromium: str, tmp_path: Path) -> None:
     said = at_home.hpclab("lab", "--detach", "--no-open", timeout=180).stdout
     address = re.search(r"http://127\.0\.0\.1:\d+/lab\?token=\S+", said)
     assert address, said
-    notebook = at_home.state / "a clone/lab" / NOTEBOOK
+    notebook = at_home.state / "my lab" / NOTEBOOK
     untouched = notebook.read_text()
     assert "BEGIN SOLUTION" not in untouched and ":::" not in untouched
-    solve(notebook, at_home.state / "a clone/notebooks" / f"{LAB}.md")
+    solve(notebook, root / "notebooks" / f"{LAB}.md")
 
     with browser.opened() as chrome:
         page = chrome.new_page(viewport={"width": 1280, "height": 900})

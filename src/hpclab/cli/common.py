@@ -18,6 +18,7 @@ from rich.console import Console
 from hpclab import layout, sites
 from hpclab.cluster import cgroups, identity, lifecycle, visible
 from hpclab.cluster.spec import Host, Spec
+from hpclab.errors import HostUnsuitable
 from hpclab.packages import prefix
 
 DEFAULT_NAME = "default"
@@ -72,22 +73,31 @@ def place(progress: Callable[[str], None]) -> lifecycle.Place:
 
 
 def _learners_folder(folder: Path) -> None:
-    """Make ``folder``; started by root, it is the learner's. What is in it is never touched from here."""
-    folder.mkdir(exist_ok=True)
-    if os.geteuid() == 0:
-        who = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
-        with contextlib.suppress(OSError):  # root of a container may lack these ids: the start will say so
-            os.chown(
-                folder,
-                who.outside_uid(who.learner.uid),
-                who.outside_gid(who.learner.gid),
-                follow_symlinks=False,
-            )
+    """Make ``folder``; started by root, it is the learner's. What is in it is never touched from here.
+
+    Raises HostUnsuitable where root would have to give away a folder that somebody else uses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() != 0:
+        return
+    who = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
+    uid, gid = who.outside_uid(who.learner.uid), who.outside_gid(who.learner.gid)
+    if folder.stat(follow_symlinks=False).st_uid != uid and any(folder.iterdir()):
+        raise HostUnsuitable(
+            f"{folder} is to become the learner's, but it holds files of somebody else",
+            "Name a new or an empty folder: HPCLAB_LAB=FOLDER.",
+        )
+    with contextlib.suppress(OSError):  # root of a container may lack these ids: the start will say so
+        os.chown(folder, uid, gid, follow_symlinks=False)
 
 
 def lab_folder() -> Path:
-    """The learner's working copies of the notebooks. Never overwritten, never removed."""
-    return layout.course() / "lab"
+    """The learner's working copies of the notebooks: ``HPCLAB_LAB``, or ``lab`` in the clone.
+
+    Never overwritten, never removed.
+    """
+    chosen = os.environ.get("HPCLAB_LAB")
+    return Path(chosen).absolute() if chosen else layout.course() / "lab"
 
 
 def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: int, outbound: bool) -> Spec:
