@@ -49,7 +49,7 @@ dist.init_process_group("gloo")
 one = torch.ones(4) * (dist.get_rank() + 1)
 dist.all_reduce(one)
 said = f"rank {dist.get_rank()} of {dist.get_world_size()} sum {one[0].item()} on {socket.gethostname()}"
-os.write(1, f"{said}\n".encode())  # in one piece: torchrun's processes are unbuffered, and lines would mix
+os.write(1, f"{said}\\n".encode())  # in one piece: torchrun's processes are unbuffered, and lines would mix
 dist.destroy_process_group()
 """
 
