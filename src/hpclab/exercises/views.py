@@ -89,7 +89,7 @@ def book_view(
     """
     ran = {cell.id: cell for cell in executed.cells if "id" in cell} if executed else {}
     stubs = _stubs(exercise) if answers == "out" else {}
-    page = _view(exercise, [_title, _link_notebooks])
+    page = _view(exercise, [_title, _link_notebooks, _name_checks])
     if answers == "out":
         page.cells = [cell for cell in page.cells if _role(cell) != "hidden-tests"]
     for cell in page.cells:
@@ -208,8 +208,17 @@ def _mark_for_nbgrader(notebook: NotebookNode, exercise: Exercise) -> None:
         cell.metadata["nbgrader"] = nbformat.from_dict(fixed | kind)  # type: ignore[no-untyped-call]
 
 
+def _name_checks(notebook: NotebookNode, exercise: Exercise) -> None:
+    """The first line of a check says what it is: folded, a cell shows nothing else."""
+    for cell in notebook.cells:
+        if _role(cell) == "tests" and not cell.source.startswith("%%"):
+            mark = cell.metadata.hpclab
+            points = f"{mark.points:g} point{'' if mark.points == 1 else 's'}"
+            cell.source = f"# Check of the task '{mark.exercise}', {points}: run this cell.\n{cell.source}"
+
+
 def _fold_checks(notebook: NotebookNode, exercise: Exercise) -> None:
-    """A check is there to be run: JupyterLab shows a line of dots, which a click opens."""
+    """A check is there to be run: JupyterLab shows its first line and dots, which a click opens."""
     for cell in notebook.cells:
         if _role(cell) in GRADED:
             cell.metadata["jupyter"] = nbformat.from_dict({"source_hidden": True})  # type: ignore[no-untyped-call]
@@ -262,4 +271,4 @@ def _go_on_after_checks(notebook: NotebookNode, exercise: Exercise) -> None:
 
 
 # What every notebook for JupyterLab needs, whoever it is for.
-_TEXT: tuple[Step, ...] = (_title, _plain_text, _link_notebooks, _attach_images)
+_TEXT: tuple[Step, ...] = (_title, _plain_text, _link_notebooks, _attach_images, _name_checks)

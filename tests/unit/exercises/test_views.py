@@ -201,3 +201,18 @@ def test_checks_are_folded_for_learners_and_nothing_else_is() -> None:
     for cell in views.student_view(source.parse(GOOD, PATH)).cells:
         check = cell.metadata.get("nbgrader", {}).get("grade", False)
         assert cell.metadata.get("jupyter", {}).get("source_hidden", False) is check
+
+
+def test_a_check_says_on_its_first_line_what_it_is() -> None:
+    for view in (
+        views.student_view,
+        views.grader_view,
+        views.reference_view,
+        lambda it: views.book_view(it, None, "folded"),
+    ):
+        checks = [
+            cell for cell in view(source.parse(GOOD, PATH)).cells if cell.get("id", "").endswith("-tests")
+        ]
+        visible = [cell for cell in checks if not cell.id.endswith("-hidden-tests")]
+        assert visible
+        assert all(cell.source.startswith("# Check of the task '") for cell in visible), view
