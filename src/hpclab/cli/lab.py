@@ -75,9 +75,8 @@ def lab(name: str, port: int | None, open_browser: bool | None, detach: bool) ->
         if open_browser or (
             open_browser is None and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
         ):
-            webbrowser.open(
-                opened.url
-            )  # a browser in a terminal keeps us here, where Ctrl-C must stop all, too
+            # A browser in a terminal keeps us here, so Ctrl-C must stop all from in here, too.
+            webbrowser.open(opened.url)
     except BaseException:
         if mine:
             lifecycle.down(name, lambda _: None, force=True)
