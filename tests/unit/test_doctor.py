@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hpclab import doctor, sites
+from hpclab import sites
 from hpclab.cli.doctor import doctor as command
-from hpclab.doctor import Finding, Userns
+from hpclab.doctor import judge, look
+from hpclab.doctor.judge import Finding, Userns
 
 GIB = 1 << 30
 
@@ -18,7 +19,7 @@ GIB = 1 << 30
     ("version", "verdict"), [((3, 10, 9), "fail"), ((3, 11, 2), "ok"), ((3, 14, 0), "ok")]
 )
 def test_python(version: tuple[int, ...], verdict: str) -> None:
-    assert doctor.python(version).verdict == verdict
+    assert judge.python(version).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_python(version: tuple[int, ...], verdict: str) -> None:
     ],
 )
 def test_kernel(release: str, verdict: str) -> None:
-    assert doctor.kernel(release).verdict == verdict
+    assert judge.kernel(release).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -47,15 +48,15 @@ def test_kernel(release: str, verdict: str) -> None:
     ],
 )
 def test_user_namespaces(switches: Userns, user: str, root: str, names: str) -> None:
-    ordinary = doctor.user_namespaces(switches, by_root=False)
+    ordinary = judge.user_namespaces(switches, by_root=False)
     assert ordinary.verdict == user
     assert names in ordinary.remedy
-    assert doctor.user_namespaces(switches, by_root=True).verdict == root
+    assert judge.user_namespaces(switches, by_root=True).verdict == root
 
 
 def test_overlay() -> None:
-    assert doctor.overlay("").verdict == "ok"
-    broken = doctor.overlay("mount: wrong fs type")
+    assert judge.overlay("").verdict == "ok"
+    broken = judge.overlay("mount: wrong fs type")
     assert (
         broken.verdict == "fail" and "wrong fs type" in broken.found and "modprobe overlay" in broken.remedy
     )
@@ -73,11 +74,11 @@ def test_overlay() -> None:
     ],
 )
 def test_sub_ids(uids: list[int], gids: list[int], newuidmap: str | None, verdict: str, says: str) -> None:
-    found = doctor.sub_ids("ada", uids, gids, newuidmap, least=65536, by_root=False)
+    found = judge.sub_ids("ada", uids, gids, newuidmap, least=65536, by_root=False)
     assert found.verdict == verdict
     assert says in found.found
     assert (verdict == "ok") == (not found.remedy)
-    assert doctor.sub_ids("root", uids, gids, newuidmap, least=65536, by_root=True).verdict == "ok"
+    assert judge.sub_ids("root", uids, gids, newuidmap, least=65536, by_root=True).verdict == "ok"
 
 
 @pytest.mark.parametrize(
@@ -90,20 +91,20 @@ def test_sub_ids(uids: list[int], gids: list[int], newuidmap: str | None, verdic
     ],
 )
 def test_devices(present: bool, usable: bool, by_root: bool, verdict: str) -> None:
-    found = doctor.device("/dev/net/tun", present, usable, "no way out", by_root=by_root)
+    found = judge.device("/dev/net/tun", present, usable, "no way out", by_root=by_root)
     assert found.verdict == verdict
     assert ("no way out" in found.found) == (verdict == "warn")
 
 
 def test_memory_limits() -> None:
-    assert doctor.memory_limits("v1", "v1").verdict == "ok"
+    assert judge.memory_limits("v1", "v1").verdict == "ok"
     for version in ("v1", "v2", "none"):
-        assert doctor.memory_limits(version, "none").verdict == "warn"
+        assert judge.memory_limits(version, "none").verdict == "warn"
 
 
 @pytest.mark.parametrize(("free", "verdict"), [(99, "fail"), (150, "warn"), (200, "ok")])
 def test_disk(free: int, verdict: str) -> None:
-    found = doctor.disk("clusters", Path("/x"), free << 20, 100 << 20, "HPCLAB_STATE")
+    found = judge.disk("clusters", Path("/x"), free << 20, 100 << 20, "HPCLAB_STATE")
     assert found.verdict == verdict
     assert "/x" in found.found
     assert ("HPCLAB_STATE" in found.remedy) == (verdict != "ok")
@@ -111,29 +112,29 @@ def test_disk(free: int, verdict: str) -> None:
 
 @pytest.mark.parametrize(("free", "verdict"), [(GIB // 4, "fail"), (2 * GIB, "warn"), (8 * GIB, "ok")])
 def test_memory(free: int, verdict: str) -> None:
-    assert doctor.memory(16 * GIB, free).verdict == verdict
+    assert judge.memory(16 * GIB, free).verdict == verdict
 
 
 def test_packages() -> None:
-    assert doctor.packages(None, [], "/usr/bin/apt-get").verdict == "ok"
-    assert doctor.packages(None, [], None).verdict == "fail"
-    assert doctor.packages(Path("/p"), [], None).verdict == "ok"
-    lacking = doctor.packages(Path("/p"), [("Apptainer", "no network", "Try again.")], None)
+    assert judge.packages(None, [], "/usr/bin/apt-get").verdict == "ok"
+    assert judge.packages(None, [], None).verdict == "fail"
+    assert judge.packages(Path("/p"), [], None).verdict == "ok"
+    lacking = judge.packages(Path("/p"), [("Apptainer", "no network", "Try again.")], None)
     assert lacking.verdict == "warn" and "Apptainer is missing (no network)" in lacking.found
     assert lacking.remedy == "Try again."
 
 
 def test_folders_and_the_course() -> None:
-    assert doctor.writable("state", Path("/x"), "", "HPCLAB_STATE").verdict == "ok"
-    refused = doctor.writable("state", Path("/x"), "Permission denied", "HPCLAB_STATE")
+    assert judge.writable("state", Path("/x"), "", "HPCLAB_STATE").verdict == "ok"
+    refused = judge.writable("state", Path("/x"), "Permission denied", "HPCLAB_STATE")
     assert refused.verdict == "fail" and "HPCLAB_STATE" in refused.remedy
-    assert doctor.reachable("", "").verdict == "ok"
-    assert doctor.reachable("/root is closed", "chmod").verdict == "fail"
+    assert judge.reachable("", "").verdict == "ok"
+    assert judge.reachable("/root is closed", "chmod").verdict == "fail"
 
 
 def test_only_a_failure_fails() -> None:
-    assert not doctor.failed([Finding("a", "ok", ""), Finding("b", "warn", "")])
-    assert doctor.failed([Finding("a", "ok", ""), Finding("b", "fail", "")])
+    assert not judge.failed([Finding("a", "ok", ""), Finding("b", "warn", "")])
+    assert judge.failed([Finding("a", "ok", ""), Finding("b", "fail", "")])
 
 
 # ---- a site ----------------------------------------------------------------------------------
@@ -144,8 +145,8 @@ def site_of(root: Path, name: str = "perlmutter") -> sites.Site:
 
 
 def test_a_login_node_with_everything(root: Path) -> None:
-    tools = {*doctor.SLURM, "podman-hpc"}
-    found = doctor.of_site(
+    tools = {*judge.SLURM, "podman-hpc"}
+    found = look.of_site(
         site_of(root), {"HPCLAB_ACCOUNT": "m1234"}, lambda name: f"/usr/bin/{name}" if name in tools else None
     )
     assert {one.name: one.verdict for one in found} == {
@@ -157,7 +158,7 @@ def test_a_login_node_with_everything(root: Path) -> None:
 
 
 def test_a_machine_without_slurm(root: Path) -> None:
-    found = {one.name: one for one in doctor.of_site(site_of(root), {}, lambda name: None)}
+    found = {one.name: one for one in look.of_site(site_of(root), {}, lambda name: None)}
     assert found["Slurm's commands"].verdict == "fail"
     assert "sbatch" in found["Slurm's commands"].found
     assert found["containers"].verdict == "warn"
@@ -165,7 +166,7 @@ def test_a_machine_without_slurm(root: Path) -> None:
 
 
 def test_a_site_that_needs_no_account(root: Path) -> None:
-    assert doctor.account(site_of(root, "local"), {}).verdict == "ok"
+    assert judge.account(site_of(root, "local"), {}).verdict == "ok"
 
 
 @pytest.mark.parametrize(
@@ -177,18 +178,18 @@ def test_a_site_that_needs_no_account(root: Path) -> None:
     ],
 )
 def test_controller(answer: str, verdict: str) -> None:
-    assert doctor.controller(answer).verdict == verdict
+    assert judge.controller(answer).verdict == verdict
 
 
 # ---- looking ---------------------------------------------------------------------------------
 
 
 def test_cgroup_version(tmp_path: Path) -> None:
-    assert doctor.cgroup_version(tmp_path) == "none"
+    assert look.cgroup_version(tmp_path) == "none"
     (tmp_path / "memory").mkdir()
-    assert doctor.cgroup_version(tmp_path) == "v1"
+    assert look.cgroup_version(tmp_path) == "v1"
     (tmp_path / "cgroup.controllers").write_text("memory\n")
-    assert doctor.cgroup_version(tmp_path) == "v2"
+    assert look.cgroup_version(tmp_path) == "v2"
 
 
 def test_looking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

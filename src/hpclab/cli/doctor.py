@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpclab import doctor as checks
 from hpclab.cli.common import load_site, site_names
 from hpclab.cluster import cgroups, identity, visible
+from hpclab.doctor import judge, look
 from hpclab.errors import HpclabError
 from hpclab.layout import cache_home, course
 from hpclab.packages import apptainer, prefix
@@ -34,7 +34,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.pass_context
 def doctor(ctx: click.Context, site: str) -> None:
     """Check this machine, and say how to cure what is missing."""
-    findings = _machine() if site == "local" else checks.of_site(load_site(site), os.environ)
+    findings = _machine() if site == "local" else look.of_site(load_site(site), os.environ)
     table = Table(show_edge=False, header_style="bold", pad_edge=False)
     for column in ("check", "", "found"):
         table.add_column(column, overflow="fold")
@@ -43,12 +43,12 @@ def doctor(ctx: click.Context, site: str) -> None:
         text = finding.found + (f"\n→ {finding.remedy}" if finding.remedy and finding.verdict != "ok" else "")
         table.add_row(finding.name, Text(finding.verdict, style=colour), Text(text))
     Console(highlight=False).print(table)
-    if checks.failed(findings):
+    if judge.failed(findings):
         click.secho("Something is missing: see the lines marked `fail`.", fg="red", err=True)
         ctx.exit(1)
 
 
-def _machine() -> list[checks.Finding]:
+def _machine() -> list[judge.Finding]:
     uid = os.geteuid()
     try:
         user = pwd.getpwuid(uid).pw_name
@@ -60,7 +60,7 @@ def _machine() -> list[checks.Finding]:
     }
     found = _prefix()
     memory = psutil.virtual_memory()
-    return checks.of_machine(
+    return look.of_machine(
         user=user,
         uid_counts=counts["subuid"],
         gid_counts=counts["subgid"],
