@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.cli import places, run
+from hpclab.cli import attempt, places
 
 
 @pytest.fixture(scope="session")
@@ -34,4 +34,4 @@ def private(own_state: Path) -> Iterator[places.PrivateClusters]:
 @pytest.fixture(scope="session")
 def at_once() -> int:
     """How many clusters run side by side."""
-    return int(os.environ.get("HPCLAB_TEST_JOBS") or run.default_jobs())
+    return int(os.environ.get("HPCLAB_TEST_JOBS") or attempt.default_jobs())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import layout
-from hpclab.cli import places, prove, run, workers
+from hpclab.cli import attempt, places, prove, workers
 from hpclab.exercises import build
 
 LABS = [path for path in build.sources(layout.course() / "notebooks") if path.parent.name.startswith("01-")]
@@ -26,7 +26,7 @@ def proof(
     request: pytest.FixtureRequest, private: places.PrivateClusters, at_once: int
 ) -> Iterator[Callable[[Path], Outcomes]]:
     """A function that waits for the proof of one lab."""
-    how, stop = run.how_to_run(), workers.Stop()
+    how, stop = attempt.how_to_run(), workers.Stop()
     labs = [
         item.callspec.params["lab"]
         for item in request.session.items

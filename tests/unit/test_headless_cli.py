@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from hpclab import headless, layout
-from hpclab.cli import main, places, prove, run, workers
+from hpclab.cli import attempt, main, places, prove, run, workers
 from hpclab.cluster import lifecycle
 from hpclab.errors import ClusterError, UsageError
 from hpclab.headless import Failure, Mark, Result
@@ -33,7 +33,7 @@ EX01 = layout.course() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
 def own_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """What is made lies elsewhere than this person's."""
     folder = tmp_path / "build"
-    for module in (run, prove):
+    for module in (attempt, prove):
         monkeypatch.setattr(module, "build_folder", lambda: folder)
     return folder
 
@@ -74,33 +74,33 @@ def test_what_cannot_be_is_refused_at_once(argv: list[str], says: str) -> None:
 
 
 def test_the_account_and_the_node_type_reach_the_labs_jobs_the_qos_only_the_notebooks() -> None:
-    how = run.how_to_run("perlmutter", account="m1234", qos="debug", gpu=False)
+    how = attempt.how_to_run("perlmutter", account="m1234", qos="debug", gpu=False)
     assert {"SBATCH_ACCOUNT=m1234", "SBATCH_CONSTRAINT=cpu", "SLURM_ACCOUNT=m1234"} <= set(how.settings)
     assert not any("QOS" in setting for setting in how.settings)
     assert how.options == ["--qos=debug"]
-    assert run.how_to_run("perlmutter").options == ["--qos=shared"]
-    assert "SBATCH_CONSTRAINT=gpu" in run.how_to_run("perlmutter").settings
-    assert run.how_to_run("local").options == ["--qos=shared"]  # of the site that it imitates
+    assert attempt.how_to_run("perlmutter").options == ["--qos=shared"]
+    assert "SBATCH_CONSTRAINT=gpu" in attempt.how_to_run("perlmutter").settings
+    assert attempt.how_to_run("local").options == ["--qos=shared"]  # of the site that it imitates
 
 
 def test_a_long_lab_gets_a_longer_job_and_a_cell_less_than_its_job() -> None:
-    how = run.how_to_run("local")
-    short, long = run.Lab("a/b", Path("x"), seconds=60), run.Lab("a/b", Path("x"), seconds=600)
+    how = attempt.how_to_run("local")
+    short, long = attempt.Lab("a/b", Path("x"), seconds=60), attempt.Lab("a/b", Path("x"), seconds=600)
     assert (how.limit(short), how.limit(long), replace(how, minutes=3).limit(long)) == (15, 50, 3)
 
 
 def test_a_lab_that_ran_well_is_due_when_something_it_was_made_from_changes() -> None:
-    how, lab = run.how_to_run("local"), run.reference(EX01)
-    one = run.stamp(lab, how)
-    assert one == run.stamp(lab, how)
+    how, lab = attempt.how_to_run("local"), attempt.reference(EX01)
+    one = attempt.stamp(lab, how)
+    assert one == attempt.stamp(lab, how)
     for other in (replace(how, parameters={"n": 1}), replace(how, options=[])):
-        assert run.stamp(lab, other) != one
+        assert attempt.stamp(lab, other) != one
     assert set(one) == {"notebook", "templates", "parameters", "site", "evidence", "version"}
 
 
 def test_fresh_runs_what_has_not_changed(own_build: Path) -> None:
-    how, lab = run.how_to_run("local"), run.reference(EX01)
-    good = Result(job="1", state="COMPLETED", complete=True, stamp=run.stamp(lab, how))
+    how, lab = attempt.how_to_run("local"), attempt.reference(EX01)
+    good = Result(job="1", state="COMPLETED", complete=True, stamp=attempt.stamp(lab, how))
     headless.keep(headless.Run(good, "{}"), lab.folder)
     assert not run.is_due(lab, how, fresh=False)
     assert run.is_due(lab, how, fresh=True)
@@ -116,7 +116,9 @@ def test_a_place_that_fails_is_a_result_and_not_the_end_of_all() -> None:
         raise ClusterError("the nodes did not come", "Look at the log.")
         yield
 
-    done = run.attempt(run.reference(EX01), run.how_to_run(), broken, lambda _: None, lambda _: None)
+    done = attempt.attempt(
+        attempt.reference(EX01), attempt.how_to_run(), broken, lambda _: None, lambda _: None
+    )
     assert (done.result.ok, done.result.problem, done.result.remedy) == (
         False,
         "the nodes did not come",
@@ -337,7 +339,7 @@ def wait_for_lock(path: Path) -> None:
 
 
 def case(expected: dict[str, float], name: str = "round 1") -> prove.Case:
-    return prove.Case(run.Lab("01-x/ex01", Path("x")), name, (), expected)
+    return prove.Case(attempt.Lab("01-x/ex01", Path("x")), name, (), expected)
 
 
 def result(*marks: Mark, **facts: object) -> Result:
@@ -388,7 +390,7 @@ def test_the_cases_of_a_lab() -> None:
     assert (reference.name, untouched.name) == ("reference", "untouched")
     assert reference.expected.keys() == untouched.expected.keys()
     assert set(untouched.expected.values()) == {0.0}
-    assert reference.folder == run.runs_folder() / "01-slurm-basics/ex01-submit-monitor"
+    assert reference.folder == attempt.runs_folder() / "01-slurm-basics/ex01-submit-monitor"
     wrong = sorted(path.stem for path in (EX01.with_suffix("") / "wrong").glob("*.md"))
     assert sorted(name for one in rounds for name in one.tries) == wrong
     assert len({one.lab.notebook.read_bytes() for one in (reference, untouched, *rounds)}) == 2 + len(rounds)
@@ -397,8 +399,8 @@ def test_the_cases_of_a_lab() -> None:
 
 def test_the_reference_run_of_a_proof_is_the_run_of_the_lab() -> None:
     """So that the book needs no second run: both have the same stamp."""
-    how = run.how_to_run()
-    assert run.stamp(prove.cases(EX01)[0].lab, how) == run.stamp(run.reference(EX01), how)
+    how = attempt.how_to_run()
+    assert attempt.stamp(prove.cases(EX01)[0].lab, how) == attempt.stamp(attempt.reference(EX01), how)
     assert headless.EXECUTED == "executed.ipynb"
 
 

@@ -19,21 +19,20 @@ from rich.table import Table
 
 from hpclab import headless
 from hpclab.cli import places, workers
-from hpclab.cli.board import Board
-from hpclab.cli.common import console
-from hpclab.cli.labs import complete_lab
-from hpclab.cli.run import (
+from hpclab.cli.attempt import (
     How,
     Lab,
     attempt,
     build_folder,
-    choose,
     default_jobs,
     how_to_run,
     reference,
     runs_folder,
-    width,
 )
+from hpclab.cli.board import Board
+from hpclab.cli.common import console
+from hpclab.cli.labs import complete_lab
+from hpclab.cli.run import choose, width
 from hpclab.errors import ExerciseError
 from hpclab.exercises import build, source, views, wrong
 from hpclab.exercises.source import Exercise

@@ -36,7 +36,10 @@ def describe_sweep(
     by: str = "",
     best: str = "min",
 ) -> str:
-    """The sweep in words: its range, its best point, and which points have no value."""
+    """The sweep in words: its range, its best point, and which points have no value.
+
+    It takes what ``sweep`` takes; ``log_x`` changes nothing here.
+    """
     points = _points(rows, x, y, by)
     good = [point for point in points if math.isfinite(point.y)]
     if not good:
