@@ -15,7 +15,7 @@ import pytest
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"shell", "layout", "files"}),
-    frozenset({"sites", "slurm"}),
+    frozenset({"sites", "slurm", "isolation"}),
     frozenset(
         {"book", "packages", "cluster", "exercises", "headless", "doctor", "evidence", "plots", "grading"}
     ),

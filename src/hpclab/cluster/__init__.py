@@ -4,7 +4,6 @@ spec        what a cluster is: plain values, checked
 identity    who is who inside, and which sub-ids stand behind them
 config      values -> the text of every configuration file
 services    values -> service directories for the supervisor (s6)
-kernel      the few system calls: unshare, mount, pivot_root
 boot        the program that enters the namespaces and becomes the supervisor
 cgroups     the memory limits the host lets us set
 accounting  the database with accounts and QOS, made once and kept as a template

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cluster import kernel
+from hpclab.isolation import kernel
 from hpclab.layout import INSIDE
 
 DEVICES = {"fuse": (10, 229), "net/tun": (10, 200)}  # Linux, Documentation/admin-guide/devices.txt

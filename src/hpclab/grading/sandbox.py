@@ -1,0 +1,50 @@
+"""What grading asks of a place for one submission, whoever provides it.
+
+Two are there: ``grading.warm`` (no cluster: a fork of a process that has everything imported) and a
+sealed cluster, which the command line hands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import msgspec
+
+from hpclab.grading.model import Lab, Limits
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a program in the sandbox came to its end. ``over`` names the limit that stopped it, if one did:
+
+    "seconds", "memory", "processes", "output" or "disk".
+    """
+
+    status: int | None  # exit status; None when a signal ended it
+    signal: int | None = None
+    over: str = ""
+    seconds: float = 0.0
+    errors: str = ""  # the end of what it wrote to stderr
+
+
+class Sandbox(Protocol):
+    """One submission's own place. Nothing that it starts survives it."""
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Lay ``files`` (paths from the top of the learner's folder) there, the learner's own."""
+
+    def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
+        """Run ``grading.runner`` as the learner with ``request`` on its stdin; each line it writes goes to ``line``."""
+
+    def stop_learner(self, limits: Limits) -> str:
+        """Wait for jobs that still run, then stop everything of the learner's; what had to be stopped, in words."""
+
+    def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
+        """Run ``grading.trusted`` as somebody else, in the lab's folder. ``line`` may answer a line with one of its own."""
+
+    def ask_program(self, request: bytes, limits: Limits) -> bytes:
+        """Run ``grading.runner`` afresh, in a new sandbox, to answer one question; the line it wrote."""
+
+
+Enter = Callable[[Lab, Limits], AbstractContextManager[Sandbox]]
