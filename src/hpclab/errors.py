@@ -9,6 +9,7 @@ HpclabError                 what happened, and what to do next
 ├── PackagesError           system packages could not be fetched or unpacked
 ├── SiteError               a site profile is missing or malformed
 ├── ExerciseError           an exercise's source is malformed: file, line, cure
+├── GradingError            a class's settings, store or records are not as they must be: file, place, cure
 ├── BookError               the book cannot be built, or has faults: page, cure
 └── NotebookFailed          a notebook run ended badly: cell, error, log
 """
@@ -65,6 +66,10 @@ class SiteError(HpclabError):
 
 class ExerciseError(HpclabError):
     """The source of an exercise is malformed."""
+
+
+class GradingError(HpclabError):
+    """The settings, the store or the records of a class are not as they must be."""
 
 
 class BookError(HpclabError):

@@ -1,0 +1,159 @@
+"""hpclab class: begin a class, see what its settings say, print receipts. And which folder commands mean."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hpclab import layout
+from hpclab.errors import UsageError
+from hpclab.grading import settings, settings_file
+from hpclab.grading.intake import people, words
+from hpclab.grading.settings import Class
+from hpclab.grading.store import Store
+
+
+def class_folder(chosen: Path | None = None) -> Path:
+    """The folder of the class: ``--class``, or ``HPCLAB_CLASS``, or ``class`` in the clone."""
+    from_environment = os.environ.get("HPCLAB_CLASS")
+    return (chosen or (Path(from_environment) if from_environment else layout.course() / "class")).absolute()
+
+
+def class_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--class``: which class. The command gets ``folder``, made absolute."""
+    return click.option(
+        "--class",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        callback=lambda _ctx, _param, value: class_folder(value),
+        help="The folder of the class. By default HPCLAB_CLASS, or `class` in the clone.",
+    )(function)
+
+
+def complete_lab_of_class(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    members = settings.load(class_folder(ctx.params.get("folder")))
+    return [lab for lab in members.labs if lab.startswith(incomplete)]
+
+
+def lab_called(members: Class, text: str) -> str:
+    """The lab that a person names, by how its name begins (ex01, 01/ex01): one of the class, else of the course."""
+    course = {path.stem: path.parent.name for path in (layout.course() / "notebooks").glob("*/ex*.md")}
+    known = list(members.labs or course)
+    module, _, name = text.rstrip("/").rpartition("/")
+    found = [lab for lab in known if lab == name] or [
+        lab for lab in known if lab.startswith(name) and course.get(lab, "").startswith(module)
+    ]
+    if len(found) != 1:
+        which = "more than one lab" if found else "no lab of this class"
+        raise UsageError(
+            f"{people.shown(text)} names {which}",
+            f"Its labs: {', '.join(found or known)}. More go into {members.folder / settings.NAME} as [labs.NAME].",
+        )
+    return found[0]
+
+
+@click.group("class")
+def classes() -> None:
+    """Begin a class, see what its settings say, print receipts."""
+
+
+@classes.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option("--title", default="HPC Lab", show_default=True, help="What the class is called.")
+@click.option(
+    "--zone",
+    help="The time zone of its deadlines, such as Europe/Berlin. By default this machine's.",
+)
+def new(folder: Path | None, title: str, zone: str | None) -> None:
+    """Begin a class in FOLDER: settings.toml with comments, for you to fill in."""
+    path = settings_file.begin(class_folder(folder), title=title, zone=zone or _zone_here())
+    click.echo(f"{path}\nFill in its labs and students, then look at what it says: hpclab class show")
+
+
+@classes.command()
+@class_option
+def show(folder: Path) -> None:
+    """Check the settings of a class and show them: deadlines, extensions, people."""
+    members = settings.load(folder)
+    out = Console(highlight=False)
+    out.print(f"{members.title}: {len(members.students)} students, times in {members.zone.key}", markup=False)
+    out.print(f"late: {_late(members)}", markup=False)
+    table = _table("lab", "opens", "due", "closes")
+    for lab in members.labs:
+        times = (members.opens(lab), members.due(lab, ""), members.closes(lab, ""))
+        table.add_row(lab, *(members.shown(when) if when is not None else "-" for when in times))
+    if members.labs:
+        out.print(table)
+    if members.extensions:
+        table = _table("extension for", "lab", "until", "reason")
+        for one in members.extensions:
+            until = settings.moment(one.until, members.zone)
+            table.add_row(Text(one.student), Text(one.lab), members.shown(until), Text(one.reason))
+        out.print(table)
+
+
+@classes.command()
+@click.argument("lab", shell_complete=complete_lab_of_class)
+@click.argument("student")
+@click.option("--number", type=int, help="Which version; by default all.")
+@class_option
+def receipt(lab: str, student: str, number: int | None, folder: Path) -> None:
+    """Print the receipts of STUDENT for LAB, each checked against what is kept."""
+    members = settings.load(folder)
+    lab = lab_called(members, lab)
+    people.check_id(student)
+    store = Store(folder)
+    given = [one for one in store.receipts(lab, student) if number in (None, one.number)]
+    if not given:
+        wanted = f"no receipt {number}" if number else "no receipt"
+        raise UsageError(f"{student} has {wanted} for {lab}", "Collect first: hpclab collect LAB SOURCE")
+    for one in given:
+        store.files(one.hash)
+        click.echo(words.text(one, members))
+
+
+def _late(members: Class) -> str:
+    late = members.late
+    parts = ["costs nothing until the lab closes"]
+    if late.policy == "percent":
+        parts = [f"{late.percent_per_day:g} % for each day begun, at most {late.most_percent:g} %"]
+        parts += [f"{late.free_days} free days for each student"] if late.free_days else []
+    parts += [f"{late.grace_minutes} minutes of grace"] if late.grace_minutes else []
+    return ", ".join(parts)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(show_edge=False, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _zone_here() -> str:
+    """The IANA name of this machine's zone, where the system says one."""
+    chosen = os.environ.get("TZ", "").removeprefix(":")
+    if not chosen:
+        target = Path("/etc/localtime").resolve().as_posix()
+        chosen = target.partition("/zoneinfo/")[2]
+    try:
+        return settings.zone_called(chosen or "UTC").key
+    except UsageError:
+        return "UTC"
+
+
+def when_in(members: Class, text: str) -> float:
+    """A time that somebody typed, in the class's zone. Raises UsageError."""
+    try:
+        return settings.moment(datetime.datetime.fromisoformat(text), members.zone)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a time", "Write it as 2026-10-14T23:59:59, or with an offset: …+02:00"
+        ) from None
