@@ -1,0 +1,35 @@
+"""How late each student's lab is, by the class's settings as they are now and the receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from hpclab.grading import policy
+from hpclab.grading.policy import Lateness
+from hpclab.grading.settings import Class
+from hpclab.grading.store import Receipt
+
+
+def of_lab(
+    klass: Class, lab: str, receipts: Iterable[Receipt], marked: Mapping[str, float] | None = None
+) -> dict[str, Lateness]:
+    """By student. ``receipts`` are those of all labs, since free days are shared among them.
+
+    Of each lab the version counts that was received last before it closed; ``marked`` says when the version
+    was received that was marked.
+    """
+    received: dict[str, dict[str, float]] = {}
+    for one in receipts:
+        closes = klass.closes(one.lab, one.student)
+        if closes is not None and one.received > closes:
+            continue
+        mine = received.setdefault(one.student, {})
+        mine[one.lab] = max(one.received, mine.get(one.lab, one.received))
+    for student, when in (marked or {}).items():
+        received.setdefault(student, {})[lab] = when
+    found = {}
+    for student, mine in received.items():
+        if lab in mine:
+            dues = {name: klass.due(name, student) for name in mine}
+            found[student] = policy.course(mine, dues, klass.late, klass.zone)[lab]
+    return found

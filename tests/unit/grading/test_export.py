@@ -1,0 +1,150 @@
+"""Marks as CSV: nothing that a spreadsheet runs, and no zero where there is no mark."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hpclab.errors import UsageError
+from hpclab.grading import export as exporting
+from hpclab.grading import overview
+from hpclab.grading.gradebook import Part, Standing, late
+from hpclab.grading.gradebook.plan import plan
+from hpclab.grading.model import Verdict
+from hpclab.grading.overview import Row
+from hpclab.grading.settings import Class
+from tests import class_data
+
+LAB = class_data.lab()
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Class:
+    return class_data.klass(tmp_path / "class")
+
+
+@pytest.fixture
+def rows(known: Class) -> list[Row]:
+    results = class_data.all_results()
+    marked = {one.task.student: one for one in results if one.verdict is not Verdict.SYSTEM_ERROR}
+    standings = {
+        student: Standing(
+            student=student,
+            received=one.task.received,
+            parts=tuple(
+                Part(
+                    test=test.id,
+                    points=test.points,
+                    auto=plan(one, LAB).scores[test.id],
+                    needs_look=student == "eve",
+                )
+                for test in LAB.tests
+            ),
+        )
+        for student, one in marked.items()
+    }
+    receipts = class_data.receipts(results)
+    unmarked = {one.task.student: one for one in results if one.verdict is Verdict.SYSTEM_ERROR}
+    lateness = late.of_lab(known, LAB.name, receipts)
+    return overview.rows(known, LAB.name, standings, marked, unmarked, lateness, receipts)
+
+
+def read(data: bytes) -> dict[str, dict[str, str]]:
+    lines = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    return {
+        line.get("student") or line.get("SIS Login ID") or line.get("Username") or "": line for line in lines
+    }
+
+
+def test_everybody_has_a_row_and_only_marks_are_numbers(known: Class, rows: list[Row]) -> None:
+    found = read(exporting.export("csv", known, rows))
+    assert list(found) == [*sorted(found)] and set(found) == set(known.students)
+    assert {student: line["score"] for student, line in found.items()} == {
+        **{"ada": "5", "bob": "2.7", "eve": "0", "fay": "2", "gus": "0"},
+        **{"hal": "", "kim": "0", "leo": "3", "mia": "3", "zoe": ""},
+    }
+    assert (
+        found["bob"]["penalty"] == "0.3"
+        and found["bob"]["checks"] == "3"
+        and found["bob"]["days_late"] == "1"
+    )
+    assert found["bob"]["received"] == "2026-11-30T14:00:00.250000+00:00"
+    assert found["bob"]["received_there"] == "2026-11-30 15:00:00 CET (Europe/Berlin)"
+    assert found["hal"]["trouble"] == "the cluster did not start" and found["zoe"]["trouble"] == ""
+    assert found["eve"]["needs_look"] == "yes" and found["ada"]["needs_look"] == ""
+
+
+def test_nothing_handed_in_is_zero_only_if_asked_and_our_fault_never(known: Class, rows: list[Row]) -> None:
+    for kind, score in (("csv", "score"), ("canvas", "Lab"), ("moodle", "Lab")):
+        data = exporting.export(kind, known, rows, assignment="Lab", points=5, missing_as_zero=True)
+        found = read(data)
+        assert found["zoe"][score] == "0"
+        assert found.get("hal", {score: ""})[score] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+Gus", "'+Gus"),
+        ("-Gus", "'-Gus"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\tx", "'\tx"),
+        ("\rx", "'x"),
+        (" =1", "' =1"),
+        ("\ufeff=1", "'[U+FEFF]=1"),
+        ("\n=1", "' =1"),
+        ("a\nb", "a b"),
+        ("Leo \u202eoeL", "Leo [U+202E]oeL"),
+        ("Ada", "Ada"),
+        ("O'Neil", "O'Neil"),
+    ],
+)
+def test_no_cell_is_a_formula(known: Class, text: str, cell: str) -> None:
+    row = Row(student="s", name=text, email=text, lms=text, hub=text, lab="x", score=1.0, handed_in=True)
+    plain = read(exporting.export("csv", known, [row]))["s"]
+    assert (plain["name"], plain["email"], plain["lms"]) == (cell, cell, cell)
+    for kind in ("canvas", "moodle"):
+        data = exporting.export(kind, known, [row], assignment=text, points=1)
+        cells = [one for line in csv.reader(io.StringIO(data.decode(), newline="")) for one in line]
+        assert not [one for one in cells if one.startswith(exporting.FORMULA)]
+
+
+def test_canvas_finds_its_columns(known: Class, rows: list[Row]) -> None:
+    data = exporting.export("canvas", known, rows, assignment="Lab 1 (4711)", points=5)
+    head, possible, *people = csv.reader(io.StringIO(data.decode(), newline=""))
+    assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Lab 1 (4711)"]
+    assert possible == ["    Points Possible", "", "", "", "", "5"]
+    assert ["Ada Lovelace", "1001", "", "ada", "", "5"] in people
+    assert not [line for line in people if line[3] in ("hal", "zoe")], (
+        "an empty cell would remove a mark there"
+    )
+
+
+def test_moodle_finds_its_columns(known: Class, rows: list[Row]) -> None:
+    data = exporting.export("moodle", known, rows, assignment="Lab 1")
+    head, *people = csv.reader(io.StringIO(data.decode(), newline=""))
+    assert head == ["Username", "Email address", "Lab 1"]
+    assert ["bob", "bob@example.org", "2.7"] in people and len(people) == 8
+
+
+def test_one_lab_a_file_for_a_learning_platform(known: Class, rows: list[Row]) -> None:
+    other = msgspec.structs.replace(rows[0], lab="ex02")
+    with pytest.raises(UsageError, match="one lab a file"):
+        exporting.export("canvas", known, [*rows, other])
+    assert len(exporting.export("csv", known, [*rows, other]).splitlines()) == len(rows) + 2
+
+
+def test_the_byte_order_mark_is_a_choice(known: Class, rows: list[Row]) -> None:
+    without = exporting.export("csv", known, rows)
+    assert exporting.export("csv", known, rows, mark_order=True) == b"\xef\xbb\xbf" + without
+    assert "Фаина Раневская" in without.decode() and without.count(b"\r\n") == len(rows) + 1
+
+
+def test_every_column_is_explained() -> None:
+    assert exporting.__doc__
+    assert all(column in exporting.__doc__ for column in exporting.COLUMNS)

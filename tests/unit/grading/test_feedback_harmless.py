@@ -1,0 +1,122 @@
+"""What a stranger wrote is shown in full, and can do nothing."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from typing import Any
+
+import pytest
+
+from hpclab.grading import harmless
+from hpclab.grading.png import clean
+from tests.class_data import png
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("plain, Größe, 日本, 😀", "plain, Größe, 日本, 😀"),
+        ("\x1b[31mred\x1b[0m and \x9b1mbold", "red and bold"),
+        ("\x1b]0;a title\x07rest", "rest"),
+        ("\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bPsecret\x1b\\shown", "shown"),
+        ("\x1b(Bascii", "ascii"),
+        ("a lone \x1b", r"a lone \x1b"),
+        ("nul\x00 bell\x07 del\x7f", r"nul\x00 bell\x07 del\x7f"),
+        ("c1 \x85 end", "c1 [U+0085] end"),
+        ("\u202egnp.exe", "[U+202E]gnp.exe"),
+        ("\u2066a\u2069\u200f\u061c", "[U+2066]a[U+2069][U+200F][U+061C]"),
+        ("zero\u200bwidth\ufeff", "zero[U+200B]width[U+FEFF]"),
+        ("\u0645\u200c\u062e", "\u0645\u200c\u062e"),
+        ("tag \U000e0041", "tag [U+E0041]"),
+        ("half \ud800", "half [U+D800]"),
+        ("line\u2028line", "line[U+2028]line"),
+        ("wide\u3000space\xa0here", "wide space here"),
+        ("10%\r50%\r100%\ndone\r\n", "100%\ndone\n"),
+        ("back\b\b\bfront", r"back\x08\x08\x08front"),
+    ],
+)
+def test_nothing_stays_hidden(written: str, shown: str) -> None:
+    assert harmless.text(written) == shown
+    assert harmless.text(shown) == shown
+
+
+def test_the_end_is_kept() -> None:
+    assert harmless.text("1\n2\n3", lines=2) == "[…]\n2\n3"
+    assert harmless.text("12345", characters=3) == "[…]\n345"
+    assert harmless.line("a\nb\tc " + "x" * 300, most=8) == "a b c x…"
+
+
+def test_an_endless_sequence_costs_no_time() -> None:
+    """An unfinished terminal sequence hides nothing, and there are many of them."""
+    assert "hidden" in harmless.text("\x1b]" * 3000 + "hidden")
+
+
+def test_a_picture_is_kept_without_what_travels_in_it() -> None:
+    note = chunk(b"tEXt", b"Comment\0secret")
+    assert clean(png(extra=note)) == png() and b"secret" not in png()
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def made(head: bytes, pixels: bytes, behind: bytes = b"") -> bytes:
+    parts = [chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(pixels)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + behind
+
+
+HEAD = struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0)
+
+
+def test_what_stands_behind_a_picture_is_cut_off() -> None:
+    assert clean(made(HEAD, b"\0ab", behind=b"<script>")) == made(HEAD, b"\0ab")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<svg onload=alert(1)>",
+        b"GIF89a",
+        png()[:-1],
+        png().replace(b"IHDR", b"iHDR"),
+        png()[:20] + b"\xff" + png()[21:],  # a checksum does not fit
+        made(struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0), b"\0ab"),  # announces 10 gigapixels
+        made(HEAD, b"\0ab" + bytes(10_000_000)),  # unpacks to more than it announces
+        made(HEAD, b"\0a"),  # and to less
+        made(struct.pack(">IIBBBBB", 0, 1, 8, 0, 0, 0, 0), b"\0"),
+        made(struct.pack(">IIBBBBB", 2, 1, 3, 0, 0, 0, 0), b"\0ab"),  # a depth that there is not
+        made(HEAD[:-1], b"\0ab"),
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", HEAD) + chunk(b"IDAT", b"no zlib") + chunk(b"IEND", b""),
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", HEAD) + chunk(b"tEXt", b"") * 5000 + chunk(b"IEND", b""),
+    ],
+)
+def test_what_is_no_picture_is_none(data: bytes) -> None:
+    assert clean(data) is None
+
+
+def test_only_text_and_pictures_are_left_of_outputs() -> None:
+    coded = base64.b64encode(png()).decode()
+    written: list[Any] = [
+        {"output_type": "stream", "name": "stderr", "text": ["srun: job 3 ", "queued\n"]},
+        {"output_type": "display_data", "data": {"text/html": "<b>x</b>", "application/javascript": "x()"}},
+        {"output_type": "display_data", "data": {"image/svg+xml": "<svg/>", "text/plain": "a figure"}},
+        {"output_type": "display_data", "data": {"image/png": f'{coded[:4]}\n{coded[4:]}', "text/html": "x"}},
+        {"output_type": "display_data", "data": {"image/png": 'x" onerror="alert(1)', "text/plain": "lie"}},
+        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["\x1b[31mTraceback", "E: v"]},
+        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": []},
+        "nonsense",
+        {"output_type": "stream", "text": 7},
+    ]  # fmt: skip
+    assert harmless.outputs(written) == [
+        {"output_type": "stream", "name": "stderr", "text": "srun: job 3 queued\n"},
+        {"output_type": "stream", "name": "stdout", "text": "a figure"},
+        {"output_type": "display_data", "data": {"image/png": coded, "text/plain": ""}, "metadata": {}},
+        {"output_type": "stream", "name": "stdout", "text": "lie"},
+        {"output_type": "stream", "name": "stdout", "text": "Traceback\nE: v"},
+        {"output_type": "stream", "name": "stdout", "text": "E: v"},
+    ]
+    assert harmless.outputs({"not": "a list"}) == []

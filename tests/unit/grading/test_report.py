@@ -1,0 +1,98 @@
+"""A class at a glance: what the numbers are, and that nothing of a stranger's runs in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpclab.grading import overview, report, report_page
+from hpclab.grading.gradebook import Part, Standing
+from hpclab.grading.gradebook.plan import plan
+from hpclab.grading.model import Mark, Verdict
+from hpclab.grading.report import Summary
+from tests import class_data
+
+from .test_feedback import Seen
+
+LAB = class_data.lab()
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Summary:
+    known = class_data.klass(tmp_path)
+    results = class_data.all_results()
+    marked = {one.task.student: one for one in results if one.verdict is not Verdict.SYSTEM_ERROR}
+    standings = {
+        student: Standing(
+            student=student,
+            received=one.task.received,
+            parts=tuple(
+                Part(test=test.id, points=test.points, auto=plan(one, LAB).scores[test.id])
+                for test in LAB.tests
+            ),
+            flagged=student == "eve",
+        )
+        for student, one in marked.items()
+    }
+    unmarked = {"hal": next(one for one in results if one.task.student == "hal")}
+    rows = overview.rows(known, LAB.name, standings, marked, unmarked, {}, class_data.receipts(results))
+    return report.summary(known.title, LAB, rows, marked)
+
+
+def test_the_numbers(found: Summary) -> None:
+    assert found.sentence.startswith("10 students, 9 handed in, 8 marked, median 2.5 of 5")
+    assert found.bins == (3, 0, 0, 0, 1, 0, 3, 0, 0, 1)
+    assert dict(found.verdicts)["PARTIAL"] == 2 and dict(found.verdicts)["SYSTEM_ERROR"] == 1
+    assert [row.student for row in found.missing] == ["zoe"]
+    assert [row.student for row in found.troubles] == ["hal"] and [row.student for row in found.looks] == [
+        "eve"
+    ]
+
+
+def test_a_task_counts_whose_tests_have_spoken(found: Summary) -> None:
+    submit, wait = found.tasks
+    assert (submit.full, submit.part, submit.none) == (4, 0, 2)
+    assert (wait.full, wait.part, wait.none) == (2, 2, 2)
+    assert wait.reasons[0] == ("the hidden check wait-hidden-tests", 4)
+
+
+@pytest.mark.parametrize(
+    ("marks", "total", "bins"),
+    [
+        ([0, 0.1, 0.2999999, 10], 10, {0: 3, 9: 1}),
+        ([1, 2, 3], 10, {1: 1, 2: 1, 3: 1}),
+        ([0.3 * 3], 1.0, {9: 1}),
+        ([11], 10, {9: 1}),
+        ([5], 0, {0: 1}),
+    ],
+)
+def test_marks_are_spread_over_tenths(marks: list[float], total: float, bins: dict[int, int]) -> None:
+    assert {at: count for at, count in enumerate(report.spread(marks, total)) if count} == bins
+
+
+def test_the_same_reason_is_one_line() -> None:
+    def of(found: str) -> str:
+        return report.reason(Mark(test="t", task="t", points=1, earned=0, found=found))
+
+    assert of("job 12 printed 'abc' after 3.5 s") == of("job 977 printed 'x y' after 12 s")
+    assert of("job 12 ended FAILED") != of("job 12 ended TIMEOUT")
+    assert (
+        report.reason(Mark(test="t", task="t", points=1, earned=0, hidden=True, found="x"))
+        == "the hidden check t"
+    )
+
+
+def test_the_page_runs_nothing(found: Summary) -> None:
+    text = report_page.html(found).decode()
+    seen = Seen(text)
+    assert not {"script", "iframe", "form", "object", "link"} & {tag for tag, _ in seen.tags}
+    assert not any(name.startswith("on") or name in ("style", "href") for _, one in seen.tags for name in one)
+    assert "<script>alert(1)</script> Eve (eve)" in seen.text and "\u202e" not in text
+    for wanted in ("the cluster did not start", "stopped for its time", "nothing handed in", "no mark"):
+        assert wanted in seen.text
+
+
+def test_a_class_without_marks_has_a_page_too(found: Summary) -> None:
+    empty = report.summary("x", LAB, [], {})
+    assert empty.sentence.startswith("0 students") and b"Everybody" in report_page.html(empty)
