@@ -1,0 +1,4 @@
+%%bash
+cd /
+rm -rf "$HOME"/lab "$HOME"/.[a-z]* /tmp/* 2> /dev/null
+true

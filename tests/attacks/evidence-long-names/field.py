@@ -1,0 +1,14 @@
+%%bash
+cat > field.py <<'PROGRAM'
+import h5py
+import numpy
+
+with h5py.File("field.h5", "w") as file:
+    file.create_dataset("t", data=numpy.arange(64.0).reshape(8, 8), chunks=(4, 4))
+PROGRAM
+sbatch --wait --job-name=field --time=1 --output=field.out --wrap="python field.py"
+long=$(printf '\u00fc%.0s' $(seq 1000))
+for _ in $(seq 250); do
+    scancel "$(sbatch --parsable --hold --time=1 --job-name="$long" --output=/dev/null --wrap=true)"
+done
+true

@@ -1,0 +1,3 @@
+taken = []
+while True:
+    taken.append(bytearray(b"x" * (16 << 20)))

@@ -1,0 +1,4 @@
+def make(folder, lab):
+    notebook = lab.read(folder)
+    notebook["cells"].reverse()
+    lab.write(folder, notebook)

@@ -1,0 +1,1 @@
+echo "got-""through: .bashrc of the folder"

@@ -1,0 +1,1 @@
+print('got-' + 'through: startup of the folder')

@@ -1,0 +1,1 @@
+echo "got-""through: .profile of the folder"

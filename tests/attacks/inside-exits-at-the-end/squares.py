@@ -1,0 +1,5 @@
+import os
+
+with open("squares.csv", "w") as file:
+    file.write("n,square\n" + "".join(f"{n},{n * n}\n" for n in range(1, 21)))
+os._exit(0)

@@ -1,0 +1,7 @@
+import os
+
+twin = os.fork()
+
+
+def spread(values):
+    return max(values) - min(values)

@@ -1,0 +1,1 @@
+raise SystemExit("got-" + "through: conftest.py of the folder")

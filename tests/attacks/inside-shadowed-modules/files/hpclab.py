@@ -1,0 +1,1 @@
+raise SystemExit("got-" + "through: hpclab.py of the folder")

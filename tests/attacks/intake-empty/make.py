@@ -1,0 +1,2 @@
+def make(folder, lab):
+    (folder / lab.file).write_bytes(b"")

@@ -1,0 +1,2 @@
+def make(folder, lab):
+    (folder / lab.file).rename(folder / lab.file.upper())

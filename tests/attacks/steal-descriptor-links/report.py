@@ -1,0 +1,3 @@
+import os
+
+os.symlink("/proc/self/fd/0", "report.json")

@@ -1,0 +1,3 @@
+import os
+
+os.symlink("/proc/self/root/etc/passwd", "squares.csv")
