@@ -80,8 +80,15 @@ def named(name: str, settings: Sequence[str]) -> Iterator[Place]:
 class PrivateClusters:
     """Clusters that live for one lab each. Leaving the context takes down those that are left."""
 
-    def __init__(self, settings: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Sequence[str] = (),
+        writable: Sequence[Path] = (),
+        spec_of: Callable[[str], Spec] = spec_of_default,
+    ) -> None:
         self._settings = settings or submit_settings("local")
+        self._writable = tuple(writable)
+        self._spec_of = spec_of
         self._guard = threading.Lock()
         self._names: set[str] = set()
         self._count = 0
@@ -92,7 +99,7 @@ class PrivateClusters:
         with progress_line("looking for the cluster's programs") as progress:
             there = place(progress)
         # A lab without a person has no business in a learner's folder.
-        self._place = msgspec.structs.replace(there, writable=())
+        self._place = msgspec.structs.replace(there, writable=self._writable)
         clusters = layout.state_home() / "clusters"
         clusters.mkdir(parents=True, exist_ok=True)
         remove_left()
@@ -124,7 +131,7 @@ class PrivateClusters:
             name = f"run-{os.getpid()}-{self._count}"
             self._names.add(name)
         try:
-            lifecycle.up(spec_of_default(name), self._place, progress, seconds=180)
+            lifecycle.up(self._spec_of(name), self._place, progress, seconds=180)
             with on_cluster(name, self._settings)(progress) as launch:
                 yield launch
             progress("stopping its cluster")

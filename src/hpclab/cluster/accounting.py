@@ -22,7 +22,12 @@ RECIPE = 5  # raise when the database is made in another way
 
 def key(spec: Spec, prefix: Path) -> str:
     """Names a template: same packages, same accounts, same database."""
-    text = f"{RECIPE}\n{prefix.name}\n{config.accounting_commands(spec)}"
+    return key_of(spec, prefix.name)
+
+
+def key_of(spec: Spec, packages: str) -> str:
+    """The same, with the name of the packages."""
+    text = f"{RECIPE}\n{packages}\n{config.accounting_commands(spec)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

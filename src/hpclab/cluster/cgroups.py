@@ -94,7 +94,7 @@ def create(spec: Spec) -> None:
         if spec.host.cgroup == "v1":
             _create_v1(spec)
         else:
-            _hand_out(Path(spec.host.cgroup_top))
+            hand_out(Path(spec.host.cgroup_top))
             for name in ("", MAIN, LOGIN, *spec.node_names):
                 (cgroup_v2(spec) / name).mkdir(exist_ok=True)
     except OSError as problem:
@@ -116,7 +116,7 @@ def _refused(problem: OSError) -> ClusterError:
     return ClusterError(f"the kernel refused a control group: {problem.filename}: {problem.strerror}")
 
 
-def _hand_out(group: Path) -> None:
+def hand_out(group: Path) -> None:
     """Give the groups below ``group`` the controllers, moving out of it whoever is in the way."""
 
     def handed_out() -> bool:

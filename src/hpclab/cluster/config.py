@@ -41,7 +41,7 @@ def features(spec: Spec) -> list[str]:
 
 def slurm_conf(spec: Spec) -> str:
     site = imitation(spec)
-    by_cgroup = spec.host.cgroup != "none"
+    by_cgroup = spec.jobs_by_cgroup
     gres = [len(devices_of(spec, index)) for index in range(spec.nodes)]
     kind = gpu_type(spec)
     lines = [
@@ -75,7 +75,9 @@ def slurm_conf(spec: Spec) -> str:
         "SlurmdTimeout=20",
         "KillWait=5",
         "# A burst of short jobs starts at once instead of at the next round.",
-        "SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0",
+        "SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0"
+        # Scripts are kept in memory: of a stranger, not 4 MB of each.
+        + (",max_script_size=262144" if spec.seal else ""),
         "PriorityType=priority/multifactor",
         "PriorityWeightQOS=100000",
         "PriorityWeightAge=1000",
@@ -88,7 +90,8 @@ def slurm_conf(spec: Spec) -> str:
         "AccountingStorageEnforce=associations,limits,qos",
         "AccountingStorageTRES=gres/gpu",
         "# The submitted script is evidence: `sacct -B` shows it.",
-        "AccountingStoreFlags=job_script,job_env,job_comment",
+        # Not a stranger's environment as well: megabytes a job, and the database is in memory there.
+        f"AccountingStoreFlags=job_script,{'' if spec.seal else 'job_env,'}job_comment",
         "JobSubmitPlugins=lua",
         f"JobRequeue={int(site.requeue_by_default)}",
         "GresTypes=gpu",
@@ -135,7 +138,7 @@ def gres_conf(spec: Spec) -> str:
 
 
 def cgroup_conf(spec: Spec) -> str:
-    if spec.host.cgroup == "none":
+    if not spec.jobs_by_cgroup:
         return "CgroupPlugin=cgroup/v1\n"  # read by slurmd at start, used by nothing
     return "\n".join(
         [
@@ -284,6 +287,15 @@ def accounting_commands(spec: Spec) -> str:
     lines.append(
         f"add account {accounts} Description=course Organization=course QOS={every} DefaultQOS={site.default_qos}"
     )
+    if spec.seal:
+        users = f"Account={accounts} DefaultAccount={site.accounts[0]}"
+        lines.append(f"add user {spec.identity.learner.name} {users}")
+        # Of the whole cluster: a QOS's own limit would go before an account's or a user's.
+        lines.append(f"modify cluster {CLUSTER} set GrpSubmitJobs={spec.seal.jobs}")
+        # The least with which sacct shows other people's scripts.
+        graders = ",".join(who.name for who in spec.identity.accounts)
+        lines.append(f"add user {graders},root {users} AdminLevel=Operator")
+        return "\n".join(lines) + "\n"
     people = ",".join([*(who.name for who in spec.identity.people), "root"])
     lines.append(f"add user {people} Account={accounts} DefaultAccount={site.accounts[0]}")
     return "\n".join(lines) + "\n"

@@ -24,9 +24,15 @@ LEAST = 65536  # ids a cluster needs: system accounts, students, and a range for
 # Started by root, ids come from a range that neither useradd nor systemd hands out
 # (systemd's UIDS-GIDS document: 0x70000000 and up are free).
 ROOTS_RANGE = (0x70000000, 3 * 65536)
+ROOTS_SEALED = 4000  # ranges after that one for sealed clusters
 
 
 DAEMONS = {"slurm": 960, "mysql": 961, "munge": 962}
+GRADER = 990
+
+LEAST_SEALED = 4096  # ids of a sealed cluster, where nobody but the learner is a person
+RANGE = 65536
+NOBODY = 65534
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +99,29 @@ def for_root(*, cgroup: str) -> Identity:
     return _identity(learner, rows, rows, count, by_root=True)
 
 
+def for_sealed(*, by_root: bool, subuid: tuple[int, int], subgid: tuple[int, int]) -> Identity:
+    """The identity of a sealed cluster: everybody inside is a sub-id, whoever starts it. Ranges as (first, count)."""
+    count = min(subuid[1], subgid[1], RANGE)
+    learner = Account(name="learner", uid=1000, gid=1000, home="/home/learner", title="learner")
+    grader = Account(name="grader", uid=GRADER, gid=GRADER, home="/home/grader", title="grader")
+    return Identity(
+        by_root=by_root,
+        learner=learner,
+        accounts=(grader,),
+        daemons=_daemons(),
+        uid_map=_with_nobody(subuid[0], count),
+        gid_map=_with_nobody(subgid[0], count),
+        subids=(10_000, count - 10_000 if count > 20_000 else 0),
+    )
+
+
+def _with_nobody(first: int, count: int) -> tuple[tuple[int, int, int], ...]:
+    """Map ids from 0 upwards; nobody's too, where the range does not reach that far."""
+    if count > NOBODY:
+        return ((0, first, count),)
+    return ((0, first, count - 1), (NOBODY, first + count - 1, 1))
+
+
 def _identity(
     learner: Account,
     uid_map: tuple[tuple[int, int, int], ...],
@@ -111,20 +140,19 @@ def _identity(
             for i, name in enumerate(names)
             if name != learner.name
         ),
-        daemons=tuple(
-            Account(
-                name=name,
-                uid=number,
-                gid=number,
-                home="/",
-                title=f"{name} daemon",
-                shell="/usr/sbin/nologin",
-            )
-            for name, number in DAEMONS.items()
-        ),
+        daemons=_daemons(),
         uid_map=uid_map,
         gid_map=gid_map,
         subids=_for_image_builds(count, learner),
+    )
+
+
+def _daemons() -> tuple[Account, ...]:
+    return tuple(
+        Account(
+            name=name, uid=number, gid=number, home="/", title=f"{name} daemon", shell="/usr/sbin/nologin"
+        )
+        for name, number in DAEMONS.items()
     )
 
 
@@ -177,16 +205,37 @@ def of_this_process(*, cgroup: str) -> Identity:
             + ", ".join(f"{name} ({number})" for name, number in DAEMONS.items())
             + ".",
         )
+    subuid, subgid = _ranges(entry.pw_name, uid, LEAST)
+    return for_user(entry.pw_name, uid, gid, entry.pw_dir, subuid, subgid)
+
+
+def sealed_by_this_process() -> Identity:
+    """The identity of a sealed cluster that whoever runs this starts. Raises HostUnsuitable without sub-ids."""
+    uid = os.geteuid()
+    if uid == 0:
+        # A range for each process that starts one: two strangers have no id in common.
+        first = ROOTS_RANGE[0] + ROOTS_RANGE[1] + RANGE * (os.getpid() % ROOTS_SEALED)
+        return for_sealed(by_root=True, subuid=(first, RANGE), subgid=(first, RANGE))
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    subuid, subgid = _ranges(name, uid, LEAST_SEALED)
+    return for_sealed(by_root=False, subuid=subuid, subgid=subgid)
+
+
+def _ranges(name: str, uid: int, least: int) -> list[tuple[int, int]]:
+    """The first large enough range of sub-ids and of sub-gids. Raises HostUnsuitable."""
     chosen = []
     for path in (Path("/etc/subuid"), Path("/etc/subgid")):
         text = path.read_text() if path.is_file() else ""
-        fitting = [one for one in ranges(text, entry.pw_name, uid) if one[1] >= LEAST]
+        fitting = [one for one in ranges(text, name, uid) if one[1] >= least]
         if not fitting:
             raise HostUnsuitable(
-                f"{path} gives {entry.pw_name} no range of {LEAST} sub-ids, which the cluster's other accounts need",
+                f"{path} gives {name} no range of {least} sub-ids, which the cluster's other accounts need",
                 "Ask an administrator to run, once:\n"
-                f"    sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {entry.pw_name}\n"
+                f"    sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}\n"
                 "(another range if that one is taken; see `man subuid`)",
             )
         chosen.append(fitting[0])
-    return for_user(entry.pw_name, uid, gid, entry.pw_dir, chosen[0], chosen[1])
+    return chosen

@@ -9,6 +9,7 @@ import msgspec
 
 from hpclab.cluster import config, services
 from hpclab.cluster.boot import Plan, Tree
+from hpclab.cluster.order import Order
 from hpclab.cluster.spec import CONTROLLER, LOGIN, NETWORK, Spec, address, devices_of
 
 FILES = Path(__file__).parent / "files"
@@ -58,6 +59,7 @@ def cluster_plan(
         layers["slurm/first-job-id.conf"] = "FirstJobId=1\n"
     layers["spec.json"] = msgspec.json.encode(spec).decode()
     layers["accounting-key"] = key + "\n"
+    layers["packages"] = f"{prefix}\n"  # a sealed cluster on a node looks here what it finds in /usr
     folders = {f"nodes/{name}": (0, 0, 0o755) for name in (LOGIN, *spec.node_names)}
     return _plan(
         spec,
@@ -67,7 +69,8 @@ def cluster_plan(
         writable=writable,
         network=cables(spec),
         texts=layers,
-        service_texts=services.controller(spec) | services.nodes(spec) | network,
+        # A sealed cluster's nodes are started by its warden.
+        service_texts=services.controller(spec) | ({} if spec.seal else services.nodes(spec)) | network,
         node_texts=services.inside_nodes(spec),
         more_folders=folders,
         homes={who.home: f"home/{who.name}" for who in spec.identity.housed},
@@ -115,6 +118,92 @@ def accounting_plan(
         more_folders={},
         homes={},
         munge_key=munge_key,
+    )
+
+
+SYSTEM_ETC = {
+    "passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
+    "resolv.conf": "",
+}
+LAYER = "layers/etc/"
+OF_THE_HOST = ("spec.json", "accounting-key", "packages", "etc-login/resolv.conf")  # nobody's business inside
+
+
+def sealed_order(
+    spec: Spec,
+    *,
+    venv: Path,
+    shown: Sequence[Path],
+    links: Mapping[str, str],
+    prefix: Path | None,
+    template: Path | None,
+    munge_key: str,
+    groups: Sequence[Path],
+    learner_groups: Sequence[Path],
+) -> Order:
+    """What the warden of a sealed cluster is told. Without ``template`` there are no nodes: the database is made there."""
+    if template:
+        plan = cluster_plan(
+            spec,
+            folder=Path("/"),
+            prefix=prefix or Path("/"),
+            venv=venv,
+            expose=(),
+            writable=(),
+            host_etc=SYSTEM_ETC,
+            munge_key=munge_key,
+            template=template,
+            key="",
+        )
+    else:
+        plan = accounting_plan(
+            spec,
+            folder=Path("/"),
+            prefix=prefix or Path("/"),
+            expose=(),
+            host_etc=SYSTEM_ETC,
+            munge_key=munge_key,
+        )
+    assert spec.seal
+    learner, [grader] = spec.identity.learner, spec.identity.accounts
+    etc = {
+        name.removeprefix(LAYER): text
+        for name, (text, *_) in plan.tree.files.items()
+        if name.startswith(LAYER) and not name.startswith(f"{LAYER}slurm/")
+    }
+    # No set-uid program works there, so nobody has ids to give: Apptainer then asks for none.
+    etc |= {name: "" for name in ("subuid", "subgid") if name in etc}
+    files = {
+        name: file
+        for name, file in plan.tree.files.items()
+        if name.removeprefix(LAYER) not in etc and name not in OF_THE_HOST
+    }
+    folders = {
+        name: owner
+        for name, owner in plan.tree.folders.items()
+        if name.split("/")[0] not in ("home", "scratch")  # those lie elsewhere
+    }
+    names = (LOGIN, *spec.node_names) if template else ()
+    return Order(
+        tree=Tree(folders=folders, files=files),
+        etc=etc,
+        prefix=str(prefix or ""),
+        shown=[str(path) for path in shown],
+        links=dict(links),
+        database=plan.database,
+        network=plan.network,
+        nodes={name: f"{address(name)}/{NETWORK.prefixlen}" for name in names},
+        hostname=plan.hostname,
+        run_owners=plan.run_owners,
+        command=plan.command,
+        learner=(learner.uid, learner.gid),
+        grader=(grader.uid, grader.gid),
+        ours=[0, grader.uid, *(who.uid for who in spec.identity.daemons)],
+        seal=spec.seal,
+        by_root=spec.identity.by_root,
+        groups=[str(path) for path in groups],
+        learner_groups=[str(path) for path in learner_groups],
     )
 
 

@@ -29,6 +29,17 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     outbound: bool = True  # the login node may get a network of its own to the outside
 
 
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the learner of a sealed cluster may use in it, all nodes together. MiB, counts."""
+
+    memory_mb: int
+    processes: int  # threads count too
+    disk_mb: int  # of the home with scratch, and of each node's own folders
+    inodes: int  # likewise
+    jobs: int  # in the queue at one time
+    containers: bool = False  # may make namespaces and mounts, which building an image takes
+
+
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """One cluster. Memory in MiB."""
 
@@ -41,6 +52,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     gpus_per_node: int = 4
     memory_mb: int = 4000
     outbound: bool = True
+    seal: Seal | None = None  # of a cluster that one stranger has to itself: see sealed.py
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -55,6 +67,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def emulated_gpus(self) -> bool:
         return self.gpus_per_node > 0 and not self.host.gpu_devices
+
+    @property
+    def jobs_by_cgroup(self) -> bool:
+        """Whether Slurm has control groups for its jobs. Of a sealed cluster they hold all of it, from outside."""
+        return self.host.cgroup != "none" and self.seal is None
 
     @property
     def enforces_memory(self) -> str:

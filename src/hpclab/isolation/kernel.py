@@ -1,4 +1,4 @@
-"""The system calls that Python 3.11 does not have: unshare, mount, pivot_root.
+"""The system calls that Python 3.11 does not have: unshare, setns, mount, pivot_root, capset.
 
 Used where a program such as mount(8) cannot be: between entering a user
 namespace and becoming its root, an exec would lose all capabilities.
@@ -7,17 +7,23 @@ namespace and becoming its root, an exec would lose all capabilities.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import platform
 import signal
+import socket
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
-NEWUSER, NEWPID = 0x10000000, 0x20000000
+NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
 
-RDONLY, NOSUID, NODEV, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
+PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 24, 28, 47, 2
+SIOCSIFFLAGS = 0x8914
+CAPABILITY_VERSION_3, CAP_DAC_READ_SEARCH = 0x20080522, 2
 MOUNT_SETATTR, MOUNT_ATTR_RDONLY, AT_FDCWD, AT_RECURSIVE = 442, 1, -100, 0x8000
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}  # asm/unistd.h; libc has no wrapper
 
@@ -33,6 +39,11 @@ def _checked(status: int, what: str) -> None:
 def unshare(flags: int) -> None:
     """Leave the namespaces named by ``flags`` for new ones (unshare(2))."""
     _checked(_libc.unshare(flags), f"unshare({flags:#x})")
+
+
+def setns(handle: int) -> None:
+    """Enter the namespace that the descriptor ``handle`` names (setns(2))."""
+    _checked(_libc.setns(handle, 0), "setns")
 
 
 def mount(source: str | Path, target: str | Path, kind: str = "", flags: int = 0, options: str = "") -> None:
@@ -54,9 +65,14 @@ def bind(source: str | Path, target: str | Path) -> None:
     mount(source, target, flags=BIND | REC)
 
 
-def read_only(target: Path) -> None:
+def harmless(target: Path) -> None:
+    """Make ``target``, and whatever is mounted below it, read-only, without set-uid programs or devices."""
+    read_only(target, RDONLY | NOSUID | NODEV)
+
+
+def read_only(target: Path, attributes_set: int = MOUNT_ATTR_RDONLY) -> None:
     """Make ``target``, and whatever is mounted below it, read-only (mount_setattr(2), Linux 5.12)."""
-    attributes = struct.pack("QQQQ", MOUNT_ATTR_RDONLY, 0, 0, 0)
+    attributes = struct.pack("QQQQ", attributes_set, 0, 0, 0)
     _checked(
         _libc.syscall(
             MOUNT_SETATTR, AT_FDCWD, os.fsencode(target), AT_RECURSIVE, attributes, len(attributes)
@@ -70,9 +86,51 @@ def die_with_parent() -> None:
     _checked(_libc.prctl(1, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
 
 
-def dumpable() -> None:
-    """Let this process open its own /proc/self/fd again, which a change of user forbids (prctl(2))."""
-    _checked(_libc.prctl(4, 1, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
+def dumpable(*, yes: bool = True) -> None:
+    """Let this process open its own /proc/self/fd again, which a change of user forbids (prctl(2)).
+
+    ``yes=False``: nobody of the same user may look into it or trace it.
+    """
+    _checked(_libc.prctl(4, int(yes), 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
+
+
+def unmount(target: Path) -> None:
+    """Take away what is mounted at ``target``, as soon as nobody uses it (umount2(2))."""
+    _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
+
+
+def become(uid: int, gid: int, capabilities: Sequence[int] = ()) -> None:
+    """Be this user, in this group alone; keep ``capabilities``, also through any program (capabilities(7))."""
+    if capabilities:
+        # SECBIT_NO_SETUID_FIXUP: the change of user takes none away, and access(2) knows of them too.
+        _checked(_libc.prctl(PR_SET_SECUREBITS, 1 << 2, 0, 0, 0), "prctl(PR_SET_SECUREBITS)")
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    if not capabilities:
+        return
+    wanted = sum(1 << number for number in capabilities)
+    low, high = wanted & 0xFFFFFFFF, wanted >> 32
+    header, sets = struct.pack("Ii", CAPABILITY_VERSION_3, 0), struct.pack("6I", *[low] * 3, *[high] * 3)
+    _checked(_libc.capset(header, sets), "capset")
+    for number in capabilities:
+        _checked(_libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0), "prctl(PR_CAP_AMBIENT)")
+
+
+def no_capabilities() -> None:
+    """Give up every right of a root, for this process and whatever it starts (capabilities(7))."""
+    number = 0
+    while number < 64 and _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
+        number += 1  # up to the last one that this kernel knows
+    header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
+    _checked(_libc.capset(header, struct.pack("6I", *[0] * 6)), "capset")
+
+
+def loopback_up() -> None:
+    """Let the programs of this network namespace talk to each other (netdevice(7))."""
+    up_and_running = struct.pack("16sh14x", b"lo", 0x1 | 0x40)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as some:
+        fcntl.ioctl(some, SIOCSIFFLAGS, up_and_running)
 
 
 def pivot_root(new: Path) -> None:

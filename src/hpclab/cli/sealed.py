@@ -1,0 +1,288 @@
+"""A sealed cluster as a sandbox for grading: one for each submission of a lab that needs a cluster."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from hpclab import layout
+from hpclab.cli.common import DEFAULT_NAME, DEFAULT_SITE, load_site, submit_settings
+from hpclab.cluster import cgroups, fence, identity, sealed, stopping
+from hpclab.cluster.converse import Conversation
+from hpclab.cluster.keeper import Sealed
+from hpclab.cluster.sealed import Shown
+from hpclab.cluster.spec import LOGIN, Host, Seal, Spec
+from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
+from hpclab.grading import asking
+from hpclab.grading.model import Lab, Limits
+from hpclab.grading.sandbox import Answer, Ended, Sandbox
+from hpclab.layout import INSIDE
+from hpclab.packages import prefix
+
+HOME = "/home/learner"
+TOP = f"{HOME}/lab"
+NODE_MEMORY = 4000
+SHARED = ("src/hpclab", "sites", "templates", "containers")  # of the clone; no notebook, no test, no answer
+SLACK = 4 << 20  # bytes that lines take beside what cells print
+TESTS_BYTES = 64 << 20
+AFTER_KILL = 10.0  # seconds in which a killed program is gone
+
+
+@contextmanager
+def enter(lab: Lab, limits: Limits) -> Iterator[Sandbox]:
+    """A sealed cluster for one submission of ``lab``; nothing of it is left afterwards. Raises HpclabError."""
+    with sealed.sealed(spec_for(lab, limits), what_is_shown(), seconds=180) as cluster:
+        place = Place(cluster, lab)
+        place.put({})  # the lab's folder is there, whatever is laid into it
+        yield place
+
+
+def prepare(lab: Lab, limits: Limits, progress: Callable[[str], None]) -> None:
+    """Make what is made only once on a machine: packages, and the empty database. Raises HpclabError."""
+    sealed.ensure_template(spec_for(lab, limits), what_is_shown(progress), progress)
+
+
+def spec_for(lab: Lab, limits: Limits) -> Spec:
+    """The cluster for a submission of ``lab``: the one that labs are made for, sealed."""
+    by_root = os.geteuid() == 0
+    return Spec(
+        name=DEFAULT_NAME,
+        site=load_site(DEFAULT_SITE),
+        identity=identity.sealed_by_this_process(),
+        host=Host(
+            memory_mb=psutil.virtual_memory().total >> 20,
+            cgroup=fence.at_hand(by_root=by_root),
+            cgroup_top=str(cgroups.top(by_root=by_root) or ""),
+            outbound=False,
+        ),
+        nodes=lab.nodes,
+        memory_mb=NODE_MEMORY,
+        outbound=False,
+        seal=Seal(
+            memory_mb=limits.memory_mb,
+            processes=limits.processes,
+            disk_mb=limits.disk_mb,
+            inodes=limits.inodes,
+            jobs=limits.jobs,
+            containers=lab.containers,
+        ),
+    )
+
+
+def what_is_shown(progress: Callable[[str], None] = lambda _: None) -> Shown:
+    """The course's Python, this package, its templates; packages from where this machine has them. Raises HostUnsuitable."""
+    course = layout.course()
+    wanted = [Path(sys.prefix), Path(sys.base_prefix), *(course / name for name in SHARED)]
+    folders = dict.fromkeys(one for path in wanted for one in (path, path.resolve()) if path.exists())
+    readable(folders)
+    unpacked = _packages_here() if (INSIDE / "bin/enter").exists() else None
+    laid = None if unpacked else prefix.ensure(progress)
+    found = unpacked or laid
+    assert found
+    return Shown(
+        venv=Path(sys.prefix),
+        folders=tuple(folders),
+        links=interpreter_links(Path(sys.executable), tuple(folders)),
+        prefix=laid,
+        packages=found.name,
+        # <cache>/packages/<name>: whoever unpacked them may have the database, too
+        caches=(layout.cache_home(), found.parents[1]),
+    )
+
+
+def _packages_here() -> Path:
+    """On a node of a cluster: which packages its /usr has on top. Raises HostUnsuitable."""
+    try:
+        return Path((INSIDE / "packages").read_text().strip())
+    except OSError:
+        raise HostUnsuitable(
+            "this cluster does not say which packages it is made of: an older version of the course started it",
+            "Stop it and start it again: hpclab down; hpclab up",
+        ) from None
+
+
+def readable(paths: Iterable[Path]) -> None:
+    """Raise HostUnsuitable when the learner inside, a stranger to these files, could not read them."""
+    samples = [*paths, Path(sys.executable), Path(__file__)]
+    for path in samples:
+        if path.stat().st_mode & 0o005 != 0o005 and (path.is_dir() or not path.stat().st_mode & 0o004):
+            raise HostUnsuitable(
+                f"{path} is closed to other users, so nobody in a sealed cluster could read it",
+                f"Open it: chmod -R go+rX {path if path.is_dir() else path.parent}",
+            )
+
+
+def interpreter_links(program: Path, folders: Sequence[Path]) -> dict[str, str]:
+    """The links that lead from ``program`` to the interpreter and lie where nothing is shown."""
+    links = {}
+    seen = (Path("/usr"), *folders)
+    while program.is_symlink():
+        target = program.readlink()
+        if not any(program.is_relative_to(folder) for folder in seen):
+            links[str(program)] = str(target)
+        program = program.parent / target
+    return links
+
+
+class Place:
+    """One sealed cluster, as grading asks for it."""
+
+    learner = "learner"
+
+    def __init__(self, cluster: Sealed, lab: Lab) -> None:
+        self.cluster, self._lab = cluster, lab
+        self._files: dict[str, bytes] = {}
+        self._folder = f"{TOP}/{lab.module}/{lab.name}"
+        self._settings = dict(setting.split("=", 1) for setting in submit_settings("local"))
+
+    @property
+    def guarded(self) -> str:
+        """Who enforces memory and processes, in words."""
+        return self.cluster.fence.said
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Lay ``files`` below the learner's folder, the learner's own. Raises ClusterError."""
+        self._files |= files
+        with os.fdopen(os.memfd_create("files"), "w+b") as packed:
+            _pack(packed, files, f"{self._lab.module}/{self._lab.name}")
+            packed.seek(0)
+            said = self._run_whole(["tar", "-C", HOME, "-xf", "-"], packed.fileno())
+        if said:
+            raise ClusterError(f"the submission could not be laid into the sandbox: {said}")
+
+    def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
+        """Run the cells on the login node, within ``limits``."""
+        killed = self.cluster.fence.killed()
+        self.cluster.watch(on=True)
+
+        ended = self._talk(
+            "learner",
+            ["/run/hpclab/bin/login-shell", self._folder, *sealed.module("hpclab.grading.runner")],
+            self._settings,
+            request,
+            line,
+            seconds=limits.seconds,
+            most=2 * (limits.output_mb << 20) + SLACK,
+            answers=False,
+        )
+        over = ended.over or self.cluster.use().over
+        if not over and ended.signal and self.cluster.fence.killed() > killed:
+            over = "memory"
+        return _named(ended, over)
+
+    def stop_learner(self, limits: Limits) -> str:
+        """Wait for jobs, stop everything of the learner's. Raises HpclabError where something resists."""
+        return stopping.stop(self.cluster, limits.settle_seconds)
+
+    def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
+        """Run the tests on the login node as ``grader``."""
+        settings = {"HPCLAB_LEARNER": self.learner, "SCRATCH": f"/scratch/{self.learner}"}
+        return self._talk(
+            "grader",
+            sealed.module("hpclab.grading.trusted"),
+            settings,
+            request,
+            line,
+            seconds=seconds,
+            most=TESTS_BYTES,
+            answers=True,
+            folder=self._folder,
+        )
+
+    def ask_program(self, request: bytes, limits: Limits) -> Answer:
+        """Put the question in a sealed cluster of its own."""
+        lines: list[bytes] = []
+        with enter(self._lab, limits) as fresh:
+            fresh.put(self._files)
+            ended = fresh.run_cells(request, lines.append, limits)
+        return (
+            Answer(line=lines[0])
+            if len(lines) == 1 and not ended.over
+            else Answer(none=ended.over or "crash")
+        )
+
+    def _talk(
+        self,
+        who: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        request: bytes,
+        line: Callable[[bytes], bytes | None] | Callable[[bytes], None],
+        *,
+        seconds: float,
+        most: int,
+        answers: bool,
+        folder: str = "/",
+    ) -> Ended:
+        began = time.monotonic()
+        pipes = [os.pipe() for _ in range(3)]
+        theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
+        stdin, stdout, stderr = pipes[0][1], pipes[1][0], pipes[2][0]
+        try:
+            program = self.cluster.run(
+                who, argv, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2], folder=folder, env=env
+            )
+        except BaseException:
+            for handle in (stdin, stdout, stderr):
+                os.close(handle)
+            raise
+        finally:
+            for handle in theirs:
+                os.close(handle)
+        try:
+            said = Conversation(program, stdin, stdout, stderr).hold(
+                request, line, seconds=seconds, most=most, answers=answers
+            )
+        finally:
+            if program.wait(0) is None:
+                self.cluster.kill(who, LOGIN)
+        status = program.wait(AFTER_KILL)
+        if status is None:
+            raise DeadlineExceeded(f"a killed program of {who} did not end within {AFTER_KILL:g} s")
+        code = os.waitstatus_to_exitcode(status)
+        return Ended(
+            status=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            over=said.over,
+            seconds=round(time.monotonic() - began, 3),
+            errors=said.errors,
+        )
+
+    def _run_whole(self, argv: Sequence[str], stdin: int) -> str:
+        """Run a command as the learner; empty, or what it said when it failed."""
+        with os.fdopen(os.memfd_create("said"), "rb") as said, Path(os.devnull).open("wb") as nothing:
+            program = self.cluster.run(
+                "learner", argv, stdin=stdin, stdout=nothing.fileno(), stderr=said.fileno()
+            )
+            status = program.wait(60)
+            said.seek(0)
+            return "" if status == 0 else said.read(4096).decode(errors="replace") or f"status {status}"
+
+
+def _named(ended: Ended, over: str) -> Ended:
+    """``ended``, with the limit that ended it: the keeper's word, or the runner's own."""
+    return asking.ended(ended.status, ended.signal, over=over, seconds=ended.seconds, errors=ended.errors)
+
+
+def _pack(out: io.BufferedRandom, files: Mapping[str, bytes], folder: str) -> None:
+    """A tar archive of ``files`` and ``folder`` below ``lab``."""
+    top = Path(TOP).name
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name in dict.fromkeys([f"{top}/{folder}", *(f"{top}/{path}" for path in files)]):
+            entry = tarfile.TarInfo(name)
+            entry.mtime = int(time.time())
+            data = files.get(name.removeprefix(f"{top}/"))
+            if data is None:
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(entry)
+            else:
+                entry.mode, entry.size = 0o644, len(data)
+                archive.addfile(entry, io.BytesIO(data))

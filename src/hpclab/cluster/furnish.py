@@ -1,0 +1,207 @@
+"""The inside of a sealed cluster: its root directory, process 1, its nodes. Runs in the warden and its forks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hpclab.cluster import boot
+from hpclab.cluster.order import ROOMS, Order
+from hpclab.isolation import kernel, rootfs, seccomp
+from hpclab.isolation.rootfs import Room
+from hpclab.layout import INSIDE
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+OWN = Room(mb=1024, inodes=100_000, mode=0o755)  # database, spool, logs
+GRADERS = 64  # MiB of the grader's home
+# Slurm gives each job's folder in there to its owner, who may write to it while the job runs.
+SPOOL = Room(mb=256, inodes=20_000, mode=0o755)
+LEAST_MB = 2048  # that a test's process may take, however little the learner may
+EMPTY = "/run/empty"
+# What no node needs and nobody on one should see.
+COVERED = (ROOMS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
+NODE_ROOMS = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}
+# Threads that the daemons on the nodes may have beside the learner's: the limit is each user's own.
+DAEMONS = 512
+
+
+def root_directory(order: Order, handles: dict[str, str], devices: dict[str, str]) -> None:
+    """Put the cluster's root directory together at ``boot.STAGE``; process 1 makes it the root.
+
+    ``handles`` maps each path of the order to what it was when it could be walked.
+    """
+    root, folder = boot.STAGE, boot.SHELF
+    rootfs.tmpfs(folder, OWN)
+    boot.write(order.tree, folder)
+    own = boot.at(folder)
+    rootfs.assemble(
+        root,
+        shown={Path(path): handles[path] for path in order.shown},
+        etc=order.etc,
+        prefix=handles[order.prefix] if order.prefix else None,
+        rooms={
+            "/run": Room(mb=16, inodes=16_384, mode=0o755),
+            "/tmp": Room(mb=64, inodes=4_096),
+            "/var/tmp": Room(mb=16, inodes=1_024),
+        },
+        devices=devices,
+    )
+    for link, target in order.links.items():
+        path = root / link.lstrip("/")
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(target)
+    boot.show(own, root, INSIDE)
+    boot.show(Path(own) / "layers/etc/slurm", root, Path("/etc/slurm"))
+    for file in (root / str(INSIDE / "gpu").lstrip("/")).glob("*"):
+        kernel.bind(root / "dev/null", file)  # Slurm takes nothing but a device for a GPU
+    (root / EMPTY.lstrip("/")).mkdir()
+    for name, uid in order.run_owners.items():
+        (root / "run" / name).mkdir()
+        os.chown(root / "run" / name, uid, uid)
+    _rooms(order, root)
+    kernel.mount("sysfs", root / "sys", "sysfs", kernel.RDONLY | kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
+
+
+def _rooms(order: Order, root: Path) -> None:
+    """Where the learner may write: one folder in memory for home and scratch, one for each node."""
+    size = {"mb": order.seal.disk_mb, "inodes": order.seal.inodes}
+    rooms = root / ROOMS.lstrip("/")
+    for name in ("shared", *order.nodes):
+        (rooms / name).mkdir(parents=True)
+        rootfs.tmpfs(rooms / name, Room(mode=0o755, **size))
+    (rooms / "spool").mkdir()
+    rootfs.tmpfs(rooms / "spool", SPOOL)
+    kernel.bind(rooms / "spool", root / "run/hpclab/spool")
+    uid, gid = order.learner
+    for name, shown in {"home": "/home/learner", "scratch": "/scratch/learner"}.items():
+        (rooms / "shared" / name).mkdir()
+        (rooms / "shared" / name).chmod(0o755)
+        os.chown(rooms / "shared" / name, uid, gid)
+        boot.show(rooms / "shared" / name, root, Path(shown))
+    for node in order.nodes:
+        for name in NODE_ROOMS:
+            (rooms / node / name).mkdir()
+            (rooms / node / name).chmod(0o1777)
+    uid, gid = order.grader
+    (root / "home/grader").mkdir()
+    rootfs.tmpfs(root / "home/grader", Room(mb=GRADERS, inodes=4_096, mode=0o700, uid=uid, gid=gid))
+
+
+def process_1(order: Order, database: int | None) -> NoReturn:
+    """Move into the root directory, unpack the database, lay the cables; then the supervisor takes over."""
+    kernel.mount("proc", boot.STAGE / "proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
+    rootfs.seal(boot.STAGE)
+    kernel.pivot_root(boot.STAGE)
+    os.environ.clear()
+    os.environ.update(PATH=PATH, LC_ALL="C.UTF-8")
+    log = os.open(INSIDE / "log/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    socket.sethostname(order.hostname)
+    unpacking = _unpack(database) if database is not None else None
+    for namespace, batch in order.network:
+        _ip(batch, [] if not namespace else ["nsenter", f"--net=/run/netns/{namespace}"])
+    if unpacking and unpacking.wait():
+        raise OSError("the database could not be unpacked; is there memory left?")
+    os.execvp(order.command[0], order.command)
+
+
+def _unpack(database: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["tar", "--numeric-owner", "-C", str(INSIDE), "-xf", "-"], stdin=database)
+
+
+def _ip(batch: str, where: list[str]) -> None:
+    done = subprocess.run(
+        [*where, "ip", "-batch", "-"], input=batch, text=True, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise OSError(f"ip: {done.stderr.strip()}")
+
+
+def start_node(order: Order, name: str, groups: Sequence[int], rules: bytes) -> int:
+    """Start a node: its process 1 in namespaces of its own. Runs in a fork; returns that process's id."""
+    with Path("/run/netns", name).open() as network:
+        kernel.setns(network.fileno())
+    kernel.unshare(kernel.NEWNS | kernel.NEWUTS | kernel.NEWIPC | kernel.NEWPID)
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        _furnish_node(order, name)
+        log = os.open(INSIDE / f"log/{name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        usual_signals()
+        confine(order, groups, rules, beside=DAEMONS)
+        scan = ["s6-svscan", str(INSIDE / "nodes" / name)]
+        os.execvpe(scan[0], scan, {"PATH": PATH, "LC_ALL": "C.UTF-8"})
+    except BaseException as problem:
+        os.write(2, f"{name}: {type(problem).__name__}: {problem}\n".encode())
+    os._exit(1)
+
+
+def _furnish_node(order: Order, name: str) -> None:
+    socket.sethostname(name)
+    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+    flags = kernel.NOSUID | kernel.NODEV | kernel.NOEXEC
+    kernel.mount("proc", "/proc", "proc", flags)  # shows this node's processes only
+    kernel.mount("sysfs", "/sys", "sysfs", flags | kernel.RDONLY)  # shows this node's interfaces only
+    shown_again = {path: boot.at(path) for path in order.shown if path.startswith(("/tmp/", "/var/tmp/"))}
+    for room, place in NODE_ROOMS.items():
+        kernel.bind(f"{ROOMS}/{name}/{room}", place)
+    for path, handle in shown_again.items():
+        if not Path(path).exists():
+            Path(path).mkdir(parents=True)
+            kernel.bind(handle, path)
+    for path in COVERED:
+        kernel.bind(EMPTY, path)
+    _ip(f"link set lo up\naddress replace {order.nodes[name]} dev hsn0\nlink set hsn0 up\n", [])
+    pages = order.seal.disk_mb << 20 >> 12  # System V's shared memory, which outlives its processes
+    with contextlib.suppress(PermissionError):  # before Linux 5.19
+        Path("/proc/sys/kernel/shmall").write_text(str(pages))
+
+
+def confine(order: Order, groups: Sequence[int], rules: bytes, *, beside: int = 0) -> None:
+    """Put this process, and whatever it starts, under the learner's limits and filter. It may still be root.
+
+    ``beside``: so many processes more, for daemons that share the limit though not the count.
+    """
+    for group in groups:
+        os.write(group, b"0")
+    with contextlib.suppress(OSError):  # refused where it is higher already
+        Path("/proc/self/oom_score_adj").write_text("500")  # if the machine itself runs short, these go first
+    most = order.seal.processes + beside
+    resource.setrlimit(resource.RLIMIT_NPROC, (_within(resource.RLIMIT_NPROC, most),) * 2)
+    size = order.seal.disk_mb << 20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_within(resource.RLIMIT_FSIZE, size),) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    seccomp.no_new_privileges()
+    seccomp.apply(rules)
+
+
+def bound_memory(order: Order) -> None:
+    """Give this process no more memory than the learner may have; a Python that wants more gets a MemoryError."""
+    most = max(order.seal.memory_mb, LEAST_MB) << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (_within(resource.RLIMIT_DATA, most),) * 2)
+
+
+def usual_signals() -> None:
+    """What this process ignores, a program that it becomes would ignore too."""
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _within(which: int, wanted: int) -> int:
+    """``wanted``, or less where whoever started us may not have as much."""
+    hard = resource.getrlimit(which)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

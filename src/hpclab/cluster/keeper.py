@@ -1,0 +1,145 @@
+"""The keeper's side of a running sealed cluster: start programs in it, stop people's, ask what they use."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from hpclab.cluster import fence
+from hpclab.cluster.order import Kill, Look, Request, Run, Use, Watch
+from hpclab.cluster.spec import CONTROLLER, LOGIN, Spec
+from hpclab.errors import ClusterError, DeadlineExceeded
+
+ANSWER = 30.0  # seconds that the warden may take to answer
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Program:
+    """A program that runs on a node."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+        self.code: int | None = None
+
+    def fileno(self) -> int:
+        """Readable when the program has ended."""
+        return self._status
+
+    def wait(self, seconds: float) -> int | None:
+        """Its status as wait(2) gives it; None if it has not ended by then."""
+        if self.code is None and select.select([self._status], [], [], max(0.0, seconds))[0]:
+            said = os.read(self._status, 64)
+            self.code = (
+                int(said) if said.isdigit() else 9
+            )  # nobody said: it was killed with the whole cluster
+            os.close(self._status)
+        return self.code
+
+
+class Sealed:
+    """The keeper's side of a running sealed cluster."""
+
+    def __init__(
+        self, spec: Spec, warden: subprocess.Popen[bytes], line: socket.socket, limits: fence.Fence
+    ) -> None:
+        self.spec = spec
+        self.fence = limits
+        self._warden, self._line = warden, line
+        self._guard = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        """The warden's process id."""
+        return self._warden.pid
+
+    def run(
+        self,
+        who: str,
+        argv: Sequence[str],
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        node: str = LOGIN,
+        folder: str = "/",
+        env: Mapping[str, str] = {},
+    ) -> Program:
+        """Start ``argv`` as "learner", "grader" or "root"; the descriptors stay the caller's. Raises ClusterError."""
+        accounts = {"learner": self.spec.identity.learner, "grader": self.spec.identity.accounts[0]}
+        settings = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
+        if account := accounts.get(who):
+            settings |= {
+                "HOME": account.home,
+                "USER": account.name,
+                "LOGNAME": account.name,
+                "SHELL": account.shell,
+            }
+        request = Run(who=who, node=node, folder=folder, argv=list(argv), env={**settings, **env})
+        reader, writer = os.pipe()
+        try:
+            self._ask(request, (stdin, stdout, stderr, writer))
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        return Program(reader)
+
+    def as_root(self, *argv: str, seconds: float = 30.0) -> tuple[int, str]:
+        """Run ``argv`` as the cluster's root where the controller runs; its exit status and what it said."""
+        with Path(os.devnull).open() as nothing, os.fdopen(os.memfd_create("said"), "rb") as said:
+            program = self.run(
+                "root",
+                argv,
+                node=CONTROLLER,
+                stdin=nothing.fileno(),
+                stdout=said.fileno(),
+                stderr=said.fileno(),
+            )
+            status = program.wait(seconds)
+            if status is None:
+                raise DeadlineExceeded(f"no end after {seconds:g} s: {' '.join(argv)}")
+            said.seek(0)
+            return os.waitstatus_to_exitcode(status), said.read(1 << 20).decode(errors="replace")
+
+    def logs(self) -> str:
+        """The ends of the logs of the daemons."""
+        return self.as_root("sh", "-c", "tail -n 6 /run/hpclab/log/*.log /run/hpclab/log/*.out")[1]
+
+    def kill(self, who: str, node: str = "") -> Use:
+        """Kill every process of "learner" or "grader", on one node or everywhere; what the learner still uses."""
+        return self._ask(Kill(who=who, node=node))
+
+    def use(self) -> Use:
+        return self._ask(Look())
+
+    def watch(self, on: bool) -> Use:
+        """Stop the learner's processes from now on when they take more than they may, or no longer."""
+        return self._ask(Watch(on=on))
+
+    def _ask(self, request: Request, handles: Sequence[int] = ()) -> Use:
+        with self._guard:
+            try:
+                socket.send_fds(self._line, [msgspec.json.encode(request)], handles)
+                answer = self._line.recv(1 << 16)
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    f"the sealed cluster's warden gave no answer within {ANSWER:g} s"
+                ) from None
+            except OSError as problem:
+                raise ClusterError(f"the sealed cluster has ended: {problem.strerror}") from None
+        if not answer:
+            raise ClusterError(
+                "the sealed cluster has ended", "The machine may lack memory: see its kernel log."
+            )
+        found = msgspec.json.decode(answer, type=Use)
+        if found.problem:
+            raise ClusterError(f"the sealed cluster could not do it: {found.problem}")
+        return found

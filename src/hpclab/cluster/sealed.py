@@ -1,0 +1,194 @@
+"""A sealed cluster: one stranger has it to himself, and nothing of it outlives whoever started it.
+
+The same Slurm as elsewhere, with these differences: its root directory shows only what is listed; the
+learner is a sub-id, so is everybody; there is no network but its own; processes, memory, disk and jobs of the
+learner are limited; another account, ``grader``, reads all of it when the learner is stopped. All of it is in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from hpclab.cluster import accounting, fence, locks, namespace
+from hpclab.cluster.keeper import ANSWER, Sealed
+from hpclab.cluster.order import Order
+from hpclab.cluster.plan import sealed_order
+from hpclab.cluster.spec import CONTROLLER, Spec, check
+from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
+from hpclab.shell import indented
+
+Progress = Callable[[str], None]
+
+
+def module(name: str) -> list[str]:
+    """The command that runs a module of this package, from where it was imported here and with nothing of the folder at hand."""
+    source = str(Path(__file__).resolve().parents[2])
+    code = (
+        f"import sys, runpy; sys.path.insert(0, {source!r}); "
+        f"runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
+    )
+    return [sys.executable, "-I", "-c", code]
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the host a sealed cluster shows, and what it is made of.
+
+    ``prefix`` has the packages, None where /usr has them on top already (on a node of another cluster);
+    ``packages`` names them. ``caches`` are folders that may hold the empty database, the first one is ours.
+    """
+
+    venv: Path
+    folders: tuple[Path, ...]
+    links: Mapping[str, str]
+    prefix: Path | None
+    packages: str
+    caches: tuple[Path, ...]
+
+
+@contextmanager
+def sealed(
+    spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, seconds: float = 60.0
+) -> Iterator[Sealed]:
+    """A sealed cluster, ready for jobs; gone when the context is left, or when the thread that entered it dies.
+
+    Raises HpclabError.
+    """
+    check(spec)
+    template = ensure_template(spec, shown, progress)
+    with fence.around(spec) as limits, _started(spec, shown, limits, template, seconds) as cluster:
+        progress("waiting for the nodes")
+        _wait_ready(cluster, seconds)
+        yield cluster
+
+
+def ensure_template(spec: Spec, shown: Shown, progress: Progress) -> Path:
+    """The database that such clusters start from; made if there is none in any cache."""
+    name = f"{accounting.key_of(spec, shown.packages)}.tar"
+    for cache in shown.caches:
+        if os.access(found := cache / "accounting" / name, os.R_OK):
+            return found
+    archive = shown.caches[0] / "accounting" / name
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    what = "another process that makes the accounting database"
+    with locks.held(archive.parent / "lock", what, seconds=120):
+        if not archive.is_file():
+            for left in archive.parent.glob(f".{name}.*"):  # by a process that was killed
+                left.unlink()
+            progress("creating the accounting database (once)")
+            with fence.around(spec) as limits, _started(spec, shown, limits, None, 120) as cluster:
+                _make_database(cluster, archive)
+    return archive
+
+
+def _make_database(cluster: Sealed, archive: Path) -> None:
+    """Make the database, and write it to ``archive``: aside, flushed, renamed."""
+    status, said = cluster.as_root("/run/hpclab/bin/make-database", seconds=120)
+    if status:
+        raise ClusterError(
+            f"the accounting database could not be made: {said.strip()}{indented(cluster.logs())}"
+        )
+    aside = archive.with_name(f".{archive.name}.{secrets.token_hex(4)}")
+    pack = ["tar", "-C", "/run/hpclab", "--sparse", "--exclude=ibtmp1", "-cf", "-", "db"]
+    try:
+        with aside.open("xb") as out, Path(os.devnull).open("r+b") as nothing:
+            none = nothing.fileno()
+            packing = cluster.run("root", pack, node=CONTROLLER, stdin=none, stdout=out.fileno(), stderr=none)
+            if packing.wait(60) != 0:
+                raise ClusterError("the accounting database could not be packed")
+            os.fsync(out.fileno())
+        aside.replace(archive)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _started(
+    spec: Spec, shown: Shown, limits: fence.Fence, template: Path | None, seconds: float
+) -> Iterator[Sealed]:
+    order = sealed_order(
+        spec,
+        venv=shown.venv,
+        shown=shown.folders,
+        links=shown.links,
+        prefix=shown.prefix,
+        template=template,
+        munge_key=secrets.token_hex(64),
+        groups=limits.all,
+        learner_groups=limits.learner,
+    )
+    line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    line.settimeout(seconds)
+    complaints = os.memfd_create("complaints")
+    with line:
+        warden = subprocess.Popen(
+            [*module("hpclab.cluster.warden"), str(theirs.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=complaints,
+            stderr=complaints,
+            pass_fds=[theirs.fileno()],
+        )
+        theirs.close()
+        try:
+            _handshake(spec, order, warden, line, complaints)
+            line.settimeout(ANSWER)
+            yield Sealed(spec, warden, line, limits)
+        finally:
+            line.close()  # the warden then ends the cluster
+            try:
+                warden.wait(timeout=ANSWER)
+            except subprocess.TimeoutExpired:
+                warden.kill()  # and process 1 with it
+                warden.wait(timeout=ANSWER)
+            os.close(complaints)
+
+
+def _handshake(
+    spec: Spec, order: Order, warden: subprocess.Popen[bytes], line: socket.socket, complaints: int
+) -> None:
+    def said() -> str:
+        warden.wait(timeout=ANSWER)
+        return os.pread(complaints, 1 << 16, 0).decode(errors="replace").strip()
+
+    assert warden.stdin
+    try:
+        with warden.stdin:
+            warden.stdin.write(msgspec.json.encode(order) + b"\n")
+        if line.recv(64) != b"unshared":
+            complaint = said()
+            if "unshare" in complaint:
+                raise HostUnsuitable(complaint.splitlines()[-1], namespace.NO_NAMESPACES)
+            raise ClusterError(f"the sealed cluster ended before it began: {indented(complaint)}")
+        namespace.write_maps(warden.pid, spec.identity)
+        line.send(b"mapped")
+        if line.recv(64) != b"started":
+            raise ClusterError(f"the sealed cluster could not be furnished: {indented(said())}")
+    except TimeoutError:
+        raise DeadlineExceeded(
+            f"the sealed cluster was not furnished within {line.gettimeout():g} s"
+        ) from None
+    except OSError as problem:
+        raise ClusterError(f"the sealed cluster's warden died: {problem}{indented(said())}") from None
+
+
+def _wait_ready(cluster: Sealed, seconds: float) -> None:
+    """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the right log."""
+    patience = str(int(seconds * 1000))
+    for what, argv in (
+        ("the controller", ("await", "-U", patience, "slurmctld")),
+        (f"{cluster.spec.nodes} nodes", ("await-nodes", str(cluster.spec.nodes), patience)),
+    ):
+        status, said = cluster.as_root(f"/run/hpclab/bin/{argv[0]}", *argv[1:], seconds=seconds + 5)
+        if status:
+            raise DeadlineExceeded(
+                f"{what} of a sealed cluster did not become ready within {seconds:g} s: {said.strip()}"
+                f"{indented(cluster.logs())}"
+            )

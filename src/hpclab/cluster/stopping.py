@@ -1,0 +1,141 @@
+"""The end of a learner's work on a sealed cluster: wait for jobs, cancel what is left, leave no process.
+
+A job that can never start (held, or waiting for one that failed) runs nothing; it stays as it is, since it may be
+just what a test looks for.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from hpclab.cluster.config import imitation
+from hpclab.cluster.keeper import Sealed
+from hpclab.errors import ClusterError, DeadlineExceeded
+
+END = 60.0  # seconds in which all must have stopped
+RECORDS = 15.0  # seconds that accounting may lag behind
+# Reasons of a job that waits for something that does not come by itself.
+NEVER = re.compile(
+    "JobHeld|DependencyNeverSatisfied|PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS"
+    "|AccountNotAllowed|.*Max.*(PerJob|PerNode|Minutes|Wall)"
+)
+QUEUE = ("squeue", "-h", "-r", "-o", "%i|%T|%r|%E")
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A job that is not over: its id, state, and if it waits why, and for which conditions."""
+
+    id: str
+    state: str
+    reason: str
+    links: str
+
+
+def stop(cluster: Sealed, settle: float) -> str:
+    """Stop all of the learner's; what had to be stopped, in words. Raises ClusterError where something resists."""
+    left = _settle(cluster, settle)
+    over = cluster.use().over
+    end = time.monotonic() + END
+    # From here on no job starts, whoever submits it.
+    _told(cluster, "scontrol", "update", f"PartitionName={imitation(cluster.spec).partition}", "State=DOWN")
+    cancelled: set[str] = set()
+    killed = 0
+    while True:
+        if left:
+            _told(cluster, "scancel", "--quiet", *(job.id for job in left), may_fail=True)
+            cancelled.update(job.id for job in left)
+        before = cluster.use().processes
+        killed = max(killed, before)
+        after = cluster.kill("learner") if before else None
+        left = active(_queue(cluster))
+        if not left and not (after and after.processes):
+            break
+        if time.monotonic() >= end:
+            raise ClusterError(
+                f"{len(left)} jobs and {after.processes if after else 0} processes of the learner's could not be stopped"
+            )
+        time.sleep(0.05)
+    cluster.watch(on=False)
+    _records(cluster)
+    words = []
+    if over:
+        words.append(f"all of it, for its {over}")
+    elif cancelled:
+        words.append(f"{len(cancelled)} job{'s' * (len(cancelled) > 1)} that still ran or waited")
+    elif killed:
+        words.append("programs that still ran when the last cell had ended")
+    return f"Stopped: {words[0]}." if words else ""
+
+
+def active(jobs: Iterable[Waiting]) -> list[Waiting]:
+    """The jobs that run or may yet run. Pure.
+
+    A job that waits for one that never starts does not start either.
+    """
+    known = list(jobs)
+    stuck: set[str] = set()
+    while True:
+        more = {
+            job.id
+            for job in known
+            if job.state == "PENDING"
+            and (NEVER.match(job.reason) or (job.reason == "Dependency" and _waits_for(job, stuck)))
+        }
+        if more == stuck:
+            return [job for job in known if job.id not in stuck]
+        stuck = more
+
+
+def _waits_for(job: Waiting, stuck: set[str]) -> bool:
+    """Whether its conditions cannot all come true; or none of them, where one would do ("?")."""
+    jobs = {one.split("_")[0] for one in stuck}
+    waits = [number in jobs for number in re.findall(r":(\d+)", job.links)]
+    return all(waits) if "?" in job.links else any(waits)
+
+
+def _settle(cluster: Sealed, seconds: float) -> list[Waiting]:
+    """Wait until no job may run any more, or the time is over; those that are left."""
+    end, pause = time.monotonic() + seconds, 0.1
+    while True:
+        left = active(_queue(cluster))
+        if not left or time.monotonic() >= end or cluster.use().over:
+            return left
+        time.sleep(min(pause, max(0.0, end - time.monotonic())))
+        pause = min(2 * pause, 1.0)
+
+
+def _queue(cluster: Sealed) -> list[Waiting]:
+    rows = (line.split("|", 3) for line in _told(cluster, *QUEUE).splitlines())
+    return [Waiting(*row) for row in rows if len(row) == 4]
+
+
+def _records(cluster: Sealed) -> None:
+    """Wait until accounting has the end of every job that is over."""
+    ask = ("sacct", "-a", "-X", "-n", "-P", "-S", "1970-01-01", "-o", "jobid,state,end")
+    end = time.monotonic() + RECORDS
+    while True:
+        waits = {job.id for job in _queue(cluster)}
+        rows = [line.split("|") for line in _told(cluster, *ask).splitlines()]
+        open_ones = [row[0] for row in rows if row[2] == "Unknown" and not _is_among(row[0], waits)]
+        if not open_ones:
+            return
+        if time.monotonic() >= end:
+            raise DeadlineExceeded(
+                f"accounting had not heard of the end of job {open_ones[0]} within {RECORDS:g} s"
+            )
+        time.sleep(0.1)
+
+
+def _is_among(job: str, waits: set[str]) -> bool:
+    return job in waits or any(one.split("_")[0] == job.split("_")[0] for one in waits)
+
+
+def _told(cluster: Sealed, *argv: str, may_fail: bool = False) -> str:
+    status, said = cluster.as_root(*argv)
+    if status and not may_fail:
+        raise ClusterError(f"the sealed cluster's controller did not answer {argv[0]}: {said.strip()}")
+    return said

@@ -1,0 +1,287 @@
+"""The program that becomes the root of a sealed cluster, and stays to serve whoever started it.
+
+Started by ``sealed`` as ``python -m hpclab.cluster.warden FD``, with an Order as one line of JSON on its
+standard input and a socket at FD. It enters namespaces of its own, puts the cluster's root directory
+together, starts process 1 and the nodes, and then answers requests: run a program on a node, kill
+all processes of a user, say what the learner uses. Each of these is a fork of it, since a fork takes
+a tenth of the time that a program takes to start. It has no right outside the cluster.
+
+When the socket closes it kills process 1, and with that everything. When it is killed itself, the kernel
+does that: process 1 dies with its parent. The whole cluster is in memory, so nothing is left of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from hpclab.cluster import boot, furnish, usage
+from hpclab.cluster.order import ROOMS, Kill, Order, Request, Run, Use, Watch
+from hpclab.isolation import kernel, seccomp
+
+EVERY = 0.25  # seconds between two looks at what the learner uses
+SELDOM = 1.0  # likewise, where the kernel itself watches over memory
+PATIENCE = (
+    2.0  # seconds with as many processes as there may be: a shell that hits the limit tries again for a while
+)
+KINDS = ("mnt", "uts", "ipc", "net", "pid")  # the namespaces of a node
+MESSAGE = 1 << 18  # bytes of a request
+
+
+def main() -> None:
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    keeper = socket.socket(fileno=int(sys.argv[1]))
+    keeper.set_inheritable(False)  # it was, to get here; no program of the learner's may have it
+    os.setsid()
+    kernel.die_with_parent()
+    os.chdir("/")
+    os.umask(0o022)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    rules = seccomp.program(containers=order.seal.containers)
+    # Opened with the rights of whoever starts the cluster, which the kernel then goes by.
+    groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order.learner_groups]
+    for path in order.groups:
+        Path(path).write_text("0")
+    devices = boot.private_devices() if order.by_root and order.seal.containers else {}
+    kernel.unshare(
+        kernel.NEWUSER
+        | kernel.NEWNS
+        | kernel.NEWPID
+        | kernel.NEWUTS
+        | kernel.NEWIPC
+        | kernel.NEWCGROUP
+        | kernel.NEWNET
+    )
+    keeper.send(b"unshared")
+    if keeper.recv(64) != b"mapped":
+        sys.exit(1)  # the keeper has died or given up
+    warden = Warden(order, keeper, rules, groups)
+    warden.start(devices)
+    keeper.send(b"started")
+    warden.serve()
+
+
+class Warden:
+    """What the program knows while it serves."""
+
+    def __init__(self, order: Order, keeper: socket.socket, rules: bytes, groups: list[int]) -> None:
+        self._order, self._keeper, self._rules, self._groups = order, keeper, rules, groups
+        self._first = 0
+        self._nodes: dict[str, dict[str, int]] = {}  # node -> kind of namespace -> a handle on it
+        self._watching, self._over = False, ""
+        self._crowded_since = 0.0  # 0: it is not
+
+    def start(self, devices: dict[str, str]) -> None:
+        """Furnish the cluster, start process 1, and then the nodes."""
+        order = self._order
+        # Opened with the rights of whoever starts the cluster, used as the cluster's root.
+        handles = {path: boot.at(path) for path in [*order.shown, order.prefix] if path}
+        database = os.open(order.database, os.O_RDONLY | os.O_CLOEXEC) if order.database else None
+        fuse = devices.get("/dev/fuse", "/dev/fuse")
+        more = {"fuse": boot.at(fuse)} if order.seal.containers and Path(fuse).exists() else {}
+        kernel.become(0, 0)
+        kernel.die_with_parent()
+        kernel.dumpable()
+        kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+        furnish.root_directory(order, handles, more)
+        reader, writer = os.pipe()  # closes by itself when process 1 has become the supervisor
+        waiting, go = os.pipe()
+        self._first = os.fork()
+        if not self._first:
+            os.close(go)
+            _do(writer, lambda: _first(order, database, waiting))
+        os.write(go, b"go")
+        for end in (writer, waiting, go):
+            os.close(end)
+        with os.fdopen(reader) as news:
+            if complaint := news.read():
+                sys.exit(complaint)
+        for handle in [*handles.values(), *more.values()]:
+            os.close(int(handle.rsplit("/", 1)[1]))
+        if database is not None:
+            os.close(database)
+        for name in order.nodes:
+            self._nodes[name] = self._start_node(name)
+
+    def _start_node(self, name: str) -> dict[str, int]:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            _do(
+                writer,
+                lambda: os.write(
+                    writer, b"%d" % furnish.start_node(self._order, name, self._groups, self._rules)
+                ),
+            )
+        os.close(writer)
+        with os.fdopen(reader) as news:
+            said = news.read()
+        os.waitpid(child, 0)
+        if not said.isdigit():
+            sys.exit(f"node {name}: {said}")
+        # Held from the start: should the node die, its number may become that of a process of the learner's.
+        return {kind: os.open(f"/proc/{said}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in KINDS}
+
+    def serve(self) -> None:
+        """Answer until the keeper is gone, or process 1 has ended; then nothing is left."""
+        first = os.pidfd_open(self._first)
+        while True:
+            pause = (SELDOM if self._groups else EVERY) if self._watching else None
+            ready, _, _ = select.select([self._keeper.fileno(), first], [], [], pause)
+            self._reap()
+            if first in ready:
+                break
+            if self._watching:
+                self._look_after()
+            if self._keeper.fileno() in ready:
+                message, handles, _, _ = socket.recv_fds(self._keeper, MESSAGE, 4)
+                for handle in handles:
+                    os.set_inheritable(handle, False)
+                if not message:
+                    break
+                try:
+                    answer = self._answer(msgspec.json.decode(message, type=Request), handles)
+                except OSError as problem:
+                    answer = Use(problem=str(problem))
+                finally:
+                    for handle in handles:
+                        os.close(handle)
+                self._keeper.send(msgspec.json.encode(answer))
+        os.kill(self._first, signal.SIGKILL)
+        # Process 1 does not end before everybody in its namespace is gone, and our own forks are ours to bury.
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+
+    def _reap(self) -> None:
+        """Forget children that have ended, but for process 1."""
+        while True:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found is None or found.si_pid == self._first:
+                return
+            os.waitpid(found.si_pid, 0)
+
+    def _answer(self, request: Request, handles: list[int]) -> Use:
+        match request:
+            case Run():
+                self._run(request, handles)
+            case Kill():
+                self._kill(request.who, request.node)
+            case Watch():
+                self._watching, self._crowded_since = request.on, 0.0
+                self._over = "" if request.on else self._over  # of the program that begins now
+        if isinstance(request, Run):
+            return Use()
+        return msgspec.structs.replace(self._use(), over=self._over)
+
+    def _use(self) -> Use:
+        rooms = [f"{ROOMS}/{name}" for name in ("shared", "spool", *self._order.nodes)]
+        return usage.use(self._order.ours, rooms, most_kb=self._order.seal.memory_mb << 10)
+
+    def _look_after(self) -> None:
+        found, seal = self._use(), self._order.seal
+        now = time.monotonic()
+        crowded = found.processes >= seal.processes - 1
+        self._crowded_since = (self._crowded_since or now) if crowded else 0.0
+        if found.memory_kb > seal.memory_mb << 10:
+            self._over = "memory"
+        elif crowded and now - self._crowded_since >= PATIENCE:
+            self._over = "processes"
+        else:
+            return
+        self._kill("learner", "")
+
+    def _kill(self, who: str, node: str) -> None:
+        """SIGKILL to every process of a user, in one go: none can fork itself out of it."""
+        uid, gid = self._order.learner if who == "learner" else self._order.grader
+
+        def kill() -> None:
+            kernel.become(uid, gid)
+            with contextlib.suppress(ProcessLookupError):  # none is left
+                os.kill(-1, signal.SIGKILL)
+
+        def enter() -> None:
+            if node:
+                self._enter(node, ("pid",))
+            _wait(_fork(kill))
+
+        _wait(_fork(enter))
+
+    def _run(self, request: Run, handles: list[int]) -> None:
+        order, (stdin, stdout, stderr, status) = self._order, handles
+
+        def program() -> None:
+            os.setsid()
+            for number, handle in enumerate((stdin, stdout, stderr)):
+                os.dup2(handle, number)
+            furnish.usual_signals()
+            if request.who == "learner":
+                furnish.confine(order, self._groups, self._rules)
+                kernel.become(*order.learner)
+            elif request.who == "grader":
+                # What it reads is a stranger's, so it is not trusted with more than it needs either.
+                furnish.bound_memory(order)
+                kernel.become(*order.grader, [kernel.CAP_DAC_READ_SEARCH])
+                seccomp.no_new_privileges()
+                seccomp.apply(self._rules)
+            os.chdir(request.folder)
+            os.execvpe(request.argv[0], request.argv, request.env)
+
+        def start() -> None:
+            if request.who == "root":
+                self._enter_network(request.node)
+            else:
+                self._enter(request.node, KINDS)
+            os.write(status, b"%d" % _wait(_fork(program, complain_to=stderr)))
+
+        _fork(start)
+
+    def _enter(self, node: str, kinds: tuple[str, ...]) -> None:
+        for kind in kinds:
+            kernel.setns(self._nodes[node][kind])
+
+    def _enter_network(self, name: str) -> None:
+        with Path("/run/netns", name).open() as network:
+            kernel.setns(network.fileno())
+
+
+def _first(order: Order, database: int | None, waiting: int) -> None:
+    kernel.die_with_parent()
+    if os.read(waiting, 2) == b"go":  # else the warden has died before we could bind ourselves to it
+        furnish.process_1(order, database)
+
+
+def _do(news: int, work: Callable[[], object]) -> None:
+    """Do ``work`` in a fork, say on ``news`` what went wrong, and end."""
+    try:
+        work()
+        os._exit(0)
+    except BaseException as problem:
+        os.write(news, f"{type(problem).__name__}: {problem}".encode())
+    os._exit(1)
+
+
+def _fork(work: Callable[[], None], *, complain_to: int = 2) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    kernel.die_with_parent()
+    _do(complain_to, work)
+    raise AssertionError
+
+
+def _wait(pid: int) -> int:
+    return os.waitpid(pid, 0)[1]
+
+
+if __name__ == "__main__":
+    main()

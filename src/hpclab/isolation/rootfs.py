@@ -1,0 +1,195 @@
+"""A root directory that shows only what is listed: no home, no clone, nothing that lies about on this machine.
+
+What is there: /usr and its links as they are, entries of /etc that are the same for everybody, harmless
+devices, the folders that the caller names, and fresh ones in memory, each with a limit. All but those is
+read-only, and no set-uid bit counts.
+
+Called with a mount namespace of one's own and the right to mount in it. Afterwards ``kernel.pivot_root``
+goes there; the caller mounts /proc and /sys into it before, since the kernel shows a new one only to those
+who still see an old one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from hpclab.isolation import kernel
+
+LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # into /usr, or folders of their own
+EMPTY = ("home", "root", "mnt", "opt", "proc", "sys", "var/lib", "var/log", "var/cache")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+# What programs read there, and nothing that says whose machine this is.
+ETC = (
+    "alternatives",
+    "apptainer",
+    "bash.bashrc",
+    "debian_version",
+    "fonts",
+    "glvnd",
+    "gss",
+    "host.conf",
+    "inputrc",
+    "iproute2",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "libibverbs.d",
+    "libnl-3",
+    "lmod",
+    "locale.alias",
+    "localtime",
+    "lsb-release",
+    "magic",
+    "mime.types",
+    "mke2fs.conf",
+    "netconfig",
+    "openmpi",
+    "os-release",
+    "perl",
+    "profile",
+    "profile.d/lmod.sh",
+    "protocols",
+    "python3",
+    "rpc",
+    "services",
+    "shells",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+    "timezone",
+)
+VAR = ("lib/apptainer",)  # where Apptainer puts its images together
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """A fresh folder in memory, its size in MiB and how many files it may hold."""
+
+    mb: int
+    inodes: int
+    mode: int = 0o1777
+    uid: int = 0
+    gid: int = 0
+
+
+FRESH: Mapping[str, Room] = {
+    "/tmp": Room(mb=64, inodes=4096),
+    "/var/tmp": Room(mb=64, inodes=4096),
+    "/dev/shm": Room(mb=64, inodes=4096),
+    "/run": Room(mb=16, inodes=4096, mode=0o755),
+}
+
+
+def assemble(
+    root: Path,
+    *,
+    shown: Mapping[Path, str],
+    etc: Mapping[str, str],
+    prefix: str | None = None,
+    rooms: Mapping[str, Room] = FRESH,
+    devices: Mapping[str, str] = {},
+) -> None:
+    """Put the root directory together on a new tmpfs at ``root``.
+
+    ``shown`` maps where a folder (or file) is seen to where it is; such a source may be a handle
+    (/proc/self/fd/N). ``etc`` has texts of further files of /etc, which go before the machine's.
+    ``prefix`` has packages to lay on top of /usr. ``devices`` are more of them: name -> where it is.
+    Call ``seal`` when all mount points are made.
+    """
+    tmpfs(root, Room(mb=16, inodes=16384, mode=0o755))
+    for name in EMPTY:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    for name in LINKS:
+        path = Path("/", name)
+        if path.is_symlink():
+            (root / name).symlink_to(path.readlink())
+        elif path.is_dir():
+            _show(path, root / name)
+    tops = ([Path(prefix)] if prefix else []) + [Path("/")]
+    _union([top / "usr" for top in tops], root / "usr")
+    for name, text in etc.items():
+        path = root / "etc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for name in ETC:
+        _union([top / "etc" / name for top in tops], root / "etc" / name)
+    for name in VAR:
+        _union([top / "var" / name for top in tops], root / "var" / name)
+    (root / "etc/mtab").symlink_to("/proc/mounts")
+    _devices(root / "dev", {**{name: f"/dev/{name}" for name in DEVICES}, **devices})
+    for place, room in rooms.items():
+        path = root / place.lstrip("/")
+        path.mkdir(parents=True, exist_ok=True)
+        tmpfs(path, room)
+    for target in sorted(shown):
+        if not _seen(target, shown):
+            _show(Path(shown[target]), root / target.relative_to("/"))
+
+
+def seal(root: Path) -> None:
+    """Make the root directory itself read-only; what is mounted in it stays as it is."""
+    kernel.mount("", root, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
+
+
+def tmpfs(place: Path, room: Room) -> None:
+    """Mount a fresh folder in memory on ``place``."""
+    options = f"size={room.mb}m,nr_inodes={room.inodes},mode={room.mode:o},uid={room.uid},gid={room.gid}"
+    kernel.mount("tmpfs", place, "tmpfs", kernel.NOSUID | kernel.NODEV, options)
+
+
+def _seen(target: Path, shown: Mapping[Path, str]) -> bool:
+    """Whether ``target`` is to be seen anyhow: it lies below /usr or another folder that is shown."""
+    return target.is_relative_to("/usr") or any(parent in shown for parent in target.parents)
+
+
+def _union(sources: list[Path], target: Path) -> None:
+    """Show what of ``sources`` there is at ``target``, the first one on top. Files are copied, links made again."""
+    there = [source for source in sources if os.path.lexists(source)]
+    if not there or os.path.lexists(target):
+        return
+    first = there[0]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if first.is_symlink():
+        target.symlink_to(first.readlink())
+    elif first.is_file():
+        if os.access(first, os.R_OK):
+            target.write_bytes(first.read_bytes())
+    elif len(folders := [source for source in there if source.is_dir()]) == 1:
+        _show(folders[0], target)
+    else:
+        target.mkdir()
+        lower = ":".join(map(str, folders))
+        flags = kernel.RDONLY | kernel.NOSUID | kernel.NODEV
+        kernel.mount("overlay", target, "overlay", flags, f"lowerdir={lower}")
+
+
+def _show(source: Path, target: Path) -> None:
+    """``source`` at ``target``, with whatever is mounted below it, read-only."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+    else:
+        target.touch()
+    kernel.bind(source, target)
+    kernel.harmless(target)
+
+
+def _devices(place: Path, sources: Mapping[str, str]) -> None:
+    place.mkdir()
+    tmpfs(place, Room(mb=1, inodes=256, mode=0o755))
+    for name, linked in {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
+        (place / name).symlink_to(f"/proc/self/{linked}")
+    for folder in ("shm", "pts"):
+        (place / folder).mkdir()
+    flags = kernel.NOSUID | kernel.NOEXEC
+    kernel.mount("devpts", place / "pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620,max=256")
+    (place / "ptmx").symlink_to("pts/ptmx")
+    for name, source in sources.items():
+        if Path(source).exists():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).touch()
+            kernel.bind(source, place / name)
+    kernel.mount("", place, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID)

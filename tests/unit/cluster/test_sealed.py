@@ -1,0 +1,270 @@
+"""What a sealed cluster is told to be: ids, settings, limits. No process is started."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hpclab.cluster import cgroups, config, fence, identity
+from hpclab.cluster.converse import Conversation
+from hpclab.cluster.keeper import Program, Sealed
+from hpclab.cluster.order import Order
+from hpclab.cluster.plan import sealed_order
+from hpclab.cluster.spec import Host, Seal, Spec
+from hpclab.errors import ClusterError, HostUnsuitable
+
+SEAL = Seal(memory_mb=1000, processes=100, disk_mb=50, inodes=500, jobs=20)
+
+
+@pytest.fixture
+def shut(spec: Spec) -> Spec:
+    who = identity.for_sealed(by_root=False, subuid=(100_000, 65_536), subgid=(200_000, 65_536))
+    return msgspec.structs.replace(spec, identity=who, seal=SEAL, outbound=False)
+
+
+def order(spec: Spec, template: Path | None = Path("/cache/t.tar")) -> Order:
+    return sealed_order(
+        spec,
+        venv=Path("/course/.venv"),
+        shown=[Path("/course/.venv")],
+        links={},
+        prefix=Path("/cache/packages/debian12"),
+        template=template,
+        munge_key="secret",
+        groups=(),
+        learner_groups=(),
+    )
+
+
+# ---- who is who --------------------------------------------------------------------------------
+
+
+def test_everybody_is_a_sub_id() -> None:
+    who = identity.for_sealed(by_root=False, subuid=(100_000, 65_536), subgid=(200_000, 65_536))
+    assert (who.outside_uid(0), who.outside_uid(1000), who.outside_uid(65_534)) == (100_000, 101_000, 165_534)
+    assert who.outside_gid(1000) == 201_000
+    assert [person.name for person in who.people] == ["learner", "grader"]
+
+
+def test_a_short_range_has_room_for_nobody_too() -> None:
+    who = identity.for_sealed(by_root=False, subuid=(10_000, 50_000), subgid=(10_000, 50_000))
+    assert who.uid_map == ((0, 10_000, 49_999), (65_534, 59_999, 1))
+    assert who.outside_uid(990) == 10_990
+
+
+def test_root_gives_no_id_of_its_own_nor_of_its_other_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    firsts = set()
+    for pid in (1, 2, identity.ROOTS_SEALED - 1):
+        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+        [(inside, first, count)] = identity.sealed_by_this_process().uid_map
+        assert inside == 0 and first >= sum(identity.ROOTS_RANGE) and first + count <= 0x80000000
+        firsts.add(first)
+    assert len(firsts) == 3
+
+
+def test_without_sub_ids_it_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1234)
+    monkeypatch.setattr("hpclab.cluster.identity.ranges", lambda *_: [(1, 100)])
+    with pytest.raises(HostUnsuitable, match="usermod"):
+        identity.sealed_by_this_process()
+
+
+# ---- settings ----------------------------------------------------------------------------------
+
+
+def test_control_groups_are_around_it_and_not_slurms(shut: Spec) -> None:
+    with_groups = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v1"))
+    assert "proctrack/linuxproc" in config.slurm_conf(with_groups)
+    assert "OverMemoryKill" in config.slurm_conf(with_groups)
+
+
+def test_the_grader_reads_records_and_the_learner_only_submits(shut: Spec) -> None:
+    commands = config.accounting_commands(shut).splitlines()
+    [learner] = [line for line in commands if line.startswith("add user learner")]
+    assert "AdminLevel" not in learner
+    [grader] = [line for line in commands if line.startswith("add user grader")]
+    assert "AdminLevel=Operator" in grader and "Administrator" not in grader
+    assert f"modify cluster {config.CLUSTER} set GrpSubmitJobs=20" in commands
+
+
+def test_an_ordinary_cluster_has_none_of_this(spec: Spec) -> None:
+    assert "GrpSubmitJobs" not in config.accounting_commands(spec)
+    assert "max_script_size" not in config.slurm_conf(spec)
+    assert "job_env" in config.slurm_conf(spec)
+
+
+def test_the_order_has_no_folder_of_people_and_no_node_of_the_supervisors(shut: Spec) -> None:
+    made = order(shut)
+    assert not [name for name in made.tree.folders if name.startswith(("home/", "scratch/"))]
+    assert not [
+        name
+        for name in made.tree.files
+        if name.startswith(("services/nid", "services/login", "services/outbound"))
+    ]
+    assert "spec.json" not in made.tree.files, "it tells of the host"
+    assert set(made.nodes) == {"login", *shut.node_names}
+    assert "layers/etc/slurm/slurm.conf" in made.tree.files
+    assert not [name for name in made.tree.files if name.startswith("layers/etc/") and "slurm/" not in name]
+    assert "learner:x:1000:1000" in made.etc["passwd"] and made.etc["subuid"] == ""
+    assert 1000 not in made.ours and {0, 960, 961, 962, 990} == set(made.ours)
+
+
+def test_nothing_of_the_machines_own_accounts_is_shown(shut: Spec) -> None:
+    names = {line.split(":")[0] for line in order(shut).etc["passwd"].splitlines()}
+    assert names == {"root", "nobody", "slurm", "mysql", "munge", "learner", "grader"}
+
+
+def test_the_database_is_made_without_nodes(shut: Spec) -> None:
+    made = order(shut, template=None)
+    assert made.nodes == {} and made.database == ""
+    assert "accounting.txt" in made.tree.files
+
+
+def test_an_order_survives_being_sent(shut: Spec) -> None:
+    made = order(shut)
+    assert msgspec.json.decode(msgspec.json.encode(made), type=Order) == made
+
+
+# ---- control groups ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "cgroup"
+    for name in fence.V1:
+        (root / name / "job").mkdir(parents=True)
+        for folder in (root / name, root / name / "job"):
+            (folder / "cgroup.procs").write_text("")
+    own = tmp_path / "own"
+    own.write_text("5:pids:/job\n4:memory:/job\n0::/\n")
+    monkeypatch.setattr(cgroups, "ROOT", root)
+    monkeypatch.setattr(cgroups, "OWN", own)
+    monkeypatch.setattr(
+        fence, "remove", lambda group: None
+    )  # a made-up group cannot be removed by rmdir alone
+    return root
+
+
+def test_groups_are_made_below_the_own_one(tree: Path, shut: Spec) -> None:
+    spec = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v1"))
+    with fence.around(spec) as made:
+        memory = made.learner[0].parent
+        assert memory.parent.parent == tree / "memory/job"
+        assert (memory / "memory.limit_in_bytes").read_text() == str(1000 << 20)
+        assert int((memory.parent / "memory.limit_in_bytes").read_text()) > 1000 << 20
+        assert made.said.startswith("cgroup v1")
+        (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
+        assert made.killed() == 3
+
+
+def test_version_2_likewise(tmp_path: Path, tree: Path, shut: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "hand_out", lambda top: None)
+    top = tmp_path / "mine"
+    top.mkdir()
+    spec = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v2", cgroup_top=str(top)))
+    with fence.around(spec) as made:
+        [learner], [everything] = made.learner, made.all
+        assert (learner.parent / "memory.max").read_text() == str(1000 << 20)
+        assert everything.parent.name == "main" and everything.parent.parent == learner.parent.parent
+        assert (learner.parent.parent / "cgroup.subtree_control").read_text() == "+memory +pids"
+
+
+def test_where_there_is_no_group_it_says_so(shut: Spec) -> None:
+    with fence.around(shut) as made:
+        assert made.all == made.learner == () and "no cgroup" in made.said and made.killed() == 0
+
+
+def test_what_killed_keepers_left_is_swept(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[str] = []
+    monkeypatch.setattr(fence, "remove", lambda group: gone.append(group.name))
+    mine = f"hpclab-sealed-{os.getpid()}-1"
+    for name in (mine, "hpclab-sealed-4999999-1", "hpclab-other-4999999"):
+        (tree / "memory/job" / name).mkdir()
+    fence.sweep(tree / "memory/job")
+    assert gone == ["hpclab-sealed-4999999-1"]
+
+
+# ---- the keeper's side -------------------------------------------------------------------------
+
+
+def test_a_warden_that_dies_is_an_error(shut: Spec) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    with ours, pytest.raises(ClusterError, match="has ended"):
+        Sealed(shut, None, ours, fence.Fence(said="")).use()  # type: ignore[arg-type]
+
+
+Talk = Callable[..., tuple[Conversation, int, int, int, int]]
+
+
+@pytest.fixture
+def talk() -> Talk:
+    """A conversation, and the program's ends: stdin, stdout, stderr, status."""
+
+    def begin() -> tuple[Conversation, int, int, int, int]:
+        (in_r, in_w), (out_r, out_w), (err_r, err_w), (status_r, status_w) = (os.pipe() for _ in range(4))
+        return Conversation(Program(status_r), in_w, out_r, err_r), in_r, out_w, err_w, status_w
+
+    return begin
+
+
+def test_lines_are_heard_and_answered(talk: Talk) -> None:
+    conversation, stdin, stdout, stderr, status = talk()
+    os.write(stdout, b"one\ntw")
+    os.write(stdout, b"o\nrest")
+    os.write(stderr, b"noise")
+    for handle in (stdout, stderr, status):
+        os.close(handle)
+    heard: list[bytes] = []
+
+    def line(data: bytes) -> bytes | None:
+        heard.append(data)
+        return b"answer\n" if data == b"one" else None
+
+    said = conversation.hold(b"first\n", line, seconds=20, most=1000, answers=True)
+    assert heard == [b"one", b"two", b"rest"] and said.over == "" and said.errors == "noise"
+    assert os.read(stdin, 100) == b"first\nanswer\n"
+    os.close(stdin)
+
+
+def test_too_much_is_the_end(talk: Talk) -> None:
+    conversation, stdin, stdout, stderr, status = talk()
+    os.write(stdout, b"x" * 5000)
+    said = conversation.hold(b"", lambda _: None, seconds=20, most=4000, answers=False)
+    assert said.over == "output"
+    for handle in (stdin, stdout, stderr, status):
+        os.close(handle)
+
+
+def test_too_long_is_the_end(talk: Talk) -> None:
+    conversation, stdin, stdout, stderr, status = talk()
+    assert conversation.hold(b"", lambda _: None, seconds=0, most=4000, answers=False).over == "seconds"
+    for handle in (stdin, stdout, stderr, status):
+        os.close(handle)
+
+
+def test_a_child_that_holds_the_pipes_holds_nobody(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpclab.cluster.converse.AFTERWARDS", 0.05)
+    conversation, stdin, stdout, stderr, status = talk()
+    os.write(stdout, b"last\n")
+    os.write(status, b"0")
+    os.close(status)
+    heard: list[bytes] = []
+    said = conversation.hold(b"", lambda data: heard.append(data), seconds=20, most=4000, answers=False)  # type: ignore[func-returns-value]
+    assert heard == [b"last"] and said.over == ""
+    for handle in (stdin, stdout, stderr):
+        os.close(handle)
+
+
+def test_a_program_that_does_not_listen_holds_nobody(talk: Talk) -> None:
+    conversation, stdin, stdout, stderr, status = talk()
+    os.close(stdin)
+    for handle in (stdout, stderr, status):
+        os.close(handle)
+    assert conversation.hold(b"x" * (1 << 20), lambda _: None, seconds=20, most=4000, answers=True).over == ""
