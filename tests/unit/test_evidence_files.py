@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hpclab import evidence
-from hpclab.evidence import CheckFailed
+from hpclab.evidence import CheckFailed, files
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,32 @@ def test_a_link_counts_for_the_learner_but_leads_no_grader_elsewhere(
         with pytest.raises(CheckFailed, match="is a link to another place"):
             evidence.text(path)
     assert evidence.text("inside") == "1"
-    assert evidence.text(other / "secret") == "42"
+
+
+def test_a_grader_reads_nothing_outside_the_places_of_the_learner(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A job's --output may name any path, and a path may turn round at a link."""
+    home, scratch, other = (tmp_path_factory.mktemp(name) for name in ("home", "scratch", "other"))
+    for place in (home, scratch, other, folder):
+        (place / "out").write_text(place.name)
+    (other / "deep").mkdir()
+    (folder / "data").symlink_to(other / "deep")
+    (home / "link").symlink_to(other / "out")
+    monkeypatch.setenv("HPCLAB_LEARNER", "mira")
+    monkeypatch.setattr(files, "SCRATCH", scratch)
+    monkeypatch.setattr(files.pwd, "getpwnam", lambda name: SimpleNamespace(pw_dir=str(home)))
+    for place in (home, scratch, folder):
+        assert evidence.text(place / "out") == place.name
+    for path in (other / "out", "/proc/self/environ", "/dev/null", "../other0/out", f"{home}/../out"):
+        with pytest.raises(CheckFailed, match="outside the places"):
+            evidence.text(path)
+    for path in ("data/../out", home / "link"):
+        with pytest.raises(CheckFailed, match="is a link to another place"):
+            evidence.text(path)
+    monkeypatch.setattr(files.pwd, "getpwnam", lambda name: SimpleNamespace(pw_dir="/"))
+    with pytest.raises(CheckFailed, match="outside the places"):
+        evidence.text(other / "out")
 
 
 def test_json_of_any_value(folder: Path) -> None:
@@ -95,6 +121,9 @@ def test_json_of_any_value(folder: Path) -> None:
         (b"\xff\xfe\x00", "is no JSON"),
         (b"[" * 100_000, "is no JSON"),
         (b"9" * 10_000, "is no JSON"),
+        (b'{"loss": NaN}', "is no JSON"),
+        (b'{"loss": -Infinity}', "is no JSON"),
+        (b'{"loss": 1e999}', "'loss' in .* is inf"),
         (b"[1]", "holds a list\\.\nExpected: an object"),
         (b"null", "holds null\\."),
         (b'{"los": 1}', "has no value named 'loss'"),

@@ -5,15 +5,17 @@ Only regular files are opened, and only so much of them is read.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
 import os
+import pwd
 import re
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hpclab.evidence.checks import CheckFailed, check
 
@@ -27,6 +29,7 @@ KINDS = {
     dict: "an object",
 }
 WRITTEN = "that this file was written"
+SCRATCH = Path("/scratch")
 
 
 def text(path: str | os.PathLike[str]) -> str:
@@ -51,7 +54,7 @@ def json_of(path: str | os.PathLike[str], /, **fields: type) -> Any:
     content = text(path)
     look = f"python -m json.tool {shown}"
     try:
-        value = json.loads(content.removeprefix("\ufeff"))
+        value = json.loads(content.removeprefix("\ufeff"), parse_constant=_no_number)
     except (ValueError, RecursionError) as problem:
         what = (
             f"line {problem.lineno}: {problem.msg}"
@@ -153,10 +156,8 @@ def modified(path: str | os.PathLike[str]) -> float:
 def _opened(path: str | os.PathLike[str]) -> int:
     """A descriptor of a regular file; anything else fails the check, and no FIFO or device makes it wait."""
     shown, where = os.fspath(path), Path.cwd() / path
-    if os.environ.get("HPCLAB_LEARNER") and _leads_out(where):
-        raise CheckFailed(
-            f"Found: {shown} is a link to another place.\nExpected: a file of its own.\nLook: ls -l"
-        )
+    if learner := os.environ.get("HPCLAB_LEARNER"):
+        where = _own(where, shown, learner)
     try:
         if not stat.S_ISREG(where.stat().st_mode):  # opening a device can have effects of its own
             raise CheckFailed(
@@ -173,11 +174,40 @@ def _opened(path: str | os.PathLike[str]) -> int:
     return descriptor
 
 
-def _leads_out(where: Path) -> bool:
-    """Whether a link leads from the lab's folder to elsewhere: a grader must not read what the learner cannot."""
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _own(where: Path, shown: str, learner: str) -> Path:
+    """``where`` without links. A grader may read more than the learner, who chose the path, or what lies there:
+
+    so nothing is read but what is in the lab's folder, in the learner's home or in a scratch folder, and no
+    link leads from one of them to another place.
+    """
+    try:
+        real = Path(os.path.realpath(where))
+    except ValueError:  # a null byte in the name
+        return where
     named = Path(os.path.normpath(where))
-    home = Path.cwd() if named.is_relative_to(Path.cwd()) else named.parent
-    return not Path(os.path.realpath(named)).is_relative_to(home.resolve())
+    home = next((root for root in _roots(learner) if named.is_relative_to(root)), None)
+    if home is None:
+        raise CheckFailed(
+            f"Found: {shown} is outside the places where your work is looked for.\n"
+            "Expected: a file in this folder, in your home or in a scratch folder.\nLook: ls -l"
+        )
+    if not real.is_relative_to(home.resolve()):
+        raise CheckFailed(
+            f"Found: {shown} is a link to another place.\nExpected: a file of its own.\nLook: ls -l"
+        )
+    return real
+
+
+def _roots(learner: str) -> list[Path]:
+    """Where a learner's files may be, the lab's folder first."""
+    roots = [Path.cwd()]
+    with contextlib.suppress(KeyError):
+        roots.append(Path(pwd.getpwnam(learner).pw_dir))
+    return [*roots, SCRATCH] if len(roots[-1].parts) > 1 else [roots[0], SCRATCH]
 
 
 def _read(descriptor: int, shown: str) -> bytes:
@@ -192,6 +222,8 @@ def _read(descriptor: int, shown: str) -> bytes:
 
 def _is(value: object, kind: type) -> bool:
     if kind in (int, float) and isinstance(value, bool):
+        return False
+    if isinstance(value, float) and not math.isfinite(value):  # 1e999
         return False
     return isinstance(value, int | float) if kind is float else isinstance(value, kind)
 

@@ -28,6 +28,16 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     errors: str = ""  # the end of what it wrote to stderr
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a question: the ``line`` that the learner's program wrote, a stranger's word,
+
+    or why there is ``none``, the keeper's word: a limit as in ``Ended.over``, or "crash".
+    """
+
+    line: bytes = b""
+    none: str = ""
+
+
 class Sandbox(Protocol):
     """One submission's own place. Nothing that it starts survives it."""
 
@@ -43,8 +53,8 @@ class Sandbox(Protocol):
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
         """Run ``grading.trusted`` as somebody else, in the lab's folder. ``line`` may answer a line with one of its own."""
 
-    def ask_program(self, request: bytes, limits: Limits) -> bytes:
-        """Run ``grading.runner`` afresh, in a new sandbox, to answer one question; the line it wrote."""
+    def ask_program(self, request: bytes, limits: Limits) -> Answer:
+        """Run ``grading.runner`` afresh, in a new sandbox, to answer one question."""
 
 
 Enter = Callable[[Lab, Limits], AbstractContextManager[Sandbox]]

@@ -1,0 +1,160 @@
+"""A function that the learner wrote, asked questions: arguments and replies travel as JSON, never as objects.
+
+    spread = evidence.function("spread")
+    found = spread([9, 3, 5])
+    evidence.check(type(found) is int and found == 6, f"spread([9, 3, 5]) is {found!r}", "the whole number 6")
+
+In the learner's notebook the function is the notebook's own. Where a grader asks, the notebook's cells run
+again in a new sandbox, the question is put there, and the reply is compared outside. Either way a
+test sees plain values: numbers, texts, true and false, None, lists, and dicts whose names are texts.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from json import dumps, loads  # by their names here: a learner may have put something else into json
+from typing import Any, NoReturn
+
+from hpclab.evidence.checks import CheckFailed, NoAnswer
+
+Ask = Callable[[dict[str, Any]], Any]
+PLAIN = "numbers, texts, true or false, None, and lists and dicts of them"
+# What a grader says where no reply came, and how that is told.
+NONE = {
+    "seconds": "gives no reply in its time",
+    "memory": "takes more memory than there is",
+    "processes": "starts more processes than there may be",
+    "output": "writes more than there is room for",
+    "disk": "writes more than there is room for",
+    "crash": "ends the program",
+}
+_through: list[Ask] = []
+
+
+class Raised(CheckFailed):
+    """The function raised: ``kind`` is the exception's name, ``text`` what it said."""
+
+    def __init__(self, call: str, kind: str, text: str) -> None:
+        said = f"{kind}: {text}" if text else kind
+        super().__init__(
+            f"Found: {call} raises {said}.\nExpected: a result.\nLook: {call}, in a cell of your own"
+        )
+        self.kind, self.text = kind, text
+
+
+class Function:
+    """What ``function`` returns. Each call is one question; ``each`` puts many at once, to one run of the cells."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.each([arguments])[0]
+
+    def each(self, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """The results for a list of argument lists. Raises at the first call that has none."""
+        plain = loads(dumps([list(arguments) for arguments in calls], allow_nan=False))
+        replies = _asked(self.name, plain)
+        return [self._result(arguments, reply) for arguments, reply in zip(plain, replies, strict=True)]
+
+    def _result(self, arguments: list[Any], reply: Any) -> Any:
+        call = shown(self.name, arguments)
+        match reply:
+            case {"value": value}:
+                return value
+            case {"raised": str(kind), "text": str(text)}:
+                raise Raised(call, kind[:100], text[:300])
+            case {"missing": True}:
+                found, expected = f"no function {self.name!r}", "one of that name, defined in the notebook"
+            case {"wrong": str(what)}:
+                found, expected = f"{call} returns {what[:200]}", f"plain values: {PLAIN}"
+            case {"none": str(why)} if why in NONE:
+                found, expected = f"{call} {NONE[why]}", "a result"
+            case _:
+                found, expected = f"{call} gives no reply that can be read", "a result"
+        raise CheckFailed(f"Found: {found}.\nExpected: {expected}.\nLook: {call}, in a cell of your own")
+
+
+def function(name: str) -> Function:
+    """The learner's function called ``name``, to be asked with plain values."""
+    return Function(name)
+
+
+def through(ask: Ask) -> None:
+    """From now on put questions to ``ask`` instead of this process's own notebook: a grader's way."""
+    _through[:] = [ask]
+
+
+def answers(name: str, calls: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """The replies of the function in this process's notebook. Runs the learner's code."""
+    return [_answer(name, list(arguments)) for arguments in calls]
+
+
+def shown(name: str, arguments: Sequence[Any]) -> str:
+    """A call as a person writes it, long arguments cut."""
+    words = [text if len(text := repr(one)) <= 60 else f"{text[:57]}..." for one in arguments]
+    return f"{name}({', '.join(words)})"
+
+
+def _answer(name: str, arguments: list[Any]) -> dict[str, Any]:
+    asked = vars(sys.modules["__main__"]).get(name)
+    if not callable(asked):
+        return {"missing": True}
+    try:
+        value = asked(*arguments)
+    except Exception as problem:
+        return {"raised": type(problem).__name__, "text": _said(problem)}
+    try:
+        return {"value": loads(dumps(value, allow_nan=False))}
+    except Exception:  # whatever a stranger's object does when it is looked at
+        return {"wrong": _kind(value)}
+
+
+def _said(problem: Exception) -> str:
+    try:
+        return str(problem)[:300].encode(errors="replace").decode()
+    except Exception:
+        return ""
+
+
+def _kind(value: Any) -> str:
+    kind = type(value).__name__
+    if isinstance(value, float):
+        return f"{value}, which is no number"
+    if isinstance(value, list | tuple | dict):
+        return f"a {kind} with something in it that is no plain value"
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+
+
+def _asked(name: str, calls: list[list[Any]]) -> list[Any]:
+    """One reply for each call, from wherever questions go."""
+    if not _through:
+        return list(answers(name, calls))
+    nonce = secrets.token_hex(16)
+    match _through[0]({"function": name, "calls": calls, "nonce": nonce}):
+        case {"none": str(why)}:
+            return [{"none": why}] * len(calls)
+        case {"trouble": str(problem)}:
+            raise NoAnswer(f"the question could not be put: {problem}")
+        case {"line": str(line)}:
+            return _replies(line, nonce, len(calls))
+    return [None] * len(calls)
+
+
+def _replies(line: str, nonce: str, count: int) -> list[Any]:
+    """What the learner's program wrote: ``count`` replies with this question's sign, or none that can be read."""
+    try:
+        said = loads(line, parse_constant=_refused)
+    except (ValueError, RecursionError, MemoryError):
+        said = None
+    match said:
+        case {"nonce": str(sign), "replies": list(replies)} if sign == nonce and len(replies) == count:
+            # Only a grader says why a reply is missing.
+            return [None if isinstance(one, dict) and "none" in one else one for one in replies]
+    return [None] * count
+
+
+def _refused(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

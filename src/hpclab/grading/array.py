@@ -1,0 +1,138 @@
+"""A round of grading as one Slurm job array: submit it, watch it, find it again, cancel it.
+
+A job is known by the UUID in its comment and not by its number alone: Slurm can give a number twice after a
+crash. What a watch looks at first are results, which come from the file system; the controller, which serves
+everybody, is asked rarely.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hpclab import slurm
+from hpclab.errors import CommandFailed, DeadlineExceeded
+from hpclab.grading.batch import Batch
+from hpclab.shell import indented
+from hpclab.slurm import Job, Runner
+
+PATIENCE = 180.0  # seconds for which a controller may not answer: it is restarted now and then
+# Reasons for which nobody but a person starts a job again: what is left goes into a new one.
+STUCK = ("held", "Held", "DependencyNeverSatisfied", "BadConstraints")
+
+
+def submit(
+    launch: Runner,
+    script: Path,
+    spool: Path,
+    batch: Batch,
+    number: int,
+    count: int,
+    at_once: int,
+    options: Sequence[str] = (),
+    image: Path | None = None,
+) -> str:
+    """Submit round ``number`` with ``count`` tasks, ``at_once`` of them at a time; the job's ID. Raises CommandFailed.
+
+    ``image`` is one of Apptainer, in which they run.
+    """
+    chosen = [
+        f"--job-name=grade-{batch.lab[:40]}",
+        f"--comment={batch.uuid}",
+        f"--array=0-{count - 1}%{at_once}",
+        f"--chdir={spool}",
+        f"--output={spool}/log/{number}-%a.log",
+        f"--mem={batch.needs.memory_mb}",
+        f"--cpus-per-task={batch.needs.cpus}",
+        f"--time={math.ceil(batch.needs.seconds / 60)}",
+        *options,
+    ]
+    done = launch(
+        slurm.sbatch_argv(str(script), chosen, [sys.executable, str(spool), str(number), str(image or "")])
+    )
+    if done.returncode != 0:
+        raise CommandFailed(
+            f"submitting the job array: exit status {done.returncode}{indented(done.stderr.strip())}",
+            "The reason is Slurm's own. --account, --qos and --sbatch name what this site asks for;"
+            " `hpclab site env SITE` shows it.",
+        )
+    try:
+        return slurm.parse_submitted(done.stdout)
+    except ValueError as problem:
+        raise CommandFailed(f"submitting the job array: {problem}", "Try sbatch by hand.") from None
+
+
+def waiting(launch: Runner, batch: Batch) -> list[Job]:
+    """The tasks of this batch's arrays that are not over, by the UUID in their comment."""
+    me = launch(["id", "-un"]).stdout.strip()
+    return [job for job in slurm.ask_queue(launch, user=me) if job.comment == batch.uuid and not job.ended]
+
+
+def cancel(launch: Runner, jobs: Sequence[Job]) -> None:
+    """Cancel these tasks; those that have ended meanwhile are no trouble."""
+    if jobs:
+        launch(
+            ["scancel", *sorted({job.id if job.array_index is not None else job.array_id for job in jobs})]
+        )
+
+
+def watch(
+    launch: Runner,
+    batch: Batch,
+    done: Callable[[], int],
+    say: Callable[[str], None],
+    pause: Callable[[float], object],
+    *,
+    queued: float,
+    slowest: float,
+) -> None:
+    """Wait until none of the batch's tasks is left in the queue. Whatever ``pause`` raises cancels them.
+
+    ``done`` looks for results and says how many there are. Tasks that nobody will start are cancelled.
+    ``queued`` is how long nothing at all may start. Raises DeadlineExceeded, CommandFailed.
+    """
+    wait, known = 0.25, -1
+    heard = quiet = time.monotonic()
+    try:
+        while True:
+            try:
+                left = waiting(launch, batch)
+                heard = time.monotonic()
+            except (CommandFailed, DeadlineExceeded):
+                if time.monotonic() - heard > PATIENCE:
+                    raise
+                left = None
+            results = done()
+            if left == []:
+                return
+            if results != known:
+                known, wait = results, 0.25
+            if left is not None:
+                stuck = [job for job in left if any(word in job.reason for word in STUCK)]
+                cancel(launch, stuck)
+                if any(job.state != "PENDING" for job in left):
+                    quiet = time.monotonic()
+                say(_told(left))
+                if time.monotonic() - quiet > queued:
+                    raise DeadlineExceeded(
+                        f"no task of the job array started within {queued:g} s;"
+                        f" it waited for: {left[0].reason or 'a reason that Slurm does not name'}",
+                        "Start the command again later: it goes on where it was. --queue-minutes waits longer.",
+                    )
+            pause(wait)
+            wait = min(wait * 1.5, slowest)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            cancel(launch, waiting(launch, batch))
+        raise
+
+
+def _told(left: Sequence[Job]) -> str:
+    running = sum(1 for job in left if job.state in ("RUNNING", "COMPLETING"))
+    if running:
+        return f"{running} task{'s' if running > 1 else ''} running"
+    return f"waiting for: {left[0].reason or 'a first look by the scheduler'}"

@@ -1,0 +1,108 @@
+"""Whether this machine can keep strangers' programs in, what does it, and what still holds where something is short.
+
+``look`` reads the machine, ``judge`` decides, pure. Nothing is passed over in silence: what a lab needs and
+is not there refuses it with a remedy; what merely weakens a wall is said.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from hpclab.errors import HostUnsuitable
+from hpclab.isolation import ids
+
+KERNEL = (5, 12)  # mount_setattr(2), by which a whole tree becomes read-only
+LEAST_SUBIDS = 4096  # of a sealed cluster: its daemons, the learner, the grader
+NONE_AT_ALL = "/proc/sys/user/max_user_namespaces"
+SWITCHES = {
+    NONE_AT_ALL: "0",
+    # From the next two root is free.
+    "/proc/sys/kernel/unprivileged_userns_clone": "0",
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1",
+}
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine offers this account. ``shut``: kernel settings that forbid user namespaces."""
+
+    root: bool
+    kernel: str
+    shut: tuple[str, ...] = ()
+    subids: int = 0  # in a row, for users and for groups
+    newuidmap: bool = False
+
+
+class Walls(msgspec.Struct, frozen=True, kw_only=True):
+    """``said`` is for the log of a run; ``problem`` and ``remedy`` are empty where strangers can be kept in."""
+
+    said: str
+    problem: str = ""
+    remedy: str = ""
+
+
+def look() -> Facts:
+    """This machine, for the account of this process."""
+    uid = os.geteuid()
+    shut = [
+        path
+        for path, value in SWITCHES.items()
+        if (uid or path == NONE_AT_ALL) and Path(path).is_file() and Path(path).read_text().strip() == value
+    ]
+    return Facts(
+        root=uid == 0,
+        kernel=platform.release(),
+        shut=tuple(shut),
+        subids=min(ids.subids(path, uid)[1] for path in ids.FILES),
+        newuidmap=bool(shutil.which("newuidmap") and shutil.which("newgidmap")),
+    )
+
+
+def judge(facts: Facts, *, cluster: bool) -> Walls:
+    """Whether submissions of a lab, with a ``cluster`` or without, can be kept in here."""
+    numbers = re.match(r"(\d+)\.(\d+)", facts.kernel)
+    if numbers and (int(numbers[1]), int(numbers[2])) < KERNEL:
+        return Walls(
+            said="",
+            problem=f"Linux {facts.kernel} is too old to keep strangers' programs in",
+            remedy=f"Grade on a machine with Linux {KERNEL[0]}.{KERNEL[1]} or newer.",
+        )
+    if facts.shut:
+        return Walls(
+            said="",
+            problem="user namespaces are switched off here, and strangers' programs run in namespaces only",
+            remedy="An administrator can allow them: " + ", ".join(facts.shut),
+        )
+    if facts.root:
+        return Walls(said="user ids of their own (this is root), and namespaces")
+    apart = facts.newuidmap and facts.subids >= LEAST_SUBIDS
+    if apart:
+        return Walls(said=f"user ids of their own ({facts.subids} sub-ids), and namespaces")
+    lacks = "newuidmap" if not facts.newuidmap else f"{LEAST_SUBIDS} sub-ids (there are {facts.subids})"
+    if cluster:
+        return Walls(
+            said="",
+            problem=f"a lab with a cluster cannot be graded here: this account lacks {lacks},"
+            " and a sealed cluster needs user ids of its own for its daemons, the learner and the grader",
+            remedy="Ask an administrator for `apt-get install uidmap` and, once,"
+            " `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 YOU`;"
+            " labs in plain Python can be graded as it is.",
+        )
+    return Walls(
+        said=f"namespaces alone: this account lacks {lacks}, so a submission runs as the same user as the"
+        " tests after it. What it wrote is read when all of it is stopped; it sees no file of yours, no process"
+        " and no network"
+    )
+
+
+def require(*, cluster: bool) -> str:
+    """What keeps strangers in here, in words. Raises HostUnsuitable where nothing does."""
+    found = judge(look(), cluster=cluster)
+    if found.problem:
+        raise HostUnsuitable(found.problem, found.remedy)
+    return found.said

@@ -1,0 +1,174 @@
+"""The bytes of a stranger's notebook → its cells, in little memory and time, whatever the bytes are.
+
+Only what grading needs is taken out: of each cell its kind, id, source and nbgrader's word on it.
+Outputs and all other metadata are passed over without being built, so a notebook of 16 MB never
+takes a multiple of that. Old formats are read where they lie: 3 (worksheets, ``input``) and every 4.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from hpclab.errors import HpclabError
+
+MOST_BYTES = 16 << 20
+MOST_CELLS = 5_000
+MOST_SOURCE = 1 << 20  # bytes of one cell
+MOST_PARTS = 400_000  # values in a notebook that is read the lenient way, which builds all of them
+AGAIN = "Open it in JupyterLab, choose Edit, Clear Outputs of All Cells, save it, and hand it in again."
+
+
+class BadInput(HpclabError):
+    """What was handed in cannot be read as this lab: what is wrong, and what the student does."""
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell as it stands in the file. ``nbgrader`` is nbgrader's metadata, of whatever type it is there."""
+
+    kind: str  # "code", "markdown", "raw", or any other word that stands there
+    source: str
+    id: str = ""
+    nbgrader: Any = None
+
+
+class _Cell(msgspec.Struct):
+    """What the quick way demands; whatever lacks it takes the lenient way, or is refused for its size."""
+
+    cell_type: str
+    source: msgspec.Raw
+    metadata: msgspec.Raw = msgspec.Raw(b"")
+    id: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Notebook(msgspec.Struct):
+    cells: list[_Cell]
+
+
+class _Metadata(msgspec.Struct):
+    nbgrader: msgspec.Raw = msgspec.Raw(b"")
+
+
+def read(data: bytes, name: str) -> list[Read]:
+    """The cells of a notebook; ``name`` is what the student calls the file. Raises BadInput."""
+    if len(data) > MOST_BYTES:
+        raise BadInput(f"{name} has {len(data) >> 20} MB, the most is {MOST_BYTES >> 20}", AGAIN)
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if not data.strip():
+        raise BadInput(
+            f"{name} is empty", "Hand in the notebook that you worked in; look whether it was saved."
+        )
+    try:
+        return _quick(data, name)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _lenient(data, name)
+
+
+def _quick(data: bytes, name: str) -> list[Read]:
+    cells = msgspec.json.decode(data, type=_Notebook).cells
+    _count(len(cells), name)
+    return [
+        Read(
+            kind=cell.cell_type[:20],
+            source=_source(_value(bytes(cell.source), MOST_SOURCE, name)),
+            id=_text(_value(bytes(cell.id), 400)),
+            nbgrader=_nbgrader(bytes(cell.metadata)),
+        )
+        for cell in cells
+    ]
+
+
+def _nbgrader(metadata: bytes) -> Any:
+    """nbgrader's part of a cell's metadata; the rest is not built, however much it is."""
+    try:
+        return (
+            _value(bytes(msgspec.json.decode(metadata, type=_Metadata).nbgrader), 10_000)
+            if metadata
+            else None
+        )
+    except (msgspec.MsgspecError, RecursionError):
+        return None  # metadata that is no object says nothing
+
+
+def _value(raw: bytes, most: int, name: str = "") -> Any:
+    """A piece of JSON; None where it is longer than ``most`` bytes, or BadInput where the student has to know."""
+    if len(raw) > most:
+        if name:
+            raise BadInput(
+                f"a cell of {name} has {len(raw) >> 10} kB of text", "Keep data in files, not in cells."
+            )
+        return None
+    return json.loads(raw.decode(errors="replace")) if raw else None
+
+
+def _lenient(data: bytes, name: str) -> list[Read]:
+    """The old formats, NaN, missing keys. All of it is built here, so it must be few values."""
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_PARTS:
+        raise BadInput(
+            f"{name} is not a notebook as Jupyter writes it, and too large to look for more in it", AGAIN
+        )
+    try:
+        whole = json.loads(data.decode(errors="replace"))
+    except RecursionError:
+        raise BadInput(f"{name} is nested too deeply to be a notebook", AGAIN) from None
+    except ValueError as problem:
+        raise BadInput(
+            f"{name} is not JSON, which every notebook is: {str(problem)[:100]}",
+            "Open it in JupyterLab: if that cannot show it either, it was cut off or is another kind of file."
+            " Hand in one that opens.",
+        ) from None
+    cells = list(_cells(whole))
+    if not cells:
+        raise BadInput(
+            f"{name} has no cells", "Hand in the notebook that you worked in; look whether it was saved."
+        )
+    _count(len(cells), name)
+    return [_read(cell, name) for cell in cells if isinstance(cell, dict)]
+
+
+def _cells(whole: Any) -> Iterator[Any]:
+    """The cells of format 4, or of format 3's worksheets."""
+    if not isinstance(whole, dict):
+        return
+    sheets = whole.get("worksheets")
+    for holder in [whole, *(sheets if isinstance(sheets, list) else [])]:
+        if isinstance(holder, dict) and isinstance(holder.get("cells"), list):
+            yield from holder["cells"]
+
+
+def _read(cell: dict[Any, Any], name: str) -> Read:
+    source = _source(cell.get("source", cell.get("input")))
+    if len(source) > MOST_SOURCE:
+        raise BadInput(
+            f"a cell of {name} has {len(source) >> 10} kB of text", "Keep data in files, not in cells."
+        )
+    metadata = cell.get("metadata")
+    kind = cell.get("cell_type")
+    return Read(
+        kind=_text(kind)[:20],
+        source=source,
+        id=_text(cell.get("id"))[:100],
+        nbgrader=metadata.get("nbgrader") if isinstance(metadata, dict) else None,
+    )
+
+
+def _source(value: Any) -> str:
+    """A source as one text: it may be a list of lines. Halves of characters, which cannot be written, go."""
+    if isinstance(value, list):
+        value = "".join(part for part in value if isinstance(part, str))
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _count(cells: int, name: str) -> None:
+    if cells > MOST_CELLS:
+        raise BadInput(
+            f"{name} has {cells} cells, the most is {MOST_CELLS}",
+            "Remove the cells that are not part of your answer, and hand it in again.",
+        )

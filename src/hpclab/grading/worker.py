@@ -1,0 +1,196 @@
+"""One submission, from the store to its result. Whatever it does, this process stays small and comes to an end.
+
+What is wrong with the submission becomes a verdict. What goes wrong here becomes SYSTEM_ERROR, after
+``tries`` in as many new sandboxes, and no mark at all.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from hpclab.errors import HpclabError
+from hpclab.grading import asking, executed, notebook, verdict
+from hpclab.grading.model import JobSeen, Lab, Limits, Mark, Result, Run, Task, Verdict
+from hpclab.grading.notebook import Assembled, BadInput
+from hpclab.grading.sandbox import Enter, Sandbox
+from hpclab.grading.talk import Cells
+
+TRIES = 3
+MOST_LINE = 1 << 20  # bytes of one line of the tests
+
+
+class Trouble(HpclabError):
+    """Something of ours did not work, so nothing is known of the submission."""
+
+
+class _Said(msgspec.Struct):
+    """A line of ``grading.trusted``."""
+
+    test: str | None = None
+    status: str = ""
+    found: str = ""
+    expected: str = ""
+    look: str = ""
+    said: str = ""
+    ask: dict[str, Any] | None = None
+    jobs: list[JobSeen] | None = None
+    log: str = ""
+
+
+def grade(
+    task: Task,
+    lab: Lab,
+    files: Callable[[], Mapping[str, bytes]],
+    enter: Enter,
+    limits: Limits,
+    *,
+    grader: str,
+    image: str = "",
+    tries: int = TRIES,
+) -> Result:
+    """The result of ``task``. ``files`` reads the submission, verified, below the lab's folder. Raises nothing."""
+    began = time.monotonic()
+    number = 0
+    found: dict[str, Any] = {"verdict": Verdict.SYSTEM_ERROR}
+    while number < tries and found["verdict"] == Verdict.SYSTEM_ERROR:
+        number += 1
+        try:
+            found = _once(task, lab, files(), enter, limits)
+        except Exception as trouble:  # a fault in this program must not become a mark, nor stop the others
+            what = (
+                str(trouble) if isinstance(trouble, HpclabError) else f"{type(trouble).__name__}: {trouble}"
+            )
+            found = {"verdict": Verdict.SYSTEM_ERROR, "problem": what[:4000]}
+    return Result(
+        task=task,
+        lab_digest=lab.digest,
+        grader=grader,
+        image=image,
+        seconds=round(time.monotonic() - began, 3),
+        tries=number,
+        **found,
+    )
+
+
+def _once(task: Task, lab: Lab, files: Mapping[str, bytes], enter: Enter, limits: Limits) -> dict[str, Any]:
+    try:
+        assembled = notebook.assemble(files, lab)
+    except BadInput as bad:
+        return {"verdict": Verdict.BAD_INPUT, "marks": verdict.nothing(lab), "problem": str(bad)}
+    if assembled.tamper:
+        return {
+            "verdict": Verdict.TAMPER,
+            "marks": verdict.nothing(lab),
+            "notes": assembled.notes,
+            "run": Run(ended="tamper", detail=assembled.tamper),
+            "executed": executed.notebook(assembled.pieces, {}),
+        }
+    with enter(lab, limits) as sandbox:
+        return _in_sandbox(task, lab, files, assembled, sandbox, limits)
+
+
+def _in_sandbox(
+    task: Task, lab: Lab, files: Mapping[str, bytes], assembled: Assembled, sandbox: Sandbox, limits: Limits
+) -> dict[str, Any]:
+    sandbox.put(laid(lab, files))
+    cells = assembled.cells
+    nonce = asking.new_nonce()
+    said = Cells(cells, nonce)
+    request = asking.cells_request(
+        cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mb << 20
+    )
+    ended = sandbox.run_cells(request, said, limits)
+    heard = said.heard
+    run = verdict.run_of(
+        ended, failed=heard.failed, last=heard.last, all_ran=heard.all_ran, forged=heard.forged
+    )
+    notes = list(assembled.notes)
+    if stopped := sandbox.stop_learner(limits):
+        notes.append(f"left running, and stopped: {stopped.removeprefix('Stopped: ')}")
+    shown = executed.notebook(assembled.pieces, said.printed)
+    common = {"run": run, "notes": tuple(notes), "executed": shown}
+    if run.ended == "tamper":
+        return {"verdict": Verdict.TAMPER, "marks": verdict.nothing(lab), **common}
+    marks, jobs, log = _tests(task, lab, cells, sandbox, limits)
+    return {"verdict": verdict.judge(run, marks), "marks": marks, "jobs": jobs, "log": log, **common}
+
+
+def laid(lab: Lab, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What lies in the learner's folder, by its path from the top: theirs beside the notebook, the rest the lab's."""
+    place = f"{lab.module}/{lab.name}"
+    return dict(lab.files) | {f"{place}/{path}": data for path, data in files.items()}
+
+
+def _tests(
+    task: Task, lab: Lab, cells: list[dict[str, str]], sandbox: Sandbox, limits: Limits
+) -> tuple[tuple[Mark, ...], tuple[JobSeen, ...], str]:
+    """The marks. Raises Trouble where a test could not judge."""
+    told: dict[str, _Said] = {}
+    last: list[_Said] = []
+    mine = [cell for cell in cells if cell["kind"] != "check"]
+
+    def line(data: bytes) -> bytes | None:
+        if len(data) > MOST_LINE:
+            raise Trouble("the tests said more than they may", "Look at what the tests of this lab print.")
+        try:
+            said = msgspec.json.decode(data, type=_Said)
+        except (msgspec.MsgspecError, RecursionError) as problem:
+            raise Trouble(f"a line of the tests cannot be read: {problem}") from None
+        if said.ask is not None:
+            return _reply(said.ask, mine, sandbox, limits)
+        if said.test is not None:
+            told[said.test] = said
+        elif said.jobs is not None:
+            last.append(said)
+        return None
+
+    asked = {
+        "tests": [{"id": test.id, "source": test.source, "hidden": test.hidden} for test in lab.tests],
+        "seconds": limits.test_seconds,
+        "learner": getattr(sandbox, "learner", "learner"),
+        "jobs": lab.nodes > 0,
+        "seed": task.seed,
+    }
+    # Each test may take its time, and so may the look at the jobs.
+    seconds = limits.test_seconds * (len(lab.tests) + 1) + 30
+    ended = sandbox.run_tests(json.dumps(asked).encode() + b"\n", line, seconds)
+    missing = [test.id for test in lab.tests if test.id not in told]
+    if missing or ended.status != 0 or ended.over:
+        how = ended.over or f"status {ended.status}, signal {ended.signal}"
+        raise Trouble(
+            f"the tests ended early ({how}) without a word on: {', '.join(missing) or 'nothing'}"
+            f"\n{ended.errors.strip()[-1500:]}"
+        )
+    marks = []
+    for test in lab.tests:
+        said = told[test.id]
+        if said.status not in ("passed", "failed"):
+            raise Trouble(f"{test.id}: {said.said or 'no answer'}")
+        words = {} if test.hidden else {"found": said.found, "expected": said.expected, "look": said.look}
+        marks.append(
+            Mark(
+                test=test.id,
+                task=test.task,
+                points=test.points,
+                earned=test.points if said.status == "passed" else 0.0,
+                hidden=test.hidden,
+                said=said.said,
+                **words,
+            )
+        )
+    jobs = last[0] if last else _Said()
+    return tuple(marks), tuple(jobs.jobs or ()), jobs.log
+
+
+def _reply(question: dict[str, Any], cells: list[dict[str, str]], sandbox: Sandbox, limits: Limits) -> bytes:
+    """Put a test's question to the learner's program, in a sandbox of its own; one line."""
+    request = asking.question_request(cells, question, seconds=limits.test_seconds)
+    try:
+        return asking.answer_line(sandbox.ask_program(request, limits))
+    except HpclabError as problem:
+        return asking.trouble_line(str(problem))

@@ -1,0 +1,105 @@
+"""Who lived how long, and which signal reached whom: a line for each process, a mark for each moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpclab.plots.picture import FAINT, INK, Picture, bare, printable
+
+Event = tuple[str, float, str]  # who, seconds, what
+ENDS = ("start", "end")
+_MARKS = (
+    ("o", "#1f5a7a"),
+    ("s", "#b0561f"),
+    ("^", "#7d3f8c"),
+    ("D", "#4f7a28"),
+    ("v", "#8c1c13"),
+    ("P", "#222222"),
+)
+
+
+def describe_signals(events: Sequence[Event]) -> str:
+    """The picture in words, a line for each process; it takes what ``signals`` takes."""
+    rows, began = _rows(events), min((time for _, time, _ in events), default=0.0)
+    return (
+        "\n".join(f"{printable(who)}: {_story(found, began)}." for who, found in rows.items()) or "No events."
+    )
+
+
+def signals(events: Sequence[Event]) -> Picture:
+    """For each process a line from its "start" to its "end", with a mark for everything else that it went through.
+
+    ``events`` are (who, time in seconds, what), in any order: ``("batch shell", 1700000000.2, "SIGUSR1")``. Time counts
+    from the first of them; a process without an "end" is drawn to its last mark, and one that starts again has two lines.
+    """
+    rows = _rows(events)
+    picture = Picture(describe_signals(events), 7.6, 1.5 + 0.42 * max(len(rows), 1))
+    axes = picture.subplots()
+    began = min((time for _, time, _ in events), default=0.0)
+    kinds = list(
+        dict.fromkeys(what for _, _, what in sorted(events, key=lambda one: one[1]) if what not in ENDS)
+    )
+    for line, found in enumerate(rows.values()):
+        for first, last in _lives(found):
+            place = [first - began, last - began]
+            axes.plot(place, [line, line], color="#bdbdbd", linewidth=5, zorder=1, solid_capstyle="butt")
+            axes.plot(place[:1], [line], marker="|", markersize=9, color=FAINT, zorder=2)
+        for time, what in found:
+            if what == "end":
+                axes.plot(
+                    [time - began], [line], marker="|", markersize=14, markeredgewidth=2, color=INK, zorder=2
+                )
+    for index, kind in enumerate(kinds):
+        shape, shade = _MARKS[index % len(_MARKS)]
+        places = [
+            (time - began, line)
+            for line, found in enumerate(rows.values())
+            for time, what in found
+            if what == kind
+        ]
+        axes.plot(
+            [time for time, _ in places],
+            [line + 0.09 * (index - (len(kinds) - 1) / 2) for _, line in places],
+            linestyle="",
+            marker=shape,
+            markersize=8,
+            markeredgecolor="white",
+            color=shade,
+            label=printable(kind, 24),
+            zorder=3,
+        )
+    axes.set_yticks(range(len(rows)), [printable(who, 28) for who in rows])
+    for tick in axes.get_yticklabels():
+        tick.set_parse_math(False)
+    axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
+    axes.set_xlabel("seconds", color=INK)
+    axes.grid(axis="x", color="#e8e8e8", linewidth=0.7)
+    axes.set_axisbelow(True)
+    bare(axes)
+    if kinds:
+        picture.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=min(len(kinds), 6))
+    if not rows:
+        axes.text(0.5, 0.5, "no events", transform=axes.transAxes, ha="center", va="center", color=FAINT)
+    return picture
+
+
+def _rows(events: Sequence[Event]) -> dict[str, list[tuple[float, str]]]:
+    """What happened to whom, in the order of time; the processes in the order in which they were named."""
+    rows: dict[str, list[tuple[float, str]]] = {}
+    for who, time, what in events:
+        rows.setdefault(who, []).append((time, what))
+    return {who: sorted(found) for who, found in rows.items()}
+
+
+def _lives(found: Sequence[tuple[float, str]]) -> list[tuple[float, float]]:
+    """From each "start" to the last moment that is known before the next one."""
+    lives: list[tuple[float, float]] = []
+    for time, what in found:
+        if what == "start" or not lives:
+            lives.append((time, time))
+        lives[-1] = lives[-1][0], time
+    return lives
+
+
+def _story(found: Sequence[tuple[float, str]], began: float) -> str:
+    return ", ".join(f"{printable(what, 40)} at {time - began:.1f} s" for time, what in found)

@@ -1,0 +1,149 @@
+"""The trusted process: tests on evidence, each on its own; what a hidden one says stays with the instructor."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpclab.grading import asking
+from hpclab.grading.sandbox import Answer
+
+TRUSTED = [sys.executable, "-I", "-m", "hpclab.grading.trusted"]
+CHECK = "from hpclab import evidence\n"
+
+
+def judged(
+    folder: Path, *tests: str, hidden: bool = False, seconds: float = 20.0, replies: str = ""
+) -> list[Any]:
+    """The lines about ``tests``, and whatever else came."""
+    listed = [{"id": f"t{number}", "source": source, "hidden": hidden} for number, source in enumerate(tests)]
+    request = json.dumps({"tests": listed, "seconds": seconds, "learner": "nobody"})
+    done = subprocess.run(
+        TRUSTED, input=f"{request}\n{replies}", capture_output=True, text=True, cwd=folder, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_each_test_says_what_it_found(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("7")
+    said = judged(
+        tmp_path,
+        CHECK + "assert evidence.text('a.txt') == '7'\nprint('Passed: 2 of 2 points.')",
+        CHECK + "evidence.check(False, 'x is 1.\\nTwo', '2', 'cat x')",
+        CHECK + "evidence.json_of('a.txt', x=int)",
+        "assert 1 == 2, 'not so'",
+        "assert 1 == 2",
+        "1 / 0",
+        "import sys; sys.exit(0)",
+        "x = 5",
+        "x",
+    )
+    assert [line["test"] for line in said] == [f"t{number}" for number in range(9)]
+    assert [line["status"] for line in said] == ["passed", *["failed"] * 6, "passed", "failed"]
+    assert said[0]["said"] == "Passed: 2 of 2 points."
+    assert (said[1]["found"], said[1]["expected"], said[1]["look"]) == ("x is 1.\nTwo", "2", "cat x")
+    assert said[2]["found"] == "a.txt holds a whole number"
+    assert said[3]["said"] == "not so" and said[4]["said"]
+    assert said[5]["said"] == "ZeroDivisionError: division by zero"
+    assert said[8]["said"] == "NameError: name 'x' is not defined"
+
+
+def test_no_answer_is_no_failure(tmp_path: Path) -> None:
+    said = judged(
+        tmp_path,
+        CHECK + "raise evidence.NoAnswer('Slurm is down', 'wait')",
+        "from hpclab.errors import CommandFailed\nraise CommandFailed('sacct is not installed')",
+        "while True: pass",
+        "raise MemoryError",
+        "import time\ntry:\n    time.sleep(30)\nexcept Exception:\n    pass",
+        seconds=1.0,
+    )
+    assert [line["status"] for line in said] == ["no_answer"] * 5
+    assert "Slurm is down" in said[0]["said"] and "did not come to an end in 1 s" in said[2]["said"]
+
+
+def test_what_a_hidden_test_found_is_kept_apart(tmp_path: Path) -> None:
+    tests = [
+        CHECK + "evidence.check(False, 'SECRET', 'SECRET', 'SECRET')",
+        "assert 1 == 2, 'SECRET'",
+        "SECRET",
+    ]
+    for line in judged(tmp_path, *tests, hidden=True):
+        assert "SECRET" in json.dumps(line.pop("private"))
+        assert "SECRET" not in json.dumps(line)
+        assert line["said"] == "a hidden check of this task failed"
+    [line] = judged(tmp_path, "print('SECRET')", hidden=True)
+    assert line == {"test": "t0", "status": "passed"}
+
+
+def test_nothing_in_the_folder_is_imported(tmp_path: Path) -> None:
+    for name in ("json", "sitecustomize", "usercustomize", "hpclab", "numpy", "random"):
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w')\nraise SystemExit")
+    (tmp_path / "conftest.py").write_text("open('imported', 'w')")
+    [line] = judged(tmp_path, CHECK + "import json, random\nassert evidence.text('conftest.py')")
+    assert line["status"] == "passed"
+    assert not (tmp_path / "imported").exists()
+
+
+def test_what_tests_print_has_an_end(tmp_path: Path) -> None:
+    [line] = judged(tmp_path, "import os\nprint('x' * 10**7)\nos.write(1, b'y' * 10**6)")
+    assert line["status"] == "passed" and len(line["said"]) <= 4001
+
+
+ASK = CHECK + "f = evidence.function('f')\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "found"),
+    [
+        (asking.answer_line(Answer(none="seconds")), "failed", "gives no reply in its time"),
+        (asking.trouble_line("no sandbox"), "no_answer", None),
+        (asking.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than there is room for"),
+        *(
+            (asking.answer_line(Answer(line=line)), "failed", "gives no reply that can be read")
+            for line in (
+                b'{"none": "seconds"}',  # only a grader says so
+                b'{"trouble": "no sandbox"}',
+                b'{"nonce": "wrong", "replies": [{"value": 6}]}',
+                b"",
+                b"\xff\x00",
+                b"[" * 100_000,
+                b"9" * 5000,
+            )
+        ),
+    ],
+)
+def test_a_reply_is_data_whatever_it_is(tmp_path: Path, reply: bytes, status: str, found: str | None) -> None:
+    asked, said = judged(tmp_path, ASK + "f(1)", replies=reply.decode())
+    assert (
+        asked["ask"]["function"] == "f"
+        and asked["ask"]["calls"] == [[1]]
+        and len(asked["ask"]["nonce"]) == 32
+    )
+    assert said["status"] == status and said.get("found") == (f"f(1) {found}" if found else None)
+
+
+def test_questions_and_replies_belong_together(tmp_path: Path) -> None:
+    test = ASK + "assert f.each([[1], [2]]) == [6, 'x'] and type(f(3)) is int\n"
+    listed = [{"id": "t", "source": test}]
+    request = json.dumps({"tests": listed, "seconds": 20, "learner": "nobody"})
+    trusted = subprocess.Popen(
+        TRUSTED, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert trusted.stdin and trusted.stdout
+    trusted.stdin.write(request + "\n")
+    for replies in ([{"value": 6}, {"value": "x"}], [{"value": 7}]):
+        trusted.stdin.flush()
+        nonce = json.loads(trusted.stdout.readline())["ask"]["nonce"]
+        line = json.dumps({"nonce": nonce, "replies": replies}).encode()
+        trusted.stdin.write(asking.answer_line(Answer(line=line)).decode())
+    trusted.stdin.close()
+    assert json.loads(trusted.stdout.readline())["status"] == "passed"
+    trusted.stdout.close()
+    assert trusted.wait(timeout=30) == 0

@@ -1,0 +1,94 @@
+"""A function of the learner's is asked with plain values, in the notebook and by a grader alike."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from hpclab import evidence
+from hpclab.evidence import CheckFailed, functions
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    main = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    return main
+
+
+def test_values_arrive_and_return_as_copies(notebook: ModuleType) -> None:
+    notebook.f = lambda values, extra=None: (values.append(1), {"a": (values, extra, True, 0.1, None)})[1]
+    mine = [5]
+    assert evidence.function("f")(mine, "x") == {"a": [[5, 1], "x", True, 0.1, None]}
+    assert mine == [5]
+
+
+class Equal:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_what_is_no_plain_value_fails_in_words(notebook: ModuleType) -> None:
+    for value in (Equal(), {1}, b"x", float("inf"), {(1, 2): 3}, 10**5000):
+        notebook.f = lambda _, value=value: value
+        with pytest.raises(CheckFailed, match=r"Found: f\(1\) returns .*\nExpected: plain values"):
+            evidence.function("f")(1)
+
+
+def test_subclasses_become_what_they_show(notebook: ModuleType) -> None:
+    class Six(int):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = int.__hash__
+
+    notebook.f = lambda: Six(6)
+    found = evidence.function("f")()
+    assert type(found) is int and found == 6 and found != 7
+
+
+def test_a_function_that_raises_can_be_examined(notebook: ModuleType) -> None:
+    notebook.f = lambda n: 1 // n
+    with pytest.raises(evidence.Raised, match=r"Found: f\(0\) raises ZeroDivisionError: integer") as caught:
+        evidence.function("f")(0)
+    assert caught.value.kind == "ZeroDivisionError"
+    notebook.g = 5
+    for name in ("g", "none"):
+        with pytest.raises(CheckFailed, match=f"no function '{name}'"):
+            evidence.function(name)(1)
+
+
+def test_a_grader_asks_elsewhere(monkeypatch: pytest.MonkeyPatch, notebook: ModuleType) -> None:
+    asked: list[dict[str, Any]] = []
+    other: dict[str, Any] = {}
+
+    def ask(question: dict[str, Any]) -> Any:
+        asked.append(question)
+        said = {"nonce": question["nonce"], "replies": [{"value": sum(call)} for call in question["calls"]]}
+        return {"line": json.dumps({**said, **other})}
+
+    monkeypatch.setattr(functions, "_through", [])
+    functions.through(ask)
+    notebook.f = lambda *_: 1 / 0
+    f = evidence.function("f")
+    assert f(1, 2) == 3 and f.each([[1], (2, 5)]) == [1, 7]
+    assert asked[0]["nonce"] != asked[1]["nonce"]
+    other["nonce"] = asked[0]["nonce"]
+    with pytest.raises(CheckFailed, match="no reply that can be read"):
+        f(1)
+    other.clear()
+    other["replies"] = []
+    with pytest.raises(CheckFailed, match="no reply that can be read"):
+        f(1)
+    with pytest.raises(ValueError, match="JSON compliant"):  # the test's author is told
+        f(float("nan"))
+
+
+def test_long_arguments_are_cut_in_words() -> None:
+    assert functions.shown("f", ["x" * 100, 2]) == f"f('{'x' * 56}..., 2)"
