@@ -33,7 +33,7 @@ lab: setup  ## install what is missing, start the cluster, open JupyterLab
 setup:  ## make .venv with everything a learner needs
 	@+$(SETUP) $(STAMPS)/hpclab
 
-test: lint  ## set up, then lint, unit tests, tests on a real cluster, the labs and the book
+test: lint  ## set up, then lint, unit tests, tests on a real cluster, the labs, grading, the book
 	@echo 'unit tests'
 	@$(PYTEST) tests/unit -m 'not slow' $(ARGS)
 	@echo 'tests on a real cluster'
@@ -42,6 +42,8 @@ test: lint  ## set up, then lint, unit tests, tests on a real cluster, the labs 
 	@echo 'the labs: full marks for the reference, none for nothing, the right ones for wrong answers'
 	@.venv/bin/hpclab labs check
 	@$(PYTEST) tests/labs -m 'not slow' $(ARGS)
+	@echo 'grading: classes marked in sandboxes, honest work beside hostile'
+	@$(PYTEST) tests/grading tests/attacks -m 'not slow' $(ARGS)
 	@echo 'the book, from the outputs of those runs'
 	@.venv/bin/hpclab book build
 	@$(PYTEST) tests/book -m 'not slow' $(ARGS)
@@ -49,7 +51,7 @@ test: lint  ## set up, then lint, unit tests, tests on a real cluster, the labs 
 test-all: lint  ## every test, the slow ones too
 	@.venv/bin/hpclab packages
 	@.venv/bin/hpclab labs check
-	@$(PYTEST) tests/unit tests/cluster tests/labs $(ARGS)
+	@$(PYTEST) tests/unit tests/cluster tests/labs tests/grading tests/attacks $(ARGS)
 	@.venv/bin/hpclab book build
 	@$(PYTEST) tests/book $(ARGS)
 

@@ -10,12 +10,13 @@ import pytest
 from tests import need
 
 ROOT = Path(__file__).resolve().parents[1]
+REAL = ("cluster", "labs", "grading", "attacks")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything under tests/cluster and tests/labs needs a real cluster, whether or not it says so."""
+    """Everything that starts daemons or namespaces is marked by its place, whether or not it says so."""
     for item in items:
-        if {ROOT / "tests/cluster", ROOT / "tests/labs"} & set(item.path.parents):
+        if any(ROOT / "tests" / place in item.path.parents for place in REAL):
             item.add_marker(pytest.mark.cluster)
 
 

@@ -10,12 +10,16 @@ import nbformat
 
 from hpclab.errors import UsageError
 from hpclab.exercises import build, commands, form, leaks, links, plain, source, wrong
+from hpclab.exercises.cells import GRADED
 from hpclab.exercises.problem import Problem
 from hpclab.exercises.source import Exercise
 
 # As a learner sees it: the folder of the lab's module lies beside it.
 TEMPLATES = "../../templates/"  # as a learner sees them from a lab's folder
 LEFT = re.compile(r"\bTODO\b")
+# What a test can ask on a cluster only, and what only without one.
+JOBS = re.compile(r"\bevidence\.(?:jobs?(?:_ended)?|tasks|attempts|steps|usage)\b|\b(?:sacct|squeue|sinfo)\b")
+FUNCTION = re.compile(r"\bevidence\.function\b")
 
 
 def problems(path: Path, manual: commands.Manual) -> list[Problem]:
@@ -30,6 +34,7 @@ def problems(path: Path, manual: commands.Manual) -> list[Problem]:
     found += form.problems(exercise)
     found += _left(path)
     found += _builds_on(exercise)
+    found += _cluster(exercise)
     found += commands.problems(exercise, manual)
     texts = list(_texts(exercise))
     found += texts
@@ -47,6 +52,23 @@ def _builds_on(exercise: Exercise) -> Iterator[Problem]:
             yield Problem(
                 exercise.path, 1, f"builds_on: {unknown.problem}", "Name a lab: NAME or MODULE/NAME."
             )
+
+
+def _cluster(exercise: Exercise) -> Iterator[Problem]:
+    """What the head says of the cluster must fit what the tests ask for."""
+    about = exercise.about
+    if about.containers and not about.nodes:
+        cure = "Leave 'nodes' out, or set it to 1."
+        yield Problem(exercise.path, 1, "it builds containers, and has 'nodes: 0'", cure)
+    for cell in exercise.notebook.cells:
+        if cell.metadata.hpclab.get("role") not in GRADED:
+            continue
+        if not about.nodes and (asked := JOBS.search(cell.source)):
+            cure = "A lab with 'nodes: 0' is marked without Slurm; leave 'nodes' out."
+            yield Problem(exercise.path, cell.metadata.hpclab.line, f"this test uses {asked[0]}", cure)
+        elif about.nodes and (asked := FUNCTION.search(cell.source)):
+            cure = "It needs 'nodes: 0'; where there is a cluster, ask for what a job wrote."
+            yield Problem(exercise.path, cell.metadata.hpclab.line, f"this test uses {asked[0]}", cure)
 
 
 def _texts(exercise: Exercise) -> Iterator[Problem]:

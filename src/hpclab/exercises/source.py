@@ -46,6 +46,8 @@ class About(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     builds_on: list[str] = []
     points: int = 10
     cost: Cost
+    nodes: Annotated[int, msgspec.Meta(ge=0, le=16)] = 4  # of the cluster it is graded on; 0: plain Python
+    containers: bool = False  # it builds images, which needs more than a sealed cluster otherwise gives
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,78 @@
+"""An exercise → what grading has to know of it. Holds hidden tests: never where a learner's process can read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from hpclab import __version__, layout
+from hpclab.exercises import build, source, views
+from hpclab.exercises.cells import GRADED
+from hpclab.exercises.source import Exercise
+from hpclab.grading.model import Cell, Lab, Test
+
+# What decides a mark, besides the lab: from these a grader's name is made.
+DECIDES = ("grading", "evidence", "slurm", "isolation", "shell.py", "files.py")
+
+
+def lab_of(path: Path) -> Lab:
+    """The lab that the author's file at ``path`` describes. Raises ExerciseError."""
+    exercise = source.load(path)
+    released = views.student_view(exercise)
+    cells = []
+    for cell in released.cells:
+        mark = cell.metadata.get("nbgrader", {})
+        if cell.cell_type == "code":
+            kind = "answer" if mark.get("solution") else "check" if mark.get("grade") else "given"
+            cells.append(Cell(id=cell.id, kind=kind, source=cell.source))
+    lab = Lab(
+        module=exercise.module,
+        name=exercise.name,
+        title=exercise.about.title,
+        points=exercise.about.points,
+        seconds=exercise.about.cost.seconds,
+        nodes=exercise.about.nodes,
+        containers=exercise.about.containers,
+        notebook=build.as_bytes(released).decode(),
+        cells=tuple(cells),
+        tests=tuple(_tests(exercise)),
+        files=dict(_files(layout.course() / "templates")),
+    )
+    return msgspec.structs.replace(lab, digest=digest(lab))
+
+
+def digest(lab: Lab) -> str:
+    """A name for all of ``lab`` and the version of this package."""
+    plain = msgspec.json.encode([__version__, msgspec.structs.replace(lab, digest="")], order="sorted")
+    return hashlib.sha256(plain).hexdigest()
+
+
+def grader() -> str:
+    """A name for what marks: this package's version, and the text of the parts that decide."""
+    package = layout.course() / "src" / "hpclab"
+    found = hashlib.sha256()
+    for part in DECIDES:
+        top = package / part
+        for path in [top] if top.is_file() else sorted(top.rglob("*.py")):
+            data = path.read_bytes()
+            found.update(f"{path.relative_to(package)} {len(data)}\n".encode() + data)
+    return f"{__version__}+{found.hexdigest()[:12]}"
+
+
+def _tests(exercise: Exercise) -> Iterator[Test]:
+    for cell in exercise.notebook.cells:
+        mark = cell.metadata.hpclab
+        if mark.get("role") in GRADED:
+            hidden = mark.role == "hidden-tests"
+            yield Test(
+                id=cell.id, task=mark.exercise, points=float(mark.points), source=cell.source, hidden=hidden
+            )
+
+
+def _files(templates: Path) -> Iterator[tuple[str, bytes]]:
+    """What learners find beside their labs, by its path from the top of their folder."""
+    for path in build.given(templates):
+        yield f"templates/{path.relative_to(templates).as_posix()}", path.read_bytes()

@@ -1,0 +1,154 @@
+"""One grading run of a class: its tasks, rounds of jobs until all have a result, and what an earlier run left."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from hpclab.cli import places, workers
+from hpclab.cli.grading_jobs import How, Rounds, rounds, watch
+from hpclab.cli.grading_results import Collected, Found, Reporter
+from hpclab.cli.grading_spool import OPEN, Open, close, laid_out
+from hpclab.errors import GradingError
+from hpclab.grading import batch as batches
+from hpclab.grading import limits as limiting
+from hpclab.grading import worker
+from hpclab.grading.batch import TRIES, Batch
+from hpclab.grading.ledger import Ledger
+from hpclab.grading.model import Lab, Task
+from hpclab.grading.store import Receipt, Store
+
+
+def seed_of(content: str, lab: Lab) -> int:
+    """What a test's random numbers begin with: the same whenever this submission is graded against this lab."""
+    return int.from_bytes(hashlib.sha256(f"{content} {lab.digest}".encode()).digest()[:6])
+
+
+def tasks_for(receipts: Mapping[str, Receipt], lab: Lab, name: str) -> tuple[Task, ...]:
+    return tuple(
+        Task(
+            lab=lab.name,
+            student=student,
+            number=one.number,
+            hash=one.hash,
+            received=one.received,
+            uuid=name,
+            seed=seed_of(one.hash, lab),
+        )
+        for student, one in sorted(receipts.items())
+    )
+
+
+def run(
+    folder: Path,
+    lab: Lab,
+    receipts: Mapping[str, Receipt],
+    how: How,
+    grader: str,
+    reporter: Reporter,
+) -> dict[str, Found]:
+    """Grade these submissions; a result for each. Raises HpclabError; what is done by then stays done."""
+    name, number = str(uuid.uuid4()), time.strftime("%Y%m%d-%H%M%S")
+    limits = limiting.limits(lab)
+    batch = Batch(
+        id=f"{number}-{secrets.token_hex(2)}",
+        uuid=name,
+        lab=lab.name,
+        module=lab.module,
+        nodes=lab.nodes,
+        lab_digest=lab.digest,
+        grader=grader,
+        image=digest(how.image) if how.image else "",
+        limits=limits,
+        needs=limiting.needs(lab, limits, worker.TRIES),
+        tasks=tasks_for(receipts, lab, name),
+    )
+    home = folder / "batches" / lab.name / batch.id
+    store = Store(folder)
+    with laid_out(home, batch, lab, how, store) as spool:
+        ledger = Ledger(folder)
+        for task in batch.tasks:
+            ledger.append(
+                "queued", lab=lab.name, student=task.student, number=task.number, uuid=name, batch=batch.id
+            )
+        collected = Collected(home, spool, batch, lab, reporter)
+        with rounds(spool, batch, how, collected, reporter) as do_round:
+            _until_all(batch, lab, spool, how, collected, do_round, reporter)
+    return collected.found
+
+
+def digest(image: Path) -> str:
+    """The SHA-256 of an image's file."""
+    with image.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _until_all(
+    batch: Batch,
+    lab: Lab,
+    spool: Path,
+    how: How,
+    collected: Collected,
+    do_round: Rounds,
+    reporter: Reporter,
+) -> None:
+    """Rounds of jobs until each submission has a result, or has had its tries."""
+    tried: dict[str, int] = dict.fromkeys((task.student for task in batch.tasks), 0)
+    number = 0
+    while True:
+        collected.look()
+        left = [task.student for task in batch.tasks if task.student not in collected.found]
+        left = [student for student in left if tried[student] < TRIES]
+        if not left:
+            break
+        number += 1
+        plain = not lab.nodes
+        shared = batches.packs(left, plain=plain, at_once=how.at_once, again=any(tried[one] for one in left))
+        for student in (student for pack in shared for student in pack):
+            tried[student] += 1
+            (spool / "results" / f"{student}.done").unlink(missing_ok=True)
+        batches.write_round(spool, number, shared)
+        if number > 1:
+            reporter.say(f"{len(left)} of {len(batch.tasks)} without a result: they are submitted again")
+        do_round(number, shared)
+    for task in batch.tasks:
+        if task.student not in collected.found:
+            why = (
+                collected.troubles.get(task.student) or "its job ended without a result, and nobody knows why"
+            )
+            why += f"\nThe logs of its jobs: {collected.home / 'log'}"
+            collected.keep(batches.gave_up(batch, task, why, tried[task.student]))
+
+
+def settle(folder: Path, lab: Lab, how: How, reporter: Reporter) -> None:
+    """Bring home what batches have that were not brought to their end, and clear away after them."""
+    for mark in sorted((folder / "batches" / lab.name).glob(f"*/{OPEN}")):
+        home = mark.parent
+        try:
+            opened = msgspec.json.decode(mark.read_bytes(), type=Open)
+            batch = batches.read(Path(opened.spool))
+            then = batches.read_lab(Path(opened.spool), batch)
+        except (GradingError, OSError, msgspec.MsgspecError):
+            close(home, home / "spool")  # it was killed before anything was submitted
+            continue
+        spool = Path(opened.spool)
+        collected = Collected(home, spool, batch, then, reporter)
+        if opened.site == "local":
+            places.remove_left()  # the cluster of a command that is gone
+        elif opened.site == how.site:
+            reporter.say(f"looking for jobs of the batch {batch.id}, which an earlier command left")
+            with workers.Stop() as stop, places.at_site(how.usual.settings)(reporter.say) as launch:
+                watch(launch, batch, how, collected.gather, reporter, stop)
+        else:
+            raise GradingError(
+                f"an earlier run of {lab.name} at the site {opened.site!r} is not over",
+                f"Bring it to its end first: hpclab grade {lab.name} --site {opened.site}",
+            )
+        collected.gather()
+        close(home, spool)

@@ -1,0 +1,172 @@
+"""One task of a grading run, on a node: grades the submissions that its round gives it, one after another.
+
+    python -I -m hpclab.cli.grading_task SPOOL ROUND INDEX
+
+What is graded already is passed over, so a task that begins again goes on where it was. Before the first
+submission is marked, the probes of ``grading.canary`` must have passed on a node of this kind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from hpclab.cli import grading_lab
+from hpclab.errors import GradingError, HostUnsuitable, HpclabError
+from hpclab.files import write_whole
+from hpclab.grading import batch as batches
+from hpclab.grading import canary, fit, limits, worker
+from hpclab.grading.batch import Batch
+from hpclab.grading.canary import Probed
+from hpclab.grading.locking import locked
+from hpclab.grading.model import Lab, Result, Verdict
+from hpclab.grading.sandbox import Enter
+
+PROBE_SECONDS = 600.0  # for another task of this kind of node to have done the probes
+UNFINISHED = "it did not come to an end"  # the canary's words for a probe that said nothing
+
+
+class Escaped(GradingError):
+    """A probe got out: no second try changes that."""
+
+
+def main(spool: Path, number: int, index: int) -> None:
+    """Grade what task ``index`` of round ``number`` is to grade. Raises HpclabError."""
+    batch = batches.read(spool)
+    lab = batches.read_lab(spool, batch)
+    tasks = {task.student: task for task in batch.tasks}
+    left = []
+    for student in batches.read_round(spool, number, index):
+        there = batches.result(spool, batch, tasks[student], lab)
+        if not isinstance(there, Result) or there.verdict is Verdict.SYSTEM_ERROR:
+            left.append(tasks[student])
+    if not left:
+        return
+    with walled(spool, lab, batch) as enter:
+        for task in left:
+            result = worker.grade(
+                task,
+                lab,
+                lambda task=task: batches.submission(spool, task),  # type: ignore[misc]
+                enter,
+                batch.limits,
+                grader=batch.grader,
+                image=batch.image,
+            )
+            batches.write_result(spool, result)
+            print(
+                f"{task.student}: {result.verdict} {result.earned:g}/{result.points:g}, {result.seconds:g} s"
+            )
+            if result.problem:
+                print("    " + result.problem.replace("\n", "\n    "))
+            sys.stdout.flush()
+
+
+@contextmanager
+def walled(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
+    """Where submissions are run, once the probes have passed there. What keeps this node from grading at all is told
+
+    to whoever waits, who stops the other tasks. What is no escape must come twice, since a killed helper looks the same.
+    """
+    for last in (False, True):
+        with contextlib.ExitStack() as stack:
+            try:
+                same(batch)
+                enter = stack.enter_context(places(lab))
+                probe(spool, enter, lab, batch)
+            except (HostUnsuitable, GradingError) as problem:
+                print(problem, flush=True)
+                if not last and not isinstance(problem, Escaped):
+                    continue
+                where = f"on {socket.gethostname()}: {problem.problem}"
+                refusal = batches.Refusal(problem=where, remedy=problem.remedy)
+                write_whole(spool / "canary" / "refused", msgspec.json.encode(refusal))
+                raise
+            yield enter
+            return
+
+
+def same(batch: Batch) -> None:
+    """Raise GradingError where this node has another grader than the batch was made for."""
+    if (mine := grading_lab.grader()) != batch.grader:
+        raise GradingError(
+            f"the course there is another one ({mine}) than where the grading began ({batch.grader})",
+            "It must be the same everywhere, and not be changed while it grades. Then: the same command again.",
+        )
+
+
+@contextmanager
+def places(lab: Lab) -> Iterator[Enter]:
+    """Where submissions of ``lab`` are run: a sealed cluster for each, or forks of one warm process."""
+    if lab.nodes:
+        from hpclab.cli import sealed
+
+        yield sealed.enter
+    else:
+        from hpclab.grading import warm
+
+        with warm.Warm() as forks:
+            yield forks.enter
+
+
+def probe(spool: Path, enter: Enter, lab: Lab, batch: Batch) -> None:
+    """The canary's probes, once for each kind of node. Raises HpclabError where one gets out, or could not try."""
+    print(f"strangers are kept in by: {fit.require(cluster=lab.nodes > 0)}", flush=True)
+    told = spool / "canary" / f"{kind_of_node()}.json"
+    with one_at_a_time(told.with_suffix(".lock")):
+        if not told.exists():
+            began = time.monotonic()
+            hidden = [spool, spool / "lab.json", spool / "submissions"]
+            bounds = limits.to_break(batch.limits) if lab.nodes else canary.LIMITS
+            found = canary.probe(enter, lab, bounds, hidden)
+            refuse(found)
+            write_whole(told, msgspec.json.encode(found))
+            print(f"{len(found)} probes, none got out, {time.monotonic() - began:.1f} s", flush=True)
+
+
+def refuse(found: Sequence[Probed]) -> None:
+    """Raise Escaped where a probe got out, GradingError where one did not come to its end."""
+    try:
+        canary.refuse(found)
+    except GradingError as problem:
+        if all(one.detail.startswith(UNFINISHED) for one in canary.escaped(found)):
+            raise
+        raise Escaped(problem.problem, problem.remedy) from None
+
+
+def kind_of_node() -> str:
+    """A name that nodes share which keep strangers in alike."""
+    system = Path("/etc/os-release")
+    facts = [
+        platform.machine(),
+        platform.release(),
+        system.read_text() if system.is_file() else "",
+        str(fit.look()),
+        str(Path("/sys/fs/cgroup/cgroup.controllers").exists()),
+    ]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """So that two tasks of one kind of node do not both probe; where files cannot be locked, they do."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, HpclabError):
+            stack.enter_context(locked(path, seconds=PROBE_SECONDS))
+        yield
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    except HpclabError as problem:
+        sys.exit(f"{problem}")
