@@ -16,7 +16,14 @@ from types import ModuleType
 import pytest
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
-TRAINING = ["single-gpu-job", "multi-gpu-job", "multi-node-job", "job-array"]
+TRAINING = [
+    "single-gpu-job",
+    "multi-gpu-job",
+    "multi-node-job",
+    "job-array",
+    "preemptible-training",
+    "auto-resume",
+]
 EVERY = sorted(path.stem for path in TEMPLATES.glob("*.sbatch"))
 # What differs between sites. SBATCH_* variables would override such lines, and where none is set they would be wrong.
 SITES_BUSINESS = {"account", "qos", "constraint", "partition", "reservation", "A", "q", "C", "p"}

@@ -138,12 +138,18 @@ class _Hut:
                 self.wire.receive()  # the keeper's only word now is that it must end
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
                 select.select([handle], [], [])
-            os.waitpid(first, 0)
+            code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
         except EOFError:
             os._exit(0)  # the keeper has gone; the kernel ends the rest
         finally:
             os.close(handle)
         with os.fdopen(reader, "rb") as report:
             told = report.read()
-        ended = json.loads(told) if told else {"status": None, "signal": int(signal.SIGKILL)}
-        return {"over": "", "left": 0, **ended, "seconds": time.monotonic() - began}
+        own = {"status": code if code >= 0 else None, "signal": -code if code < 0 else None}
+        return {
+            "over": "",
+            "left": 0,
+            **own,
+            **json.loads(told or b"{}"),
+            "seconds": time.monotonic() - began,
+        }

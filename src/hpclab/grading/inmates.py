@@ -60,20 +60,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> NoReturn:
-    """Process 1: a fresh /proc, the child that does the work, the limits, the children that nobody waits for."""
+    """Process 1: a fresh /proc; then the work itself, or ``watched`` the limits, while a child does the work."""
     try:
         kernel.die_with_parent()
         kernel.unshare(kernel.NEWNS)
         kernel.mount("proc", "/proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
+        if not watched:
+            _work(work)
+        # Where there is one user only, the learner must find nothing in here, nor get in.
+        kernel.dumpable(yes=False)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         child = os.fork()
         if child == 0:
             _work(work)
-        # Where there is one user only, the learner must find nothing in here, nor get in.
-        kernel.dumpable(yes=False)
         os.closerange(3, report)
         os.closerange(report + 1, 1 << 20)
-        told = _watch(child, use, watched=watched)
+        told = _watch(child, use)
     except BaseException:
         os.write(2, traceback.format_exc(limit=-3).encode())
         os._exit(1)
@@ -92,7 +94,7 @@ def _work(work: Callable[[], int]) -> NoReturn:
     os._exit(status)
 
 
-def _watch(child: int, use: Use, *, watched: bool) -> dict[str, Any]:
+def _watch(child: int, use: Use) -> dict[str, Any]:
     proc = Path("/proc")
     while True:
         signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
@@ -104,12 +106,12 @@ def _watch(child: int, use: Use, *, watched: bool) -> dict[str, Any]:
                 return {
                     "status": code if code >= 0 else None,
                     "signal": -code if code < 0 else None,
-                    "over": "memory" if watched and peak else "",
+                    "over": "memory" if peak else "",
                     "left": sum(entry.name.isdigit() for entry in os.scandir(proc)) - 1,
                 }
             if not pid:
                 break
-        if watched and (over := limits.broken(use, proc, but=1)):
+        if over := limits.broken(use, proc, but=1):
             return {"status": None, "signal": int(signal.SIGKILL), "over": over}
 
 
