@@ -135,7 +135,7 @@ class Peak:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.05):
+        while not self._over.wait(0.2):
             for process in psutil.process_iter(["cmdline", "memory_info"]):
                 line = process.info["cmdline"] or []
                 ours = any(word.startswith(self._folder) for word in line) and process.info["memory_info"]

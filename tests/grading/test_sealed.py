@@ -493,6 +493,21 @@ def test_tests_run_as_somebody_else(place: adapter.Place) -> None:
     assert json.loads(lines[0])["said"] == f"990 {FOLDER} mine learner"
 
 
+@pytest.mark.parametrize(
+    "gone", ["ln -s / ~/away", "true", "mkdir ~/away.d; ln -s away.d ~/away", "touch ~/away"]
+)
+def test_no_link_of_the_learners_leads_the_grader_elsewhere(cluster: Sealed, gone: str) -> None:
+    run(cluster, f"rm -rf ~/away ~/away.d; {gone}")
+    with os.fdopen(os.memfd_create("said"), "rb") as said, Path(os.devnull).open() as nothing:
+        out, folder = said.fileno(), "/home/learner/away"
+        program = cluster.run(
+            "grader", ["/bin/pwd", "-P"], stdin=nothing.fileno(), stdout=out, stderr=out, folder=folder
+        )
+        assert program.wait(60) == 0
+        said.seek(0)
+        assert said.read() == b"/home/grader\n"
+
+
 KEEPER = """
 import sys, time
 from hpclab.cli import sealed

@@ -145,6 +145,8 @@ class _Hut:
             os.close(handle)
         with os.fdopen(reader, "rb") as report:
             told = report.read()
+        if code == inmates.BROKEN and not told:
+            raise RuntimeError("the first process of a sandbox failed; the warm process's messages say why")
         own = {"status": code if code >= 0 else None, "signal": -code if code < 0 else None}
         return {
             "over": "",

@@ -37,6 +37,7 @@ ENVIRONMENT = {
 LOOK_SECONDS = 0.05
 LINES, ANSWERS = 3, 4  # descriptors: where lines go, where replies come from
 GRADERS_MB = 1024
+BROKEN = 86  # process 1 itself could not do its work: nothing is known of the submission
 # Made before any fork.
 SHELL: list[Shell] = []
 FILTER: list[bytes] = []
@@ -69,6 +70,7 @@ def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> No
             _work(work)
         # Where there is one user only, the learner must find nothing in here, nor get in.
         kernel.dumpable(yes=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         child = os.fork()
         if child == 0:
@@ -78,7 +80,7 @@ def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> No
         told = _watch(child, use)
     except BaseException:
         os.write(2, traceback.format_exc(limit=-3).encode())
-        os._exit(1)
+        os._exit(BROKEN)
     os.write(report, json.dumps(told).encode())
     os._exit(0)
 

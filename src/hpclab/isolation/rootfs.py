@@ -129,6 +129,25 @@ def assemble(
             _show(Path(shown[target]), root / target.relative_to("/"))
 
 
+def real_folder(top: Path, below: Path, otherwise: Path) -> int:
+    """A descriptor of ``top`` / ``below``, reached without a link; of ``otherwise`` where a stranger, to whom ``top``
+
+    belongs, has removed it or put a link on the way.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    place = os.open(top, flags)
+    for part in below.parts:
+        try:
+            inner = os.open(part, flags, dir_fd=place)
+        except OSError:
+            inner = os.open(otherwise, flags)
+            return inner
+        finally:
+            os.close(place)
+        place = inner
+    return place
+
+
 def seal(root: Path) -> None:
     """Make the root directory itself read-only; what is mounted in it stays as it is."""
     kernel.mount("", root, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)

@@ -26,9 +26,11 @@ for name, (number, *arguments) in CALLS.items():
         os._exit(0)
     os.wait()
 own = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), 8)  # process_vm_readv: EPERM comes before a bad address
+libc.syscall.restype = ctypes.c_long
 for pid in (1, os.getppid()):
-    libc.syscall(310, pid, own, ctypes.c_ulong(1), (ctypes.c_void_p * 2)(4096, 8), ctypes.c_ulong(1), ctypes.c_ulong(0))
-    if ctypes.get_errno() not in (errno.EPERM, errno.ENOSYS):
+    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
+    status = libc.syscall(ctypes.c_long(310), ctypes.c_long(pid), own, one, (ctypes.c_void_p * 2)(4096, 8), one, none)
+    if status >= 0 or ctypes.get_errno() not in (errno.EPERM, errno.ENOSYS):
         print("got-" + "through: the memory of", pid, os.strerror(ctypes.get_errno()))
 status = open("/proc/self/status").read()
 if "NoNewPrivs:\t1" not in status:

@@ -91,11 +91,11 @@ def test_killed_at_any_moment_of_a_save(
 def test_killed_between_saves(
     training: Training, undisturbed: Callable[..., Any], ranks: int, more: tuple[str, ...]
 ) -> None:
-    training.ranks, training.words = ranks, (*SMALL, *more)
-    codes = training.run(KILL_AT_STEP.format(step=7, rank=ranks - 1))
+    training.ranks, training.words = ranks, (*SMALL, "--save-every=6", *more)
+    codes = training.run(KILL_AT_STEP.format(step=8, rank=ranks - 1))
     assert codes[-1] == -9 and 0 not in codes
     same(training.finish(), undisturbed(ranks, *more))
-    assert [step for _, step in training.events("start")] == [0, 5]
+    assert [step for _, step in training.events("start")] == [0, 6]
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])

@@ -140,6 +140,21 @@ def test_all_generators_go_on(module: Module, half_pair: bool) -> None:
     assert drawn() == expected
 
 
+def test_an_optimizer_that_has_not_taken_a_step(module: Module) -> None:
+    """DCP wants its moments to be there; torch makes them by a pretended step, which must not count."""
+    model = torch.nn.Linear(3, 2)
+    before = [one.detach().clone() for one in model.parameters()]
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.1)
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    batches = module("loader").Batches(Keys(4), 2, 0)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    state = module("state").TrainingState(model, optimizer, scheduler, scaler, batches)
+    moments = state.tensors()["optimizer"]
+    assert set(moments) == {"weight", "bias"}
+    assert all(not tensor.any() for of in moments.values() for tensor in of.values())
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
 # ---- storage ---------------------------------------------------------------------------------
 
 
