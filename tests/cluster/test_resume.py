@@ -18,6 +18,9 @@ from hpclab.shell import wait_until
 from .conftest import Cluster
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+pytestmark = pytest.mark.timeout(
+    900
+)  # each waits for Slurm: for a grace time, a node to be given up, a minute to pass
 PATIENCE = 240.0  # four ranks import torch on two cores, and the machine may be busy
 SCRIPTS = ("preemptible-training", "auto-resume")
 TRAINING = "--epochs=4 --save-every=7"  # 80 steps; saves do not fall on the ends of epochs
@@ -101,10 +104,10 @@ class Training:
             raise AssertionError(f"{late}\n{self.log()}\n{self.cluster.story(job)}") from None
         return json.loads(self.out(f"cat result-{job}.json"))
 
-    def time_is_running_out(self, job: str) -> None:
-        """Leave the job between one minute and two: its warning is due."""
+    def time_is_running_out(self, job: str, least: int = 0) -> None:
+        """Leave the job between one minute and two, if ``least`` minutes are over by then: its warning is due."""
         *_, minutes, _ = f"0:{self.cluster.out(f'squeue -h -j {job} -o %M')}".split(":")
-        self.cluster.run(f"scontrol update JobId={job} TimeLimit={int(minutes) + 2}")
+        self.cluster.run(f"scontrol update JobId={job} TimeLimit={max(int(minutes) + 2, least)}")
 
     def held(self) -> Training:
         self.out("touch slow")
@@ -167,6 +170,7 @@ def test_preempted_by_a_job_of_higher_rank(cluster: Cluster, training: Training,
     assert states[0] in ("PREEMPTED", "REQUEUED") and len(states) == 2
 
 
+@pytest.mark.slow  # two minutes, since Slurm's limits are minutes
 def test_out_of_time(cluster: Cluster, training: Training, undisturbed: Any) -> None:
     job = training.submit("preemptible-training")
     training.reached(job, 5)
@@ -223,11 +227,12 @@ def test_a_training_that_always_fails_is_not_repeated_for_ever(cluster: Cluster,
     assert "saved nothing beyond it" in training.log()
 
 
+@pytest.mark.slow  # three minutes
 def test_a_chain_of_jobs(cluster: Cluster, training: Training, undisturbed: Any) -> None:
     """One link runs out of time, one crashes, one finishes; and what was still waiting goes away."""
     first = training.submit("auto-resume")
     training.reached(first, 5)
-    training.time_is_running_out(first)
+    training.time_is_running_out(first, least=3)  # its --time-min
     cluster.wait(first, "FAILED", seconds=PATIENCE)
     assert cluster.records(first, "exitcode") == ["75:0"]
     training.reached(first, 1, attempt=2)

@@ -278,6 +278,27 @@ def test_ctrl_c_cancels_and_the_next_command_goes_on(
     assert earned(room) == expected(room)
 
 
+def test_a_lost_node_takes_no_mark_along(
+    place: Path, commands: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    room = filled(place, 12)
+    process = commands(room, "--jobs", "2")
+
+    def busy() -> tuple[str, str] | None:
+        for name in private_clusters():
+            with contextlib.suppress(HpclabError):
+                if nodes := in_cluster(name, "squeue", "-h", "-t", "R", "-o", "%N").split():
+                    return name, nodes[0]
+        return None
+
+    cluster, node = wait_until(busy, "a running task", seconds=300, every=0.1)
+    hpclab = str(Path(sys.executable).with_name("hpclab"))
+    run([hpclab, "fault", "kill-node", node, "--name", cluster], timeout=120)
+    status = process.wait(classroom.GRADING)
+    assert status == 0, (place / "command-0.log").read_text() + room.logs()
+    assert earned(room) == expected(room)
+
+
 # ---- a site, whose jobs outlive the command ----------------------------------------------------
 
 SITE = """

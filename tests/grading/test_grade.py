@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from hpclab import layout
-from hpclab.cli import grading_lab
+from hpclab.cli import grading_lab, grading_version
 from hpclab.exercises import source
 from hpclab.grading import batch, gradebook, limits, settings
 from hpclab.grading.model import Lab, Task, Verdict
@@ -126,7 +126,7 @@ def test_nothing_is_marked_where_a_probe_gets_out(place: Path) -> None:
         module=room.lab.module,
         nodes=0,
         lab_digest=room.lab.digest,
-        grader=grading_lab.grader(),
+        grader=grading_version.grader(),
         limits=limit,
         needs=limits.needs(room.lab, limit, 1),
         tasks=(Task(lab=room.lab.name, student="ada", number=1, hash="h", received=1.0, uuid="u", seed=1),),

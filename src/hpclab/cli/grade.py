@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpclab import layout
-from hpclab.cli import attempt, grading_lab, grading_results, grading_run
+from hpclab.cli import attempt, grading_lab, grading_results, grading_run, grading_version
 from hpclab.cli.classes import class_option
 from hpclab.cli.common import console, site_names
 from hpclab.cli.grading_jobs import How
@@ -100,7 +100,7 @@ def grade(
         queued=(queue_minutes or (10 if site == "local" else DAY)) * 60.0,
         slowest=2.0 if site == "local" else 15.0,
     )
-    grader = grading_lab.grader()
+    grader = grading_version.grader()
     with alone(folder):
         if not dry_run:
             grading_run.settle(

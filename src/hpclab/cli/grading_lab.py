@@ -14,9 +14,6 @@ from hpclab.exercises.cells import GRADED
 from hpclab.exercises.source import Exercise
 from hpclab.grading.model import Cell, Lab, Test
 
-# What decides a mark, besides the lab: from these a grader's name is made.
-DECIDES = ("grading", "evidence", "slurm", "isolation", "shell.py", "files.py")
-
 
 def lab_of(path: Path) -> Lab:
     """The lab that the author's file at ``path`` describes. Raises ExerciseError."""
@@ -48,18 +45,6 @@ def digest(lab: Lab) -> str:
     """A name for all of ``lab`` and the version of this package."""
     plain = msgspec.json.encode([__version__, msgspec.structs.replace(lab, digest="")], order="sorted")
     return hashlib.sha256(plain).hexdigest()
-
-
-def grader() -> str:
-    """A name for what marks: this package's version, and the text of the parts that decide."""
-    package = layout.course() / "src" / "hpclab"
-    found = hashlib.sha256()
-    for part in DECIDES:
-        top = package / part
-        for path in [top] if top.is_file() else sorted(top.rglob("*.py")):
-            data = path.read_bytes()
-            found.update(f"{path.relative_to(package)} {len(data)}\n".encode() + data)
-    return f"{__version__}+{found.hexdigest()[:12]}"
 
 
 def _tests(exercise: Exercise) -> Iterator[Test]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cli import grading_lab
+from hpclab.cli import grading_version
 from hpclab.errors import GradingError, HostUnsuitable, HpclabError
 from hpclab.files import write_whole
 from hpclab.grading import batch as batches
@@ -73,9 +73,10 @@ def main(spool: Path, number: int, index: int) -> None:
 
 @contextmanager
 def walled(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
-    """Where submissions are run, once the probes have passed there. What keeps this node from grading at all is told
+    """Where submissions are run, once the probes have passed there.
 
-    to whoever waits, who stops the other tasks. What is no escape must come twice, since a killed helper looks the same.
+    What keeps this node from grading at all is told to whoever waits, who stops the other tasks. Short of an
+    escape it must come twice, since a helper that somebody killed looks the same.
     """
     for last in (False, True):
         with contextlib.ExitStack() as stack:
@@ -97,7 +98,7 @@ def walled(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
 
 def same(batch: Batch) -> None:
     """Raise GradingError where this node has another grader than the batch was made for."""
-    if (mine := grading_lab.grader()) != batch.grader:
+    if (mine := grading_version.grader()) != batch.grader:
         raise GradingError(
             f"the course there is another one ({mine}) than where the grading began ({batch.grader})",
             "It must be the same everywhere, and not be changed while it grades. Then: the same command again.",

@@ -60,8 +60,7 @@ class _Hut:
         with contextlib.suppress(OSError):  # pieces of shared memory that nobody has mapped are in no sum
             Path("/proc/sys/kernel/shmall").write_text(str(use.memory_mb << 8))
         room = Room(mb=use.disk_mb, inodes=use.inodes)
-        for place in PLACES:
-            rootfs.tmpfs(Path(place), room)
+        inmates.fresh(room)
         home = Room(mb=use.disk_mb, inodes=use.inodes, mode=0o700, uid=owner, gid=owner)
         rootfs.tmpfs(Path(HOME), home)
         flags = kernel.NOSUID | kernel.NOEXEC

@@ -41,6 +41,7 @@ BROKEN = 86  # process 1 itself could not do its work: nothing is known of the s
 # Made before any fork.
 SHELL: list[Shell] = []
 FILTER: list[bytes] = []
+SHOWN: list[str] = []  # the folders that Python and this package lie in
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,10 +141,24 @@ def learner(plan: Plan, request: bytes, out: int, errors: int) -> int:
     return runner.run(json.loads(request), LINES, SHELL[0])
 
 
+def fresh(room: Room) -> None:
+    """New folders in memory at PLACES. What is shown below one of them (a clone in /var/tmp) is shown there again."""
+    handles = {
+        Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC)
+        for path in SHOWN
+        if any(Path(path).is_relative_to(place) for place in PLACES)
+    }
+    for place in PLACES:
+        rootfs.tmpfs(Path(place), room)
+    for path, handle in sorted(handles.items()):
+        if not path.exists():  # else a folder above it has brought it along
+            rootfs.show(Path(f"/proc/self/fd/{handle}"), path)
+        os.close(handle)
+
+
 def grader(plan: Plan, request: bytes, lines: int, out: int, errors: int) -> int:
     """Become somebody else, who may read the learner's files, and run the tests."""
-    for place in PLACES:
-        rootfs.tmpfs(Path(place), Room(mb=64, inodes=1024))
+    fresh(Room(mb=64, inodes=1024))
     kernel.mount("", HOME, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
     _only_descriptors(errors, out, lines)
     if plan.apart:

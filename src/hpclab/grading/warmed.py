@@ -74,6 +74,7 @@ def main() -> None:
     wire.receive()  # the maps are written
     # Opened with the rights of whoever grades, used as the sandbox's root.
     handles = {Path(path): _handle(path) for path in plan.shown}
+    inmates.SHOWN[:] = plan.shown
     if plan.who != "one":
         kernel.become(ids.ROOT, ids.ROOT)
     kernel.die_with_parent()

@@ -107,7 +107,7 @@ def assemble(
         if path.is_symlink():
             (root / name).symlink_to(path.readlink())
         elif path.is_dir():
-            _show(path, root / name)
+            show(path, root / name)
     tops = ([Path(prefix)] if prefix else []) + [Path("/")]
     _union([top / "usr" for top in tops], root / "usr")
     for name, text in etc.items():
@@ -126,7 +126,7 @@ def assemble(
         tmpfs(path, room)
     for target in sorted(shown):
         if not _seen(target, shown):
-            _show(Path(shown[target]), root / target.relative_to("/"))
+            show(Path(shown[target]), root / target.relative_to("/"))
 
 
 def real_folder(top: Path, below: Path, otherwise: Path) -> int:
@@ -177,7 +177,7 @@ def _union(sources: list[Path], target: Path) -> None:
         if os.access(first, os.R_OK):
             target.write_bytes(first.read_bytes())
     elif len(folders := [source for source in there if source.is_dir()]) == 1:
-        _show(folders[0], target)
+        show(folders[0], target)
     else:
         target.mkdir()
         lower = ":".join(map(str, folders))
@@ -185,7 +185,7 @@ def _union(sources: list[Path], target: Path) -> None:
         kernel.mount("overlay", target, "overlay", flags, f"lowerdir={lower}")
 
 
-def _show(source: Path, target: Path) -> None:
+def show(source: Path, target: Path) -> None:
     """``source`` at ``target``, with whatever is mounted below it, read-only."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
