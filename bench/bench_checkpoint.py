@@ -363,6 +363,7 @@ def main() -> None:
     record: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{os.cpu_count()} CPUs, Linux {platform.release()}",
+        "nice": os.nice(0),
         "load_before": round(os.getloadavg()[0], 2),
         "ranks": {},
     }
