@@ -18,9 +18,8 @@ from hpclab.shell import wait_until
 from .conftest import Cluster
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
-pytestmark = pytest.mark.timeout(
-    900
-)  # each waits for Slurm: for a grace time, a node to be given up, a minute to pass
+# Each waits for Slurm: for a grace time, a node to be given up, a minute to pass.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENCE = 240.0  # four ranks import torch on two cores, and the machine may be busy
 SCRIPTS = ("preemptible-training", "auto-resume")
 TRAINING = "--epochs=4 --save-every=7"  # 80 steps; saves do not fall on the ends of epochs
