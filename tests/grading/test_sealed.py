@@ -461,7 +461,7 @@ if os.fork() == 0:
             cluster, "cat /home/learner/alive; ls -lR --full-time /home/learner /scratch/learner", "grader"
         )
         rows = run(cluster, "sacct -a -X -n -P -S 1970-01-01 -o state,end,reason", "grader").splitlines()
-        assert any(row.startswith("CANCELLED") for row in rows)
+        assert any(row.startswith("CANCELLED") for row in rows), (said, rows)
         assert all(row.split("|")[1] != "Unknown" or row.startswith("PENDING") for row in rows), rows
         # What is held runs nothing, nor does what waits for it: they stay, as evidence.
         assert run(cluster, "squeue -h -S i -o %r", "grader").split() == [

@@ -17,12 +17,15 @@ from hpclab.cluster.keeper import Sealed
 from hpclab.errors import ClusterError, DeadlineExceeded
 
 END = 60.0  # seconds in which all must have stopped
-RECORDS = 15.0  # seconds that accounting may lag behind
+RECORDS = 30.0  # seconds that accounting may lag behind
 # Reasons of a job that waits for something that does not come by itself.
 NEVER = re.compile(
     "JobHeld|DependencyNeverSatisfied|PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS"
     "|AccountNotAllowed|.*Max.*(PerJob|PerNode|Minutes|Wall)"
 )
+WAITS = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
+OVER = ("squeue", "-h", "-a", "-t", "all", "-o", "%A|%T|%e")
+RECORDED = ("sacct", "-a", "-X", "-n", "-P", "-S", "1970-01-01", "-o", "jobidraw,end")
 QUEUE = ("squeue", "-h", "-r", "-o", "%i|%T|%r|%E")
 
 
@@ -114,24 +117,27 @@ def _queue(cluster: Sealed) -> list[Waiting]:
 
 
 def _records(cluster: Sealed) -> None:
-    """Wait until accounting has the end of every job that is over."""
-    ask = ("sacct", "-a", "-X", "-n", "-P", "-S", "1970-01-01", "-o", "jobid,state,end")
+    """Wait until accounting has heard of the end of every job that is over."""
     end = time.monotonic() + RECORDS
-    while True:
-        waits = {job.id for job in _queue(cluster)}
-        rows = [line.split("|") for line in _told(cluster, *ask).splitlines()]
-        open_ones = [row[0] for row in rows if row[2] == "Unknown" and not _is_among(row[0], waits)]
-        if not open_ones:
-            return
+    while job := unrecorded(_told(cluster, *OVER), _told(cluster, *RECORDED)):
         if time.monotonic() >= end:
-            raise DeadlineExceeded(
-                f"accounting had not heard of the end of job {open_ones[0]} within {RECORDS:g} s"
-            )
+            raise DeadlineExceeded(f"accounting had not heard of the end of job {job} within {RECORDS:g} s")
         time.sleep(0.1)
 
 
-def _is_among(job: str, waits: set[str]) -> bool:
-    return job in waits or any(one.split("_")[0] == job.split("_")[0] for one in waits)
+def unrecorded(over: str, recorded: str) -> str:
+    """The first job of the controller's list whose end accounting lacks; "" if none. Pure.
+
+    The controller tells accounting of new jobs every 5 s, until then accounting does not know that there are
+    any. And of a job that ran again it may know the attempt before.
+    """
+    ends = dict(row.split("|", 1) for row in recorded.splitlines() if "|" in row)
+    for row in over.splitlines():
+        job, state, end = row.split("|")
+        known = ends.get(job, "Unknown")
+        if state not in WAITS and (known == "Unknown" or known < end):
+            return job
+    return ""
 
 
 def _told(cluster: Sealed, *argv: str, may_fail: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpclab.cluster.stopping import Waiting, active
+from hpclab.cluster.stopping import Waiting, active, unrecorded
 
 
 def test_what_can_never_start_is_not_waited_for() -> None:
@@ -26,3 +26,12 @@ def test_a_held_job_that_runs_is_active() -> None:
 
 def test_nothing_is_nothing() -> None:
     assert active([]) == []
+
+
+def test_the_end_of_every_job_must_be_in_the_books() -> None:
+    over = "7|COMPLETED|2026-11-25T20:46:05\n8|PENDING|N/A\n9|CANCELLED|2026-11-25T20:46:09\n"
+    assert unrecorded(over, "") == "7"  # accounting has not heard of any job
+    assert unrecorded(over, "7|2026-11-25T20:46:05\n9|Unknown\n") == "9"
+    assert unrecorded(over, "7|2026-11-25T20:45:00\n9|2026-11-25T20:46:09\n") == "7"  # the attempt before
+    assert unrecorded(over, "7|2026-11-25T20:46:05\n9|2026-11-25T20:46:09\n") == ""
+    assert unrecorded("", "") == ""
