@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hpclab import layout
-from hpclab.cli import grading_lab
+from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import build, source, views
 from hpclab.grading.model import Lab, Result
 from hpclab.grading.store import Store
@@ -120,7 +120,7 @@ class Peak:
     """The largest memory of each kind of trusted process while this is entered."""
 
     def __init__(self, folder: Path) -> None:
-        self._kinds = {"the command": "grade", "a task": "hpclab.cli.grading_task"}
+        self._kinds = {"the command": "grade", "a task": "hpclab.cli.grading.task"}
         self._folder = str(folder)
         self.mib: dict[str, float] = {}
         self._over = threading.Event()
@@ -207,7 +207,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
                 path = folder / "labs" / "90-bench" / "ex01-bench.md"
                 path.parent.mkdir(parents=True)
                 path.write_text(LAB)
-                lab = grading_lab.lab_of(path)
+                lab = lab_of(path)
                 given = submissions(lab, path, options.submissions)
                 if who == "nbgrader":
                     times[who].append(by_nbgrader(folder / "course", path, given))
@@ -229,7 +229,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         found["one plain submission in its sandbox"] = each
     if "cluster" in options.only and options.clusters:
         with place() as folder:
-            lab = grading_lab.lab_of(EX01)
+            lab = lab_of(EX01)
             given = {f"s{one}": notebook(lab, answers(EX01)) for one in range(options.clusters)}
             _, peak, results = by_hpclab(folder, EX01, given)
             found["ex01, cells and jobs"] = [one.run.seconds for one in results if one.run]

@@ -150,7 +150,7 @@ def tasks_here() -> list[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             line = process.cmdline()
-            if "hpclab.cli.grading_task" in line and any(word.startswith(state) for word in line):
+            if "hpclab.cli.grading.task" in line and any(word.startswith(state) for word in line):
                 found.append(process)
     return found
 
@@ -304,11 +304,12 @@ def test_a_lost_node_takes_no_mark_along(
 SITE = """
 import sys
 from pathlib import Path
-from hpclab.cli import grading_spool, main, places
+from hpclab.cli import main, places
+from hpclab.cli.grading import spool
 from hpclab.cli.common import submit_settings
 name = sys.argv[1]
 places.at_site = lambda _settings: places.on_cluster(name, submit_settings("local"))
-grading_spool._is_strangers = lambda _how: True  # the account there is another one than root
+spool._is_strangers = lambda _how: True  # the account there is another one than root
 main(sys.argv[2:])
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import layout
-from hpclab.cli import grading_lab
+from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import build, source, wrong
 from tests.grading import classroom
 from tests.grading.classroom import Classroom
@@ -33,7 +33,7 @@ def answers(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_marks_are_what_they_should_be(place: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classroom, "GRADING", 7000)
-    room = Classroom(place, grading_lab.lab_of(path), path)
+    room = Classroom(place, lab_of(path), path)
     exercise = source.load(path)
     right = answers(path)
     full = wrong.expected_marks(exercise, [])

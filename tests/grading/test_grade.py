@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from hpclab import layout
-from hpclab.cli import grading_lab, grading_version
+from hpclab.cli.grading import version
+from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import source
 from hpclab.grading import batch, gradebook, limits, settings
 from hpclab.grading.model import Lab, Task, Verdict
@@ -41,7 +42,7 @@ def reference(path: Path) -> dict[str, str]:
 
 def of_lab(place: Path, path: Path) -> Classroom:
     """A class that has the lab at ``path``."""
-    return Classroom(place, grading_lab.lab_of(path), path)
+    return Classroom(place, lab_of(path), path)
 
 
 def standing(room: Classroom) -> dict[str, float]:
@@ -110,14 +111,12 @@ def test_nothing_is_marked_where_a_probe_gets_out(place: Path) -> None:
     room.enrol(["ada"])
     room.hand_in("ada", classroom.files(room.lab, ANSWERS))
     script = (
-        "import sys\nfrom hpclab.cli import grading_task\nfrom hpclab.grading import canary\n"
+        "import sys\nfrom hpclab.cli.grading import task\nfrom hpclab.grading import canary\n"
         "found = [canary.Probed(probe='network', held=False, detail='reached the host')]\n"
-        "grading_task.canary.probe = lambda *_, **__: found\n"
+        "task.canary.probe = lambda *_, **__: found\n"
     )
     task = place / "task.py"
-    task.write_text(
-        script + "from pathlib import Path\nspool = Path(sys.argv[1])\ngrading_task.main(spool, 1, 0)\n"
-    )
+    task.write_text(script + "from pathlib import Path\nspool = Path(sys.argv[1])\ntask.main(spool, 1, 0)\n")
     limit = limits.limits(room.lab)
     one = batch.Batch(
         id="b",
@@ -126,7 +125,7 @@ def test_nothing_is_marked_where_a_probe_gets_out(place: Path) -> None:
         module=room.lab.module,
         nodes=0,
         lab_digest=room.lab.digest,
-        grader=grading_version.grader(),
+        grader=version.grader(),
         limits=limit,
         needs=limits.needs(room.lab, limit, 1),
         tasks=(Task(lab=room.lab.name, student="ada", number=1, hash="h", received=1.0, uuid="u", seed=1),),

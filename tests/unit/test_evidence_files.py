@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -193,6 +194,11 @@ def test_a_job_id_with_its_cluster(folder: Path) -> None:
 
 
 def test_when_a_file_was_written(folder: Path) -> None:
+    before = time.time() - 1
     (folder / "x").write_text("")
+    written = evidence.modified("x")
+    assert before <= written <= time.time()
     os.utime(folder / "x", (5, 7))
-    assert evidence.modified("x") == 7
+    assert evidence.modified("x") >= written  # touch(1) makes nothing older
+    os.utime(folder / "x", (5, 4e9))
+    assert evidence.modified("x") == 4e9

@@ -14,12 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from hpclab import layout
-from hpclab.cli import attempt, grading_lab, grading_results, grading_run, grading_version
+from hpclab.cli import attempt
 from hpclab.cli.classes import class_option
 from hpclab.cli.common import console, site_names
-from hpclab.cli.grading_jobs import How
-from hpclab.cli.grading_results import Found, Reporter
-from hpclab.cli.grading_show import Progress
+from hpclab.cli.grading import results as kept
+from hpclab.cli.grading import run, version
+from hpclab.cli.grading.jobs import How
+from hpclab.cli.grading.lab import lab_of
+from hpclab.cli.grading.results import Found, Reporter
+from hpclab.cli.grading.show import Progress
 from hpclab.cli.labs import complete_lab
 from hpclab.cli.run import width
 from hpclab.errors import DeadlineExceeded, GradingError, UsageError
@@ -88,7 +91,7 @@ def grade(
     A command that was stopped goes on where it was. The marks are shown before they are written.
     """
     members = settings.load(folder)
-    found = grading_lab.lab_of(build.find(lab, layout.course() / "notebooks"))
+    found = lab_of(build.find(lab, layout.course() / "notebooks"))
     only = [one.strip() for one in students.split(",") if one.strip()]
     receipts = wanted(members, Store(folder), found.name, only)
     how = How(
@@ -100,18 +103,18 @@ def grade(
         queued=(queue_minutes or (10 if site == "local" else DAY)) * 60.0,
         slowest=2.0 if site == "local" else 15.0,
     )
-    grader = grading_version.grader()
+    grader = version.grader()
     with alone(folder):
         if not dry_run:
-            grading_run.settle(
+            run.settle(
                 folder,
                 found,
                 how,
                 Reporter(say=lambda text: console.print(text, markup=False, soft_wrap=True)),
             )
-        known = {} if again else grading_results.earlier(folder, found, grader)
+        known = {} if again else kept.earlier(folder, found, grader)
         have = {
-            student: grading_results.adopted(folder, known[student, one.hash], one)
+            student: kept.adopted(folder, known[student, one.hash], one)
             for student, one in receipts.items()
             if (student, one.hash) in known
         }
@@ -121,9 +124,7 @@ def grade(
             return
         if due:
             with Progress(console, len(due)) as progress:
-                have |= grading_run.run(
-                    folder, found, due, how, grader, Reporter(progress.say, progress.result)
-                )
+                have |= run.run(folder, found, due, how, grader, Reporter(progress.say, progress.result))
         finish(members, found, receipts, have, yes=yes)
 
 
@@ -187,8 +188,14 @@ def finish(
     show(changes, results)
     if yes or not changes or click.confirm(f"Write the marks of {len(results)} submissions?", default=False):
         store = Store(members.folder)
-        gradebook.write(members, lab, results, store.receipts(), lambda result: _notebook(store, lab, result))
+        written = gradebook.write(
+            members, lab, results, store.receipts(), lambda result: _notebook(store, lab, result)
+        )
         record(members, have)
+        for student, reason in written.unmarked:
+            if have[student].result.verdict is Verdict.SYSTEM_ERROR:
+                continue  # told below, as what went wrong
+            console.print(f"{student} has no mark: {reason}", markup=False, soft_wrap=True)
         click.echo(f"Written to {members.folder / 'gradebook.db'}. Feedback: hpclab feedback {lab.name}")
     else:
         click.echo("Nothing is written. The results are kept: the same command shows them again.")

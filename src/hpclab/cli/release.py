@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from hpclab import layout
-from hpclab.cli import grading_lab
 from hpclab.cli.classes import class_option
+from hpclab.cli.grading.lab import lab_of
 from hpclab.cli.labs import chosen_labs, complete_lab
 from hpclab.errors import UsageError
 from hpclab.exercises import build, source, views
@@ -45,7 +45,7 @@ def release(lab: Sequence[str], exchange: bool, folder: Path) -> None:
         alone(path)
     configure(klass)
     for path in paths:
-        known = grading_lab.lab_of(path)
+        known = lab_of(path)
         notebook = build.as_bytes(views.grader_view(source.load(path)))
         first, second = gradebook.release(klass, known, notebook)
         click.echo(f"{known.name}: {first.relative_to(folder)}, {second.relative_to(folder)}")

@@ -45,11 +45,6 @@ def enter(lab: Lab, limits: Limits) -> Iterator[Sandbox]:
         yield place
 
 
-def prepare(lab: Lab, limits: Limits, progress: Callable[[str], None]) -> None:
-    """Make what is made only once on a machine: packages, and the empty database. Raises HpclabError."""
-    sealed.ensure_template(spec_for(lab, limits), what_is_shown(progress), progress)
-
-
 def spec_for(lab: Lab, limits: Limits) -> Spec:
     """The cluster for a submission of ``lab``: the one that labs are made for, sealed."""
     by_root = os.geteuid() == 0
@@ -77,14 +72,14 @@ def spec_for(lab: Lab, limits: Limits) -> Spec:
     )
 
 
-def what_is_shown(progress: Callable[[str], None] = lambda _: None) -> Shown:
+def what_is_shown() -> Shown:
     """The course's Python, this package, its templates; packages from where this machine has them. Raises HostUnsuitable."""
     course = layout.course()
     wanted = [Path(sys.prefix), Path(sys.base_prefix), *(course / name for name in SHARED)]
     folders = dict.fromkeys(one for path in wanted for one in (path, path.resolve()) if path.exists())
     readable(folders)
     unpacked = _packages_here() if (INSIDE / "bin/enter").exists() else None
-    laid = None if unpacked else prefix.ensure(progress)
+    laid = None if unpacked else prefix.ensure()
     found = unpacked or laid
     assert found
     return Shown(

@@ -196,6 +196,8 @@ def submit_filter(spec: Spec) -> str:
             f"local refuses = {_lua_table(refuses)}",
             f"local known = {_lua_table({feature: '1' for feature in features(spec)})}",
             f"local without_gpus = {_lua_table({feature: '1' for feature in without_gpus})}",
+            # All that is ever submitted stays in the books: a stranger fills no more than a part of them.
+            f"local most = {'{ jobs = 5000, bytes = 64 * 2^20 }' if spec.seal else 'nil'}",
         ]
     )
     return tables + "\n" + (Path(__file__).parent / "files" / "job_submit.lua").read_text()

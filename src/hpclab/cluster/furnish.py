@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
+
 from hpclab.cluster import boot
 from hpclab.cluster.order import ROOMS, Order
 from hpclab.isolation import kernel, rootfs, seccomp
@@ -23,6 +25,9 @@ OWN = Room(mb=1024, inodes=100_000, mode=0o755)  # database, spool, logs
 GRADERS = 64  # MiB of the grader's home
 # Slurm gives each job's folder in there to its owner, who may write to it while the job runs.
 SPOOL = Room(mb=256, inodes=20_000, mode=0o755)
+# The controller's state holds script and environment of each job in the queue: a learner who fills it
+# has his next job refused, and takes no room from the database.
+STATE = Room(mb=512, inodes=20_000, mode=0o700)
 LEAST_MB = 2048  # that a test's process may take, however little the learner may
 EMPTY = "/run/empty"
 # What no node needs and nobody on one should see.
@@ -80,6 +85,9 @@ def _rooms(order: Order, root: Path) -> None:
     (rooms / "spool").mkdir()
     rootfs.tmpfs(rooms / "spool", SPOOL)
     kernel.bind(rooms / "spool", root / "run/hpclab/spool")
+    state = root / "run/hpclab/state"
+    owner = state.stat()
+    rootfs.tmpfs(state, msgspec.structs.replace(STATE, uid=owner.st_uid, gid=owner.st_gid))
     uid, gid = order.learner
     for name, shown in {"home": "/home/learner", "scratch": "/scratch/learner"}.items():
         (rooms / "shared" / name).mkdir()

@@ -24,7 +24,7 @@ NEVER = re.compile(
     "|AccountNotAllowed|.*Max.*(PerJob|PerNode|Minutes|Wall)"
 )
 WAITS = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
-OVER = ("squeue", "-h", "-a", "-t", "all", "-o", "%A|%T|%e")
+KNOWN = ("squeue", "-h", "-a", "-t", "all", "-o", "%A|%T|%e|%N")
 RECORDED = ("sacct", "-a", "-X", "-n", "-P", "-S", "1970-01-01", "-o", "jobidraw,end")
 QUEUE = ("squeue", "-h", "-r", "-o", "%i|%T|%r|%E")
 
@@ -119,23 +119,24 @@ def _queue(cluster: Sealed) -> list[Waiting]:
 def _records(cluster: Sealed) -> None:
     """Wait until accounting has heard of the end of every job that is over."""
     end = time.monotonic() + RECORDS
-    while job := unrecorded(_told(cluster, *OVER), _told(cluster, *RECORDED)):
+    while job := unrecorded(_told(cluster, *KNOWN), _told(cluster, *RECORDED)):
         if time.monotonic() >= end:
             raise DeadlineExceeded(f"accounting had not heard of the end of job {job} within {RECORDS:g} s")
         time.sleep(0.1)
 
 
-def unrecorded(over: str, recorded: str) -> str:
-    """The first job of the controller's list whose end accounting lacks; "" if none. Pure.
+def unrecorded(known: str, recorded: str) -> str:
+    """The first job of the controller's list that ran and whose end accounting lacks; "" if none. Pure.
 
     The controller tells accounting of new jobs every 5 s, until then accounting does not know that there are
     any. And of a job that ran again it may know the attempt before.
     """
     ends = dict(row.split("|", 1) for row in recorded.splitlines() if "|" in row)
-    for row in over.splitlines():
-        job, state, end = row.split("|")
-        known = ends.get(job, "Unknown")
-        if state not in WAITS and (known == "Unknown" or known < end):
+    for row in known.splitlines():
+        job, state, end, nodes = row.split("|")
+        told = ends.get(job, "Unknown")
+        # Accounting never hears of a job that was cancelled before it could begin.
+        if nodes and state not in WAITS and (told == "Unknown" or told < end):
             return job
     return ""
 

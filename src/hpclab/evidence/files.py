@@ -145,12 +145,16 @@ def job_id(path: str | os.PathLike[str]) -> str:
 
 
 def modified(path: str | os.PathLike[str]) -> float:
-    """When a file was last written, in seconds since the epoch."""
+    """When a file was last written, in seconds since the epoch; or renamed, or given other rights or times.
+
+    The time of writing can be set to any other with touch(1); that of the last change cannot.
+    """
     descriptor = _opened(path)
     try:
-        return os.fstat(descriptor).st_mtime
+        found = os.fstat(descriptor)
     finally:
         os.close(descriptor)
+    return max(found.st_mtime, found.st_ctime)
 
 
 def _opened(path: str | os.PathLike[str]) -> int:

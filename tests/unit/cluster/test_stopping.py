@@ -28,10 +28,15 @@ def test_nothing_is_nothing() -> None:
     assert active([]) == []
 
 
-def test_the_end_of_every_job_must_be_in_the_books() -> None:
-    over = "7|COMPLETED|2026-11-25T20:46:05\n8|PENDING|N/A\n9|CANCELLED|2026-11-25T20:46:09\n"
-    assert unrecorded(over, "") == "7"  # accounting has not heard of any job
-    assert unrecorded(over, "7|2026-11-25T20:46:05\n9|Unknown\n") == "9"
-    assert unrecorded(over, "7|2026-11-25T20:45:00\n9|2026-11-25T20:46:09\n") == "7"  # the attempt before
-    assert unrecorded(over, "7|2026-11-25T20:46:05\n9|2026-11-25T20:46:09\n") == ""
+def test_the_end_of_every_job_that_ran_must_be_in_the_books() -> None:
+    known = (
+        "7|COMPLETED|2026-11-25T20:46:05|nid001\n"
+        "8|PENDING|N/A|\n"
+        "9|CANCELLED|2026-11-25T20:46:09|nid[001-002]\n"
+        "10|CANCELLED|2026-11-25T20:46:09|\n"  # before it could begin
+    )
+    assert unrecorded(known, "") == "7"  # accounting has not heard of any job
+    assert unrecorded(known, "7|2026-11-25T20:46:05\n9|Unknown\n") == "9"
+    assert unrecorded(known, "7|2026-11-25T20:45:00\n9|2026-11-25T20:46:09\n") == "7"  # the attempt before
+    assert unrecorded(known, "7|2026-11-25T20:46:05\n9|2026-11-25T20:46:09\n") == ""
     assert unrecorded("", "") == ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from hpclab.cli import grading_lab
+from hpclab.cli.grading.lab import lab_of
 from hpclab.grading.model import Lab
 
 TEXT = """---
@@ -93,7 +93,7 @@ def make(folder: Path, text: str = TEXT, name: str = "ex01-numbers") -> Lab:
     path = folder / "90-tests" / f"{name}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    return msgspec.structs.replace(grading_lab.lab_of(path), files={})
+    return msgspec.structs.replace(lab_of(path), files={})
 
 
 def notebook(lab: Lab, answers: dict[str, str] | None = None) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import layout
-from hpclab.cli import grading_lab
+from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import build, lint, source
 from hpclab.grading import limits
 from tests.unit.grading import labs
@@ -18,7 +18,7 @@ LABS = build.sources(layout.course() / "notebooks")
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_every_lab_of_the_course_can_be_graded(path: Path) -> None:
-    lab = grading_lab.lab_of(path)
+    lab = lab_of(path)
     assert sum(test.points for test in lab.tests) == lab.points == 10
     assert lab.nodes == 4 or not lab.nodes
     ids = [cell.id for cell in lab.cells]

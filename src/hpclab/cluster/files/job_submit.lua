@@ -1,5 +1,6 @@
 -- The submit filter. The tables above it come from the site's profile:
--- refuses[condition] = the site's words; known, without_gpus = sets of features.
+-- refuses[condition] = the site's words; known, without_gpus = sets of features; most = what a sealed
+-- cluster takes in its life, nil elsewhere.
 
 
 
@@ -48,6 +49,14 @@ local tests = {
    end,
 }
 
+-- Slurm loads this file once, so these count from the controller's start.
+local jobs, bytes = 0, 0
+
+local function fills_the_books(job)
+   jobs, bytes = jobs + 1, bytes + #(job.script or "")
+   return most and (jobs > most.jobs or bytes > most.bytes)
+end
+
 local order = { "no-constraint", "unknown-constraint", "gpu-without-gpu-node", "no-time-limit", "no-account" }
 
 function slurm_job_submit(job, _partitions, _uid)
@@ -56,6 +65,10 @@ function slurm_job_submit(job, _partitions, _uid)
          slurm.log_user("%s", refuses[condition])
          return slurm.ERROR -- srun adds "Unspecified error", as it does at sites
       end
+   end
+   if fills_the_books(job) then
+      slurm.log_user("This cluster keeps the record of all jobs for the grader, and has no room for more.")
+      return slurm.ERROR
    end
    return slurm.SUCCESS
 end

@@ -11,7 +11,7 @@ import msgspec
 
 from hpclab import layout
 from hpclab.cli import attempt, places, workers
-from hpclab.cli.grading_results import Collected, Reporter
+from hpclab.cli.grading.results import Collected, Reporter
 from hpclab.cluster.spec import Spec
 from hpclab.grading import array
 from hpclab.grading.batch import Batch

@@ -1,6 +1,6 @@
 """One task of a grading run, on a node: grades the submissions that its round gives it, one after another.
 
-    python -I -m hpclab.cli.grading_task SPOOL ROUND INDEX
+    python -I -m hpclab.cli.grading.task SPOOL ROUND INDEX
 
 What is graded already is passed over, so a task that begins again goes on where it was. Before the first
 submission is marked, the probes of ``grading.canary`` must have passed on a node of this kind.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cli import grading_version
+from hpclab.cli.grading import version
 from hpclab.errors import GradingError, HostUnsuitable, HpclabError
 from hpclab.files import write_whole
 from hpclab.grading import batch as batches
@@ -98,7 +98,7 @@ def walled(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
 
 def same(batch: Batch) -> None:
     """Raise GradingError where this node has another grader than the batch was made for."""
-    if (mine := grading_version.grader()) != batch.grader:
+    if (mine := version.grader()) != batch.grader:
         raise GradingError(
             f"the course there is another one ({mine}) than where the grading began ({batch.grader})",
             "It must be the same everywhere, and not be changed while it grades. Then: the same command again.",

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from hpclab.cli import places, workers
-from hpclab.cli.grading_jobs import How, Rounds, rounds, watch
-from hpclab.cli.grading_results import Collected, Found, Reporter
-from hpclab.cli.grading_spool import OPEN, Open, close, laid_out
+from hpclab.cli.grading.jobs import How, Rounds, rounds, watch
+from hpclab.cli.grading.results import Collected, Found, Reporter
+from hpclab.cli.grading.spool import OPEN, Open, close, laid_out
 from hpclab.errors import GradingError
 from hpclab.grading import batch as batches
 from hpclab.grading import limits as limiting

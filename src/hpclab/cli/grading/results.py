@@ -26,7 +26,7 @@ class Found:
 
 @dataclass
 class Reporter:
-    """What somebody who watches is told; see ``grading_show``."""
+    """What somebody who watches is told; see ``grading.show``."""
 
     say: Callable[[str], None] = lambda _: None
     result: Callable[[Result], None] = lambda _: None

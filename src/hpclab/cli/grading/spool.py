@@ -12,7 +12,7 @@ import msgspec
 
 from hpclab import layout
 from hpclab.cli import workers
-from hpclab.cli.grading_jobs import How
+from hpclab.cli.grading.jobs import How
 from hpclab.cluster import cgroups, identity
 from hpclab.errors import HpclabError
 from hpclab.files import write_whole
