@@ -39,7 +39,7 @@ test: lint  ## set up, then lint, unit tests, tests on a real cluster, the labs,
 	@echo 'tests on a real cluster'
 	@.venv/bin/hpclab packages
 	@$(PYTEST) tests/cluster -m 'not slow' $(ARGS)
-	@echo 'the labs: full marks for the reference, none for nothing, the right ones for wrong answers'
+	@echo 'the labs: full marks for the reference, none for nothing, the right ones for wrong answers (all of these: make test-all)'
 	@.venv/bin/hpclab labs check
 	@$(PYTEST) tests/labs -m 'not slow' $(ARGS)
 	@echo 'grading: classes marked in sandboxes (all hostile submissions: make test-all)'
