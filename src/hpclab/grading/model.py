@@ -89,7 +89,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """What one test gave. ``said`` is for the learner; of a hidden test only fixed words are."""
+    """What one test gave. ``said`` is for the learner; of a hidden test only fixed words are.
+
+    ``private`` is what a hidden test found, for the instructor's report and nobody else.
+    """
 
     test: str
     task: str
@@ -100,6 +103,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     expected: str = ""
     look: str = ""
     said: str = ""
+    private: str = ""
 
 
 class JobSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@
     report_page.html(summary) -> bytes                 a page in one file, for the instructor
 
 Reasons are what the checks found, with numbers and names in quotation marks taken out, so that the same reason from
-many people is one line.
+many people is one line. What hidden checks found is among them: the page is not for learners.
 """
 
 from __future__ import annotations
@@ -155,11 +155,10 @@ def _tasks(lab: Lab, results: Iterable[Result]) -> Iterator[TaskSum]:
 
 def reason(mark: Mark) -> str:
     """What a check found, so that the same from many people is the same text."""
-    if mark.hidden:
-        return f"the hidden check {mark.test}"
-    said = harmless.line(mark.found or mark.said or "a check did not pass", 300)
+    hidden = f"hidden check {mark.test}: " if mark.hidden else ""
+    said = harmless.line(mark.private or mark.found or mark.said or "a check did not pass", 300)
     said = re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", said)
-    return harmless.line(re.sub(r"\d+(?:[.:]\d+)*", "N", said), 160)
+    return harmless.line(hidden + re.sub(r"\d+(?:[.:]\d+)*", "N", said), 200)
 
 
 def remarks(row: Row) -> list[str]:

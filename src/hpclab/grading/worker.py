@@ -37,6 +37,7 @@ class _Said(msgspec.Struct):
     expected: str = ""
     look: str = ""
     said: str = ""
+    private: dict[str, str] = {}
     ask: dict[str, Any] | None = None
     jobs: list[JobSeen] | None = None
     log: str = ""
@@ -180,6 +181,7 @@ def _tests(
                 earned=test.points if said.status == "passed" else 0.0,
                 hidden=test.hidden,
                 said=said.said,
+                private=said.private.get("found", "") or said.private.get("said", ""),
                 **words,
             )
         )

@@ -54,7 +54,7 @@ def test_a_task_counts_whose_tests_have_spoken(found: Summary) -> None:
     submit, wait = found.tasks
     assert (submit.full, submit.part, submit.none) == (4, 0, 2)
     assert (wait.full, wait.part, wait.none) == (2, 2, 2)
-    assert wait.reasons[0] == ("the hidden check wait-hidden-tests", 4)
+    assert wait.reasons[0] == ("hidden check wait-hidden-tests: a check did not pass", 4), wait.reasons
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_the_same_reason_is_one_line() -> None:
 
     assert of("job 12 printed 'abc' after 3.5 s") == of("job 977 printed 'x y' after 12 s")
     assert of("job 12 ended FAILED") != of("job 12 ended TIMEOUT")
-    assert (
-        report.reason(Mark(test="t", task="t", points=1, earned=0, hidden=True, found="x"))
-        == "the hidden check t"
+    told = Mark(
+        test="t-2", task="t", points=1, earned=0, hidden=True, said="a hidden check failed", private="7 != 8"
     )
+    assert report.reason(told) == "hidden check t-2: N != N"
 
 
 def test_the_page_runs_nothing(found: Summary) -> None:

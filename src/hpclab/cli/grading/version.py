@@ -7,7 +7,10 @@ import hashlib
 from hpclab import __version__, layout
 
 # What decides a mark, besides the lab: from these a grader's name is made.
-DECIDES = ("grading", "evidence", "slurm", "isolation", "shell.py", "files.py")
+DECIDES = (
+    *("grading", "evidence", "slurm", "isolation", "cluster", "cli/grading", "cli/sealed.py"),
+    *("shell.py", "files.py"),
+)
 
 
 def grader() -> str:
