@@ -46,13 +46,24 @@ KINDS: dict[str, tuple[dict[str, str], tuple[float, float, float]]] = {
     "raises": (ANSWERS | {"two": ANSWERS["two"] + "\n1 / 0"}, (1, 1, 1)),
     "dies": (ANSWERS | {"two": ANSWERS["two"] + "\nimport os\nos._exit(0)"}, (1, 1, 0)),
 }
+# Every twentieth does its work, and then this.
+HOSTILE = {
+    "kills": "import os\nos.kill(-1, 9)",
+    "eats": "taken = []\nwhile True: taken.append(bytearray(b'x' * (16 << 20)))",
+    "prints": "while True: print('x' * 1_000_000)",
+    "forks": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+}
+KINDS |= {name: (ANSWERS | {"two": f"{ANSWERS['two']}\n{what}"}, (1, 1, 0)) for name, what in HOSTILE.items()}
 
 
 def filled(place: Path, number: int) -> Classroom:
     """A class of so many, whose answers are of all kinds."""
     room = classroom.room(place)
-    kinds = list(KINDS)
-    names = [f"{kinds[one % len(kinds)]}-{one:03d}" for one in range(number)]
+    usual, hostile = [kind for kind in KINDS if kind not in HOSTILE], list(HOSTILE)
+    names = [
+        f"{hostile[one // 20 % len(hostile)] if one % 20 == 19 else usual[one % len(usual)]}-{one:03d}"
+        for one in range(number)
+    ]
     room.enrol(names)
     for name in names:
         room.hand_in(name, classroom.files(room.lab, KINDS[name.partition("-")[0]][0]))
@@ -234,17 +245,19 @@ def test_kills_requeues_and_a_command_that_dies_change_no_mark(
     room = filled(place, number)
     clean = serially(room)
     first = commands(room, "--jobs", "3")
-    with Chaos(1, 4) as chaos:
+    with Chaos(1, number // 10) as chaos:
         wait_until(some_results(room, number // 8), "the first results", seconds=600, every=0.1)
         first.kill()
         first.wait(60)
     done = len(list(Path(os.environ["HPCLAB_STATE"], "grading").glob("*/results/*.done")))
     second = commands(room, "--jobs", "3")
-    with Chaos(2, 6) as more:
+    with Chaos(2, 2 + number // 10) as more:
         status = second.wait(classroom.GRADING)
     said = (place / "command-1.log").read_text()
     assert status == 0, said + room.logs()
     assert room.marks() == clean, f"{chaos.did + more.did}\n{said}"
+    assert earned(room) == expected(room)
+    assert len(room.results()) == number
     queued = [one["student"] for one in Ledger(room.folder).records("queued")]
     assert len(queued) <= 2 * number - done  # what the first one had done was not done again
     assert not list((room.folder / "batches").rglob("open.json"))

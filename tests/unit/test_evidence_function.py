@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -92,3 +93,47 @@ def test_a_grader_asks_elsewhere(monkeypatch: pytest.MonkeyPatch, notebook: Modu
 
 def test_long_arguments_are_cut_in_words() -> None:
     assert functions.shown("f", ["x" * 100, 2]) == f"f('{'x' * 56}..., 2)"
+
+
+REPLAY = """
+import os
+from pathlib import Path
+
+def replay(text, times):
+    Path("mine.py").write_text(text)
+    import lab
+    return [lab.go(times), sorted(os.listdir())]
+"""
+
+
+def test_a_replay_runs_in_a_folder_of_its_own_with_the_labs_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab.py").write_text("import mine\nprint('noise')\ngo = lambda times: mine.value * times\n")
+    (tmp_path / "other").write_text("not to be seen")
+    value, there = evidence.replay(REPLAY, "value = 3", 7, given=["lab.py"])
+    assert value == 21 and not {"other"} & set(there)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lab.py", "other"]  # nothing is left here
+    with pytest.raises(CheckFailed, match="Found: a run of it once more ends with ZeroDivisionError"):
+        evidence.replay(REPLAY, "value = 1 / 0", 7, given=["lab.py"])
+    monkeypatch.setattr(functions, "REPLAY_SECONDS", 0.5)
+    with pytest.raises(CheckFailed, match="once more gives no reply in its time"):
+        evidence.replay("def replay():\n    while True: pass")
+
+
+def test_a_replays_question_goes_where_questions_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def ask(question: dict[str, Any]) -> dict[str, str]:
+        asked.append(question)
+        return {"line": json.dumps({"nonce": question["nonce"], "replies": [{"value": 5}]})}
+
+    monkeypatch.setattr(functions, "_through", [ask])
+    assert evidence.replay("def replay(n): return n", 5, given=["run.py"]) == 5
+    [question] = asked
+    assert (question["source"], question["given"]) == ("def replay(n): return n", ["run.py"])
+    assert (question["function"], question["calls"]) == ("replay", [[5]])
+    monkeypatch.setattr(functions, "_through", [lambda _: {"none": "memory"}])
+    with pytest.raises(CheckFailed, match="takes more memory than there is"):
+        evidence.replay("def replay(n): return n", 5)

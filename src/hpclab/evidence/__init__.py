@@ -12,7 +12,7 @@ asking    Slurm itself, patiently
 records   jobs, attempts, steps, tasks
 asked     what a job asked for: its script, options, dependencies, output
 files     text, JSON and tables that a learner's program wrote
-functions a function of the learner's, asked questions
+functions a function of the learner's, asked questions; a run of it once more
 checkpoints   tensors, loss curves and pickles, as data
 """
 
@@ -20,7 +20,7 @@ from hpclab.evidence.asked import dependencies, directives, edges, options, outp
 from hpclab.evidence.checkpoints import Tensor, first_difference, json_lines, metadata, pickled_names, tensors
 from hpclab.evidence.checks import CheckFailed, Fallback, NoAnswer, check
 from hpclab.evidence.files import MOST_BYTES, job_id, json_of, modified, number, table, text
-from hpclab.evidence.functions import Function, Raised, function
+from hpclab.evidence.functions import Function, Raised, function, replay
 from hpclab.evidence.records import attempts, job, jobs, jobs_ended, learner, steps, tasks, usage
 from hpclab.slurm import Dependency, Job, Step, Usage
 
@@ -57,6 +57,7 @@ __all__ = [
     "output",
     "output_file",
     "pickled_names",
+    "replay",
     "script",
     "steps",
     "table",

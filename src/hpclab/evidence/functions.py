@@ -7,19 +7,39 @@
 In the learner's notebook the function is the notebook's own. Where a grader asks, the notebook's cells run
 again in a new sandbox, the question is put there, and the reply is compared outside. Either way a
 test sees plain values: numbers, texts, true and false, None, lists, and dicts whose names are texts.
+
+    found = evidence.replay(PROGRAM, evidence.text("state.py"), 37, given=["run.py"])
+
+runs a program of the test's own on what the learner left: with an interruption, say, that the learner did not see.
 """
 
 from __future__ import annotations
 
 import secrets
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from json import dumps, loads  # by their names here: a learner may have put something else into json
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hpclab.evidence.checks import CheckFailed, NoAnswer
 
 Ask = Callable[[dict[str, Any]], Any]
+REPLAY = "replay"
+REPLAY_SECONDS = 120.0
+# Runs where nobody grades: the program, its arguments and the reply pass through stdin and stdout.
+ALONE = """
+import json, os, sys
+out = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+source, arguments = json.load(sys.stdin)
+sys.path.insert(0, "")
+exec(compile(source, "<replay>", "exec"), globals())
+json.dump(replay(*arguments), out)
+"""
 PLAIN = "numbers, texts, true or false, None, and lists and dicts of them"
 # What a grader says where no reply came, and how that is told.
 NONE = {
@@ -82,6 +102,30 @@ def function(name: str) -> Function:
     return Function(name)
 
 
+def replay(source: str, *arguments: Any, given: Sequence[str] = ()) -> Any:
+    """What ``replay(*arguments)``, a function that ``source`` defines, returns in a place of its own.
+
+    The folder there has the files ``given``, which the lab itself writes by ``%%writefile``, in the lab's text and not
+    in the learner's. Whatever else of the learner's it needs comes as an argument. A grader takes a new
+    sandbox, and the notebook's cells do not run in it. Fails like a question to a function.
+    """
+    plain = loads(dumps([list(arguments)], allow_nan=False))
+    if _through:
+        [reply] = _asked(REPLAY, plain, source=source, given=list(given))
+    else:
+        reply = _alone(source, plain[0], given)
+    match reply:
+        case {"value": value}:
+            return value
+        case {"raised": str(kind), "text": str(text)}:
+            found = f"a run of it once more ends with {kind[:100]}: {text[:300]}"
+        case {"none": str(why)} if why in NONE:
+            found = f"a run of it once more {NONE[why]}"
+        case _:
+            found = "a run of it once more gives no reply that can be read"
+    raise CheckFailed(f"Found: {found}.\nExpected: that it comes to its end, on another day, too.")
+
+
 def through(ask: Ask) -> None:
     """From now on put questions to ``ask`` instead of this process's own notebook: a grader's way."""
     _through[:] = [ask]
@@ -128,12 +172,35 @@ def _kind(value: Any) -> str:
     return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 
-def _asked(name: str, calls: list[list[Any]]) -> list[Any]:
-    """One reply for each call, from wherever questions go."""
+def _alone(source: str, arguments: list[Any], given: Sequence[str]) -> Any:
+    """The reply of a replay where nobody grades: in a process of its own, in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="hpclab-replay-") as folder:
+        for name in given:
+            shutil.copy(name, Path(folder) / Path(name).name)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", ALONE],
+                input=dumps([source, arguments]),
+                capture_output=True,
+                text=True,
+                cwd=folder,
+                timeout=REPLAY_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return {"none": "seconds"}
+    if done.returncode:
+        kind, _, text = (done.stderr.strip().splitlines() or ["no word"])[-1].partition(": ")
+        return {"raised": kind, "text": text}
+    return {"value": loads(done.stdout, parse_constant=_refused)}
+
+
+def _asked(name: str, calls: list[list[Any]], **more: Any) -> list[Any]:
+    """One reply for each call, from wherever questions go; ``more`` goes with the question."""
     if not _through:
         return list(answers(name, calls))
     nonce = secrets.token_hex(16)
-    match _through[0]({"function": name, "calls": calls, "nonce": nonce}):
+    match _through[0]({"function": name, "calls": calls, "nonce": nonce, **more}):
         case {"none": str(why)}:
             return [{"none": why}] * len(calls)
         case {"trouble": str(problem)}:

@@ -143,7 +143,7 @@ def _tests(
         except (msgspec.MsgspecError, RecursionError) as problem:
             raise Trouble(f"a line of the tests cannot be read: {problem}") from None
         if said.ask is not None:
-            return _reply(said.ask, mine, sandbox, limits)
+            return _reply(said.ask, lab, mine, sandbox, limits)
         if said.test is not None:
             told[said.test] = said
         elif said.jobs is not None:
@@ -189,8 +189,22 @@ def _tests(
     return tuple(marks), tuple(jobs.jobs or ()), jobs.log
 
 
-def _reply(question: dict[str, Any], cells: list[dict[str, str]], sandbox: Sandbox, limits: Limits) -> bytes:
-    """Put a test's question to the learner's program, in a sandbox of its own; one line."""
+def _reply(
+    question: dict[str, Any], lab: Lab, cells: list[dict[str, str]], sandbox: Sandbox, limits: Limits
+) -> bytes:
+    """Put a test's question to the learner's program, in a sandbox of its own; one line.
+
+    A replay brings the program along, and takes the lab's own files instead of the learner's cells.
+    """
+    question = dict(question)
+    source, given = question.pop("source", None), question.pop("given", ())
+    if source is not None:
+        cells = [
+            {"id": cell.id, "kind": cell.kind, "source": cell.source}
+            for cell in lab.cells
+            if cell.kind == "given" and cell.source.startswith(tuple(f"%%writefile {one}\n" for one in given))
+        ]
+        cells.append({"id": "replay", "kind": "given", "source": source})
     request = asking.question_request(cells, question, seconds=limits.test_seconds)
     try:
         return asking.answer_line(sandbox.ask_program(request, limits))

@@ -209,6 +209,29 @@ def test_a_function_is_asked_in_a_run_of_its_own(tmp_path: Path, source: str, ea
     assert "ask_program" in place.entered[0].steps
 
 
+REPLAYED = labs.TEXT.replace(
+    'evidence.check(evidence.text("two.txt").strip() == "2", "another number", "two")',
+    'program = "def replay(text):\\n    import given\\n    return given.twice(int(text))"\n'
+    'found = evidence.replay(program, evidence.text("two.txt"), given=["given.py"])\n'
+    'evidence.check(found == 4, f"{found!r}", "twice the number")',
+).replace(
+    "**Your task",
+    "```{code-cell} python\n%%writefile given.py\ndef twice(n):\n    return 2 * n\n```\n\n**Your task",
+    1,
+)
+
+
+@pytest.mark.parametrize(("two", "earned"), [("2", 3), ("3", 2), ("x", 1)])
+def test_a_replay_takes_the_labs_own_files_and_no_cell_of_the_learners(
+    tmp_path: Path, two: str, earned: float
+) -> None:
+    lab = labs.make(tmp_path / "course", REPLAYED)
+    own = 'open("given.py", "w").write("twice = lambda n: 4")'  # the learner's version does not count
+    answers = {**ANSWERS, "two": f'open("two.txt", "w").write("{two}")\n{own}'}
+    found = graded(lab, Place(tmp_path), labs.files(labs.notebook(lab, answers)))
+    assert found.earned == earned, found.marks
+
+
 # ---- a stranger's output stays small ---------------------------------------------------------
 
 
