@@ -119,7 +119,7 @@ def test_everybody_gets_what_is_due(
         must("release", path.stem)
         expected = handed_in(path, place / path.stem)
         must("collect", path.stem, place / path.stem, "--from", "folders")
-        graded = hpclab("grade", path.stem, "--yes")
+        graded = hpclab("grade", path.stem, "--yes", "--jobs", 4)
         assert graded.returncode == 0, graded.stdout + graded.stderr
         for command in ("report", "feedback"):
             must(command, path.stem)
