@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from hpclab.cli.grading import version
 from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import source
 from hpclab.grading import batch, gradebook, limits, settings
-from hpclab.grading.model import Lab, Task, Verdict
+from hpclab.grading.model import Lab, Result, Task, Verdict
 from tests import need
 from tests.cluster import conftest as accounts
 from tests.grading import classroom
@@ -105,6 +106,29 @@ def test_an_error_of_ours_is_no_mark_and_says_so(place: Path) -> None:
     assert standing(room) == {}
 
 
+def spool_of_one(place: Path, lab: Lab, files: dict[str, bytes]) -> Path:
+    """A batch of one submission, laid out for its task."""
+    limit = limits.limits(lab)
+    content = batch.name_of(files)
+    task = Task(lab=lab.name, student="ada", number=1, hash=content, received=1.0, uuid="u", seed=1)
+    one = batch.Batch(
+        id="b",
+        uuid="u",
+        lab=lab.name,
+        module=lab.module,
+        nodes=lab.nodes,
+        lab_digest=lab.digest,
+        grader=version.grader(),
+        limits=limit,
+        needs=limits.needs(lab, limit, 1),
+        tasks=(task,),
+    )
+    spool = place / f"spool-{lab.nodes}"
+    batch.lay(spool, one, lab, lambda _hash: files)
+    batch.write_round(spool, 1, [["ada"]])
+    return spool
+
+
 def test_nothing_is_marked_where_a_probe_gets_out(place: Path) -> None:
     """A task in whose process a probe says that it got out."""
     room = classroom.room(place)
@@ -117,22 +141,7 @@ def test_nothing_is_marked_where_a_probe_gets_out(place: Path) -> None:
     )
     task = place / "task.py"
     task.write_text(script + "from pathlib import Path\nspool = Path(sys.argv[1])\ntask.main(spool, 1, 0)\n")
-    limit = limits.limits(room.lab)
-    one = batch.Batch(
-        id="b",
-        uuid="u",
-        lab=room.lab.name,
-        module=room.lab.module,
-        nodes=0,
-        lab_digest=room.lab.digest,
-        grader=version.grader(),
-        limits=limit,
-        needs=limits.needs(room.lab, limit, 1),
-        tasks=(Task(lab=room.lab.name, student="ada", number=1, hash="h", received=1.0, uuid="u", seed=1),),
-    )
-    spool = place / "spool"
-    batch.lay(spool, one, room.lab, lambda _hash: {})
-    batch.write_round(spool, 1, [["ada"]])
+    spool = spool_of_one(place, room.lab, {})
     done = subprocess.run(
         [sys.executable, task, spool], capture_output=True, text=True, timeout=300, check=False
     )
@@ -198,6 +207,55 @@ def test_an_ordinary_user_grades_a_class(stranger: tuple[str, list[str]]) -> Non
     assert found == {"ada": (Verdict.PASS, 3), "bo": (Verdict.FAIL, 0)}
     assert "sub-ids" in room.logs()
     assert not list((home / "state").glob("clusters/run-*"))
+
+
+@pytest.fixture
+def nobody() -> Iterator[pwd.struct_passwd]:
+    """A real account with its own id and no other; removed afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make an account")
+    accounts.remove_left_users()
+    name = f"{accounts.USER_PREFIX}{os.getpid()}"
+    try:
+        accounts.admin("useradd", "--no-create-home", "--home-dir", "/nonexistent", name)
+        for path in map(Path, ("/etc/subuid", "/etc/subgid")):  # some systems give sub-ids to everybody
+            lines = path.read_text().splitlines(True) if path.exists() else []
+            path.write_text("".join(line for line in lines if not line.startswith(f"{name}:")))
+        yield pwd.getpwnam(name)
+    finally:
+        accounts.remove_user(name)
+
+
+def test_with_one_id_plain_labs_are_graded_and_labs_with_a_cluster_refused(
+    place: Path, nobody: pwd.struct_passwd
+) -> None:
+    """As on the nodes of a site that gives its users no sub-ids."""
+    seen = accounts.view_of_a_stranger([layout.course(), Path(sys.prefix), Path(sys.base_prefix)])
+    as_nobody = [*seen, "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+
+    def task(lab: Lab, files: dict[str, bytes]) -> tuple[Path, subprocess.CompletedProcess[str]]:
+        spool = spool_of_one(place, lab, files)
+        accounts.admin("chown", "-R", f"{nobody.pw_uid}:{nobody.pw_gid}", str(spool))
+        words = [*as_nobody, sys.executable, "-I", "-m", "hpclab.cli.grading.task", spool, "1", "0"]
+        settings_of = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+        return spool, subprocess.run(
+            words, capture_output=True, text=True, timeout=600, cwd="/", env=settings_of, check=False
+        )
+
+    room = classroom.room(place)
+    spool, done = task(room.lab, classroom.files(room.lab, ANSWERS))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "namespaces alone: this account lacks" in done.stdout
+    result = msgspec.json.decode((spool / "results/ada.json").read_bytes(), type=Result)
+    assert (result.verdict, result.earned) == (Verdict.PASS, 3), done.stdout
+
+    lab = lab_of(EX01)
+    spool, done = task(lab, classroom.files(lab, {}))
+    assert done.returncode != 0
+    refusal = batch.refusal(spool)
+    assert refusal and "a lab with a cluster cannot be graded here" in refusal.problem
+    assert "usermod --add-subuids" in refusal.remedy
+    assert not list((spool / "results").iterdir())
 
 
 # ---- memory ----------------------------------------------------------------------------------
