@@ -20,11 +20,12 @@ import math
 import os
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -65,6 +66,24 @@ def find_place() -> Place:
     port = 20000 + (int(env["SLURM_JOB_ID"]) * 10 + int(env["SLURM_STEP_ID"])) % 10000
     env.setdefault("MASTER_PORT", str(port))
     return Place(int(env["SLURM_PROCID"]), tasks, int(env["SLURM_LOCALID"]), "srun")
+
+
+def leave(code: int, place: Place) -> NoReturn:
+    """End this process with ``code``, when all ranks have come to their end; what is to last is on disk.
+
+    Several ranks end at once, without what Python tidies up at its end, and without destroy_process_group(). In both gloo's
+    destructor may wait for a thread that waits for Python, for ever: rare, and seen with torch 2.13
+    (https://github.com/pytorch/pytorch/issues/56297).
+    """
+    if place.world_size > 1:
+        try:
+            # Together: some launchers stop all ranks when the first one ends with a code other than 0.
+            dist.barrier()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    sys.exit(code)
 
 
 def choose_device(place: Place) -> torch.device:
@@ -190,10 +209,8 @@ def main() -> None:
     if place.rank == 0:
         write_result(result, options.out)
         print(f"wrote {options.out}", flush=True)
-    if parallel:
-        # Not in a `finally`: after an error NCCL would wait here for ranks that never come. A rank
-        # that fails simply ends, and its launcher stops the others.
-        dist.destroy_process_group()
+    # Not in a `finally`: a rank that fails simply ends, and its launcher stops the others.
+    leave(0, place)
 
 
 def train(options: argparse.Namespace, place: Place, device: torch.device) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.device_mesh import init_device_mesh  # noqa: E402
 from torch.distributed.fsdp import fully_shard  # noqa: E402
 from torch.nn.parallel import DistributedDataParallel  # noqa: E402
-from train import Place, choose_device, find_place, mean_over_ranks, write_result  # noqa: E402
+from train import Place, choose_device, find_place, leave, mean_over_ranks, write_result  # noqa: E402
 
 MODULES = ("train_resumable", "lightcurves", "loader", "state", "train")  # what decides about the numbers
 # These make another training of it; a checkpoint of another training is refused.
@@ -111,11 +111,8 @@ def main() -> None:
         code = GIVE_UP
         if place.rank == 0:
             print(f"error: {problem}", file=sys.stderr, flush=True)
-    if place.world_size > 1:
-        # Not after other errors: NCCL would wait here for ranks that never come. A rank that fails simply
-        # ends, and its launcher stops the others.
-        dist.destroy_process_group()
-    sys.exit(code)
+    # Not after other errors: a rank that fails simply ends, and its launcher stops the others.
+    leave(code, place)
 
 
 def make_deterministic() -> None:

@@ -362,3 +362,51 @@ def test_only_rank_0_writes(module: Module, tmp_path: Path) -> None:
     story.begin(0, 3)
     story.note("stop", step=1)
     assert not list(tmp_path.iterdir())
+
+
+# ---- the end ---------------------------------------------------------------------------------
+
+LEAVES = """
+import sys, threading, time
+from datetime import timedelta
+import torch.distributed as dist
+import train
+
+rank, end = int(sys.argv[1]), int(sys.argv[2])
+dist.init_process_group("gloo", init_method=f"file://{sys.argv[3]}", rank=rank, world_size=2, timeout=timedelta(minutes=1))
+threading.Thread(target=threading.Event().wait).start()  # Python's own end would wait for this one
+if rank == 0:
+    time.sleep(1)
+    open(sys.argv[3] + "-written", "w").close()
+    print("rank 0 is done")  # into a pipe: still in Python's buffer
+train.leave(end, train.Place(rank, 2, rank))
+"""
+
+
+@pytest.mark.parametrize("code", [0, 75])
+def test_ranks_end_together_and_never_wait_for_a_thread(code: int, tmp_path: Path) -> None:
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", LEAVES, str(rank), str(code), str(tmp_path / "store")],
+            env=os.environ | QUIET | {"PYTHONPATH": str(TEMPLATES), "GLOO_SOCKET_IFNAME": "lo"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    try:
+        assert ranks[1].wait(PATIENCE) == code
+        assert (tmp_path / "store-written").exists(), "rank 1 did not wait for rank 0"
+        assert ranks[0].communicate(timeout=PATIENCE)[0] == "rank 0 is done\n"
+        assert ranks[0].returncode == code
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.communicate()
+
+
+def test_one_process_ends_as_python_programs_do(module: Module) -> None:
+    train = module("train")
+    with pytest.raises(SystemExit) as end:
+        train.leave(75, train.Place())
+    assert end.value.code == 75
