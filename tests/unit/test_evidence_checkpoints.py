@@ -83,6 +83,8 @@ def test_a_torn_file_fails_in_words(here: Path, length: int) -> None:
         {"dtype": "F32", "shape": [-1], "data_offsets": [4, 0]},
         {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]},
         {"dtype": "F32", "shape": [1]},
+        {"dtype": "F32", "shape": [1] * 17, "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [10**9] * 300_000, "data_offsets": [0, 4]},  # minutes to multiply
         [],
         None,
     ],

@@ -134,6 +134,9 @@ def test_a_replays_question_goes_where_questions_go(monkeypatch: pytest.MonkeyPa
     [question] = asked
     assert (question["source"], question["given"]) == ("def replay(n): return n", ["run.py"])
     assert (question["function"], question["calls"]) == ("replay", [[5]])
+    with pytest.raises(CheckFailed, match="more than 900000 bytes in one question"):
+        evidence.replay("def replay(n): return n", "é" * 200_000)
+    assert len(asked) == 1
     monkeypatch.setattr(functions, "_through", [lambda _: {"none": "memory"}])
     with pytest.raises(CheckFailed, match="takes more memory than there is"):
         evidence.replay("def replay(n): return n", 5)

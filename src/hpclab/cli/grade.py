@@ -220,10 +220,10 @@ def _notebook(store: Store, lab: Lab, result: Result) -> bytes | None:
 def record(members: Class, have: Mapping[str, Found]) -> None:
     """Note in the ledger what was graded, once for each result."""
     ledger = Ledger(members.folder)
-    known = {(one["uuid"], one["student"]) for one in ledger.records("graded")}
+    known = {(one["uuid"], one["student"], one["number"]) for one in ledger.records("graded")}
     for student, found in sorted(have.items()):
         one = found.result
-        if one.verdict is Verdict.SYSTEM_ERROR or (one.task.uuid, student) in known:
+        if one.verdict is Verdict.SYSTEM_ERROR or (one.task.uuid, student, one.task.number) in known:
             continue
         ledger.append(
             "graded",

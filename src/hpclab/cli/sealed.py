@@ -192,11 +192,11 @@ class Place:
             folder=self._folder,
         )
 
-    def ask_program(self, request: bytes, limits: Limits) -> Answer:
+    def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
         """Put the question in a sealed cluster of its own."""
         lines: list[bytes] = []
         with enter(self._lab, limits) as fresh:
-            fresh.put(self._files)
+            fresh.put(self._files if files is None else files)
             ended = fresh.run_cells(request, lines.append, limits)
         return (
             Answer(line=lines[0])

@@ -82,7 +82,7 @@ class Conversation:
                 elif key.fd == self._stdin:
                     self._send(b"")
                 else:
-                    self._hear(key.fd, line)
+                    end += self._hear(key.fd, line)
             if self._count > most:
                 return "output"
             if ended and not self._open - {self._stdin}:
@@ -107,26 +107,30 @@ class Conversation:
             else:
                 self._ready.register(self._stdin, selectors.EVENT_WRITE)
 
-    def _hear(self, handle: int, line: Callable[[bytes], bytes | None]) -> None:
+    def _hear(self, handle: int, line: Callable[[bytes], bytes | None]) -> float:
+        """Take what is there; how many seconds its answers took, which are not the program's."""
         try:
             data = os.read(handle, CHUNK)
         except BlockingIOError:
-            return
+            return 0.0
         if not data:
             self._ready.unregister(handle)
             self._close(handle)
-            return
+            return 0.0
         self._count += len(data)
         if handle == self._stderr:
             self._errors = (self._errors + data)[-ERRORS:]
-            return
+            return 0.0
         self._unfinished += data
         if b"\n" in data:
             *whole, rest = self._unfinished.split(b"\n")
             self._unfinished = rest
+            began = time.monotonic()
             for one in whole:
                 if answer := line(bytes(one)):
                     self._send(answer)
+            return time.monotonic() - began
+        return 0.0
 
     def _close(self, handle: int) -> None:
         self._open.discard(handle)

@@ -24,7 +24,8 @@ from hpclab.shell import wait_until
 
 NAME = re.compile(r"hpclab-sealed-(\d+)-\d+")
 LEARNER = "learner"
-DAEMONS_MB, DAEMONS_TASKS = 2048, 2048
+# Of those who keep the records, and of the tests, which run while all that the learner left in memory is still there.
+DAEMONS_MB, DAEMONS_TASKS = 4096, 2048
 V1 = ("memory", "pids")
 _count = itertools.count(1)
 

@@ -28,7 +28,7 @@ SPOOL = Room(mb=256, inodes=20_000, mode=0o755)
 # The controller's state holds script and environment of each job in the queue: a learner who fills it
 # has his next job refused, and takes no room from the database.
 STATE = Room(mb=512, inodes=20_000, mode=0o700)
-LEAST_MB = 2048  # that a test's process may take, however little the learner may
+GRADER_MB = 2048  # that a test's process may take
 EMPTY = "/run/empty"
 # What no node needs and nobody on one should see.
 COVERED = (ROOMS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
@@ -197,9 +197,9 @@ def confine(order: Order, groups: Sequence[int], rules: bytes, *, beside: int = 
     seccomp.apply(rules)
 
 
-def bound_memory(order: Order) -> None:
-    """Give this process no more memory than the learner may have; a Python that wants more gets a MemoryError."""
-    most = max(order.seal.memory_mb, LEAST_MB) << 20
+def bound_memory() -> None:
+    """Give this process of the grader's its share of memory; a Python that wants more gets a MemoryError."""
+    most = GRADER_MB << 20
     resource.setrlimit(resource.RLIMIT_DATA, (_within(resource.RLIMIT_DATA, most),) * 2)
 
 

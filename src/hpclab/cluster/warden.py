@@ -230,7 +230,7 @@ class Warden:
                 kernel.become(*order.learner)
             elif request.who == "grader":
                 # What it reads is a stranger's, so it is not trusted with more than it needs either.
-                furnish.bound_memory(order)
+                furnish.bound_memory()
                 kernel.become(*order.grader, [kernel.CAP_DAC_READ_SEARCH])
                 seccomp.no_new_privileges()
                 seccomp.apply(self._rules)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy
 
 MOST_TENSOR_BYTES = 1 << 30
+MOST_AXES = 16
 MOST_HEADER_BYTES = 16 << 20
 MOST_PICKLE_BYTES = 64 << 20
 MOST_LINE_BYTES = 20 << 20
@@ -190,11 +191,13 @@ def _header(data: memoryview, shown: str) -> tuple[dict[str, Any], int]:
 
 def _tensor(name: str, entry: Any, data: memoryview, shown: str) -> Tensor:
     try:
-        kind, shape, (begin, end) = entry["dtype"], tuple(map(int, entry["shape"])), entry["data_offsets"]
+        kind, shape = entry["dtype"], tuple(map(int, entry["shape"][:MOST_AXES]))
+        begin, end = entry["data_offsets"]
         count = TYPES[kind][0]
         for size in shape:
             count *= size
-        sound = min(shape, default=0) >= 0 and 0 <= begin <= end <= len(data) and end - begin == count
+        sound = len(entry["shape"]) <= MOST_AXES and min(shape, default=0) >= 0
+        sound = sound and 0 <= begin <= end <= len(data) and end - begin == count
     except (KeyError, TypeError, ValueError):
         sound = False
     check(sound, f"the tensor {name[:60]!r} of {shown} is not whole", SAFE, f"ls -l {shown}")

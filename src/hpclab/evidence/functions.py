@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 from hpclab.evidence.checks import CheckFailed, NoAnswer
 
 Ask = Callable[[dict[str, Any]], Any]
+QUESTION_BYTES = 900_000
 REPLAY = "replay"
 REPLAY_SECONDS = 120.0
 # Runs where nobody grades: the program, its arguments and the reply pass through stdin and stdout.
@@ -200,7 +201,10 @@ def _asked(name: str, calls: list[list[Any]], **more: Any) -> list[Any]:
     if not _through:
         return list(answers(name, calls))
     nonce = secrets.token_hex(16)
-    match _through[0]({"function": name, "calls": calls, "nonce": nonce, **more}):
+    question = {"function": name, "calls": calls, "nonce": nonce, **more}
+    if len(dumps(question)) > QUESTION_BYTES:  # what a test passes on may be the learner's
+        raise CheckFailed(f"Found: more than {QUESTION_BYTES} bytes in one question.\nExpected: small files.")
+    match _through[0](question):
         case {"none": str(why)}:
             return [{"none": why}] * len(calls)
         case {"trouble": str(problem)}:

@@ -18,7 +18,6 @@ from hpclab.errors import GradingError
 from hpclab.grading import objects
 from hpclab.grading.intake import people
 from hpclab.grading.ledger import Ledger
-from hpclab.grading.model import Verdict
 from hpclab.grading.store import Receipt, read_receipt, receipt_of
 
 Key = tuple[str, str, int]
@@ -135,22 +134,38 @@ def _results(
             continue
         if found != wanted:
             yield f"{what}: {folder / path} is not what was recorded"
+    for file in _unrecorded(folder, records):
+        if not _was_queued(file, records):
+            yield f"{file}: the ledger has no record of this result, nor of a run that it comes from"
+
+
+def _unrecorded(folder: Path, records: list[dict[str, Any]]) -> Iterator[Path]:
+    """Results that no record of a mark names."""
+    known = {str(record.get("result")) for record in records if record.get("kind") == "graded"}
     for file in sorted((folder / "batches").glob("*/*/results/*.json")):
-        path = file.relative_to(folder).as_posix()
-        if path not in known and not file.name.startswith(".") and not _failed(file):
-            yield f"{file}: the ledger has no record of this result (is a grading run still to be finished?)"
+        if file.relative_to(folder).as_posix() not in known and not file.name.startswith("."):
+            yield file
 
 
-class _Verdict(msgspec.Struct):
-    verdict: str = ""
+def _was_queued(file: Path, records: list[dict[str, Any]]) -> bool:
+    uuid = _uuid(file)
+    return any(record.get("kind") == "queued" and record.get("uuid") == uuid for record in records)
 
 
-def _failed(file: Path) -> bool:
-    """Whether this result is none: the grader's own failure, which is tried again and never recorded."""
+class _Task(msgspec.Struct):
+    uuid: str = ""
+
+
+class _Result(msgspec.Struct):
+    task: _Task = msgspec.field(default_factory=_Task)
+
+
+def _uuid(file: Path) -> str:
+    """The run that a result says it comes from."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_Verdict).verdict == Verdict.SYSTEM_ERROR
+        return msgspec.json.decode(file.read_bytes(), type=_Result).task.uuid
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return False
+        return ""
 
 
 def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict[str, Any]]) -> Iterator[str]:
@@ -164,6 +179,9 @@ def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict
     for path in sorted(folder.glob("ledger.torn-*")):
         if path.name not in told:
             yield f"{path}: an unfinished line that was put aside without a record"
+    for file in _unrecorded(folder, records):
+        if _was_queued(file, records):  # a failure of the grader's own, or marks that nobody accepted
+            yield f"{file}: no mark was taken from it"
     used = {str(record.get("hash")) for record in received.values()}
     for path in sorted((folder / "objects").glob("*")):
         if path.name not in used:

@@ -78,6 +78,11 @@ def lay(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapping[str,
     write_whole(spool / "batch.json", msgspec.json.encode(batch))
 
 
+def is_laid(spool: Path) -> bool:
+    """Whether all of a spool is there, so that tasks may have begun."""
+    return (spool / "batch.json").exists()
+
+
 def read(spool: Path) -> Batch:
     """The batch in ``spool``. Raises GradingError."""
     return _decoded(spool / "batch.json", Batch)

@@ -63,7 +63,7 @@ def read(data: bytes, name: str) -> list[Read]:
         )
     try:
         return _quick(data, name)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: a number of 5000 digits
         return _lenient(data, name)
 
 
@@ -89,7 +89,7 @@ def _nbgrader(metadata: bytes) -> Any:
             if metadata
             else None
         )
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None  # metadata that is no object says nothing
 
 

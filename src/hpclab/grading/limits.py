@@ -64,7 +64,10 @@ def to_break(limits: Limits) -> Limits:
 
 def needs(lab: Lab, limits: Limits, tries: int) -> Needs:
     """What its job asks for; it must outlast every limit inside, so that no verdict is the job's end."""
-    once = limits.seconds + limits.settle_seconds + limits.test_seconds * len(lab.tests)
+    asks = any(
+        word in test.source for test in lab.tests for word in ("evidence.function(", "evidence.replay(")
+    )
+    once = limits.seconds * (1 + asks) + limits.settle_seconds + limits.test_seconds * len(lab.tests)
     # Only an error of ours makes a second try; that both take all their time is not to be expected.
     total = START + once * min(tries, 1.5)
     # What a stranger may have, the folders in memory that he fills, whoever keeps him; or a whole Slurm beside him.

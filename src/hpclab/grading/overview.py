@@ -50,12 +50,22 @@ def rows(
     receipts: Iterable[Receipt],
 ) -> list[Row]:
     """Everybody of the class, and whoever else has a mark, by id."""
-    handed_in = {one.student for one in receipts if one.lab == lab}
+    newest = _newest(klass, lab, receipts)
     everybody = sorted({*klass.students, *standings, *unmarked})
     return [
-        _row(klass, lab, student, standings, results, unmarked, lateness, student in handed_in)
+        _row(klass, lab, student, standings, results, unmarked, lateness, newest.get(student))
         for student in everybody
     ]
+
+
+def _newest(klass: Class, lab: str, receipts: Iterable[Receipt]) -> dict[str, Receipt]:
+    """The version that counts of each student."""
+    found: dict[str, Receipt] = {}
+    for one in sorted(receipts, key=lambda one: (one.received, one.number)):
+        closes = klass.closes(lab, one.student)
+        if one.lab == lab and (one.student not in found or closes is None or one.received <= closes):
+            found[one.student] = one
+    return found
 
 
 def _row(
@@ -66,7 +76,7 @@ def _row(
     results: Mapping[str, Result],
     unmarked: Mapping[str, Result],
     lateness: Mapping[str, Lateness],
-    handed_in: bool,
+    newest: Receipt | None,
 ) -> Row:
     person, mine, late = klass.students.get(student), standings.get(student), lateness.get(student)
     result, missing = results.get(student), unmarked.get(student)
@@ -77,13 +87,16 @@ def _row(
         lms=person.lms if person else "",
         hub=(person.hub or student) if person else student,
         lab=lab,
-        handed_in=handed_in or mine is not None or missing is not None,
+        handed_in=newest is not None or mine is not None or missing is not None,
         trouble=(missing.problem or "it could not be graded") if missing else "",
     )
     if mine is None or not mine.marked:
         verdict = missing.verdict.value if missing else ""
         waiting = "" if not row.handed_in or missing else "not graded yet"
         return msgspec.structs.replace(row, verdict=verdict, trouble=row.trouble or waiting)
+    behind = result is not None and newest is not None and newest.number > result.task.number
+    if behind and newest and not row.trouble:
+        row = msgspec.structs.replace(row, trouble=f"version {newest.number} is not graded yet")
     penalty = round((late.penalty_share if late else 0.0) * mine.score, 6)
     return msgspec.structs.replace(
         row,

@@ -53,8 +53,11 @@ class Sandbox(Protocol):
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
         """Run ``grading.trusted`` as somebody else, in the lab's folder. ``line`` may answer a line with one of its own."""
 
-    def ask_program(self, request: bytes, limits: Limits) -> Answer:
-        """Run ``grading.runner`` afresh, in a new sandbox, to answer one question."""
+    def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
+        """Run ``grading.runner`` afresh, in a new sandbox, to answer one question.
+
+        There lie ``files``, or what was ``put`` here.
+        """
 
 
 Enter = Callable[[Lab, Limits], AbstractContextManager[Sandbox]]

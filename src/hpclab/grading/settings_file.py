@@ -20,7 +20,7 @@ title = {title}
 # Times below are meant in this zone, and people see times in it. Records are kept in UTC.
 zone = {zone}
 
-# A lab can be handed in from `opens`, is late after `due`, and is not taken after `closes`.
+# A lab is there from `opens` (which is only shown), is late after `due`, and is not taken after `closes`.
 # Leave out what there is not. A time with seconds says what is meant: 23:59:59, not 23:59.
 #
 # [labs.ex01-submit-monitor]

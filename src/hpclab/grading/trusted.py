@@ -21,6 +21,7 @@ import random
 import re
 import signal
 import sys
+import time
 import types
 import warnings
 import zlib
@@ -34,6 +35,7 @@ from hpclab.evidence import functions
 
 HIDDEN = "a hidden check of this task failed"
 MOST_TEXT = 4000
+MOST_JOBS, MOST_NAME = 200, 100  # in the timeline, the newest
 LOG_LINES = 40
 # What evidence.check makes of its words.
 FORM = re.compile(r"Found: (.*?)\.\nExpected: (.*?)\.(?:\nLook: (.*))?", re.DOTALL)
@@ -84,7 +86,7 @@ def judged(test: dict[str, Any], seconds: float) -> dict[str, Any]:
 
 
 def _outcome(source: str, name: str, seconds: float) -> dict[str, Any]:
-    printed = _Printed()
+    printed, began = _Printed(), time.process_time()
     space = types.ModuleType("__main__")
     sys.modules["__main__"] = space  # a test sees no other test's names
     try:
@@ -99,6 +101,8 @@ def _outcome(source: str, name: str, seconds: float) -> dict[str, Any]:
     except HpclabError as problem:
         return {"status": "no_answer", "said": _cut(str(problem))}
     except _Late:
+        if time.process_time() - began > seconds / 10:  # it computed; a test that waits for Slurm does not
+            return {"status": "failed", "said": "what this task left takes too long to be looked at"}
         return {"status": "no_answer", "said": f"the check did not come to an end in {seconds:g} s"}
     except MemoryError:  # the author's check runs in what it has: it is what lies there that is too much
         return {"status": "failed", "said": "what this task left is too large to be looked at"}
@@ -162,7 +166,7 @@ def _jobs(seconds: float) -> dict[str, Any]:
     seen = [
         {
             "id": job.id,
-            "name": job.name,
+            "name": job.name[:MOST_NAME],
             "state": job.state,
             "submit": job.submit,
             "start": job.start,
@@ -170,7 +174,7 @@ def _jobs(seconds: float) -> dict[str, Any]:
             "nodes": job.nodes,
             "exit_code": job.exit_code,
         }
-        for job in found
+        for job in found[-MOST_JOBS:]
     ]
     return {"jobs": seen, "log": _cut(log)}
 

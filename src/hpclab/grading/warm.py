@@ -251,10 +251,10 @@ class Place:
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
         return self._hut.run("tests", request, line, seconds, 64 << 20)[0]
 
-    def ask_program(self, request: bytes, bounds: Limits) -> Answer:
+    def ask_program(self, request: bytes, bounds: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
         lines: list[bytes] = []
         with self._warm.hut(self._folder, bounds) as hut:
-            hut.put(self._files)
+            hut.put(self._files if files is None else files)
             ended, _ = hut.run("cells", request, lines.append, bounds.seconds + GRACE_SECONDS, _most(bounds))
         if len(lines) == 1 and not ended.over:
             return Answer(line=lines[0])

@@ -91,6 +91,11 @@ def _once(task: Task, lab: Lab, files: Mapping[str, bytes], enter: Enter, limits
             "run": Run(ended="tamper", detail=assembled.tamper),
             "executed": executed.notebook(assembled.pieces, {}),
         }
+    if (
+        size := sum(map(len, files.values()))
+    ) > limits.disk_mb << 19:  # half of it is for what the cells write
+        much = f"what was handed in holds {size >> 20} MB, the most is {limits.disk_mb >> 1}"
+        return {"verdict": Verdict.BAD_INPUT, "marks": verdict.nothing(lab), "problem": much}
     with enter(lab, limits) as sandbox:
         return _in_sandbox(task, lab, files, assembled, sandbox, limits)
 
@@ -196,7 +201,7 @@ def _reply(
 
     A replay brings the program along, and takes the lab's own files instead of the learner's cells.
     """
-    question = dict(question)
+    question, files = dict(question), None
     source, given = question.pop("source", None), question.pop("given", ())
     if source is not None:
         cells = [
@@ -205,8 +210,13 @@ def _reply(
             if cell.kind == "given" and cell.source.startswith(tuple(f"%%writefile {one}\n" for one in given))
         ]
         cells.append({"id": "replay", "kind": "given", "source": source})
+        files = dict(lab.files)
+    if (
+        lab.nodes
+    ):  # beside the first sandbox, which still holds what the learner left: both must fit into one job
+        limits = msgspec.structs.replace(limits, memory_mb=limits.memory_mb // 2, disk_mb=limits.disk_mb // 2)
     request = asking.question_request(cells, question, seconds=limits.test_seconds)
     try:
-        return asking.answer_line(sandbox.ask_program(request, limits))
+        return asking.answer_line(sandbox.ask_program(request, limits, files))
     except HpclabError as problem:
         return asking.trouble_line(str(problem))

@@ -18,6 +18,7 @@ class Fake:
     """One submission's folder. Whatever is in ``broken`` raises when its step comes."""
 
     def __init__(self, top: Path, lab: Lab, broken: dict[str, Exception]) -> None:
+        self._lab = lab
         self.top, self.place, self.broken = top, top / lab.module / lab.name, broken
         self.steps: list[str] = []
 
@@ -44,10 +45,15 @@ class Fake:
         self._step("run_tests")
         return self._run("hpclab.grading.trusted", request, line, seconds)
 
-    def ask_program(self, request: bytes, limits: Limits) -> Answer:
+    def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
         self._step("ask_program")
         heard: list[bytes] = []
-        self._run("hpclab.grading.runner", request, heard.append, limits.seconds)
+        asked = self
+        if files is not None:
+            asked = Fake(self.top / "asked", self._lab, {})
+            asked.place.mkdir(parents=True)
+            asked.put(files)
+        asked._run("hpclab.grading.runner", request, heard.append, limits.seconds)
         return Answer(line=heard[-1]) if heard else Answer(none="crash")
 
     def _run(

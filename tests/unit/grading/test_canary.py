@@ -79,7 +79,7 @@ class Open:
             line(one)
         return Ended(status=0)
 
-    def ask_program(self, request: bytes, limits: Limits) -> Answer:
+    def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
         return Answer()
 
 

@@ -52,6 +52,8 @@ def test_the_end_is_kept() -> None:
 def test_an_endless_sequence_costs_no_time() -> None:
     """An unfinished terminal sequence hides nothing, and there are many of them."""
     assert "hidden" in harmless.text("\x1b]" * 3000 + "hidden")
+    for opening in ("\x1b]", "\x9d", "\x1bP"):  # minutes, where each is followed to its end
+        assert harmless.text(opening * 200_000 + "hidden").endswith("hidden")
 
 
 def test_a_picture_is_kept_without_what_travels_in_it() -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from hpclab.cli import main
-from hpclab.grading import settings, settings_file
+from hpclab.grading import ipynb, settings, settings_file
 from hpclab.grading.audit import audit
 from hpclab.grading.intake import platforms
 from hpclab.grading.intake.collect import How, collect
@@ -154,6 +154,37 @@ def test_a_notebook_that_cannot_be_read_is_told_at_once(members: Path, tmp_path:
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb", text='{"cells": [')
     [note] = run(members, top)["ada"]["receipt"]["notes"]
     assert note.startswith(f"it cannot be marked: {LAB}.ipynb is not JSON")
+
+
+def test_one_that_breaks_the_reader_keeps_nobody_else_from_being_received(
+    members: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb", f"cy/{LAB}.ipynb")
+    lay(top, f"bob-hub/{LAB}.ipynb", text='{"cells": [{"cell_type": "code", "source": ' + "7" * 5000 + "}]}")
+    found = {one["student"]: one for one in run(members, top).values()}
+    assert {one["what"] for one in found.values()} == {"taken"} and len(found) == 3
+    assert "cannot be marked" in found["bob"]["receipt"]["notes"][0]
+
+    def broken(data: bytes, name: str) -> list[object]:
+        if b"777" in data:
+            raise ZeroDivisionError("unforeseen")
+        return []
+
+    monkeypatch.setattr(ipynb, "read", broken)
+    lay(top, f"cy/{LAB}.ipynb", text=NOTEBOOK + "  ")
+    lay(top, f"bob-hub/{LAB}.ipynb", text="777 ")
+    found = {one["student"]: one for one in run(members, top, code=1).values()}
+    assert found["bob"]["what"] == "refused" and "ZeroDivisionError: unforeseen" in found["bob"]["why"]
+    assert found["cy"]["what"] == "taken"
+
+
+def test_going_back_to_an_earlier_version_is_a_version(members: Path, tmp_path: Path) -> None:
+    top = tmp_path / "homes"
+    numbers = []
+    for text in (NOTEBOOK, NOTEBOOK + " ", NOTEBOOK):
+        lay(top, f"ada/{LAB}.ipynb", text=text)
+        numbers.append(run(members, top)["ada"]["receipt"]["number"])
+    assert numbers == [1, 2, 3]
 
 
 def test_the_only_notebook_gets_its_name_back_and_of_several_none_is_chosen_here(

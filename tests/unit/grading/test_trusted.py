@@ -44,16 +44,18 @@ def test_each_test_says_what_it_found(tmp_path: Path) -> None:
         "x = 5",
         "x",
         "raise MemoryError",
+        "while True: pass",
+        seconds=3.0,
     )
-    assert [line["test"] for line in said] == [f"t{number}" for number in range(10)]
-    assert [line["status"] for line in said] == ["passed", *["failed"] * 6, "passed", "failed", "failed"]
+    assert [line["test"] for line in said] == [f"t{number}" for number in range(11)]
+    assert [line["status"] for line in said] == ["passed", *["failed"] * 6, "passed", *["failed"] * 3]
     assert said[0]["said"] == "Passed: 2 of 2 points."
     assert (said[1]["found"], said[1]["expected"], said[1]["look"]) == ("x is 1.\nTwo", "2", "cat x")
     assert said[2]["found"] == "a.txt holds a whole number"
     assert said[3]["said"] == "not so" and said[4]["said"]
     assert said[5]["said"] == "ZeroDivisionError: division by zero"
     assert said[8]["said"] == "NameError: name 'x' is not defined"
-    assert "too large" in said[9]["said"]
+    assert "too large" in said[9]["said"] and "too long" in said[10]["said"]
 
 
 def test_no_answer_is_no_failure(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_no_answer_is_no_failure(tmp_path: Path) -> None:
         tmp_path,
         CHECK + "raise evidence.NoAnswer('Slurm is down', 'wait')",
         "from hpclab.errors import CommandFailed\nraise CommandFailed('sacct is not installed')",
-        "while True: pass",
+        "import time\nwhile True: time.sleep(0.01)",
         "import time\ntry:\n    time.sleep(30)\nexcept Exception:\n    pass",
         seconds=1.0,
     )

@@ -180,6 +180,28 @@ def test_tests_that_end_early_are_no_zero(tmp_path: Path) -> None:
     assert "without a word on: sum-tests" in found.problem
 
 
+def test_what_fills_the_sandbox_by_itself_is_bad_input(lab: Lab, tmp_path: Path) -> None:
+    files = {**labs.files(labs.notebook(lab, ANSWERS)), "data.bin": bytes(600 << 10)}
+    found = graded(lab, Place(tmp_path), files, disk_mb=1)
+    assert found.verdict is Verdict.BAD_INPUT and "the most is" in found.problem
+    assert graded(lab, Place(tmp_path / "2"), files, disk_mb=2).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("digits", [5000, 100_000])
+def test_numbers_that_python_refuses_to_read_are_the_learners_fault(
+    lab: Lab, tmp_path: Path, digits: int
+) -> None:
+    number = "7" * digits
+    text = labs.files(labs.notebook(lab, ANSWERS))[f"{lab.name}.ipynb"].decode()
+    points = text.replace('"points": 1', f'"points": {number}').replace('"points": 2', f'"points": {number}')
+    found = graded(lab, Place(tmp_path), {f"{lab.name}.ipynb": points.encode()})
+    assert found.verdict in (Verdict.PASS, Verdict.TAMPER), found.problem
+    source = text.replace('"source": "', f'"source": {number}, "was": "', 1)
+    assert source != text
+    found = graded(lab, Place(tmp_path / "2"), {f"{lab.name}.ipynb": source.encode()})
+    assert found.verdict is Verdict.BAD_INPUT, found.problem
+
+
 # ---- questions -------------------------------------------------------------------------------
 
 
@@ -228,7 +250,15 @@ def test_a_replay_takes_the_labs_own_files_and_no_cell_of_the_learners(
     lab = labs.make(tmp_path / "course", REPLAYED)
     own = 'open("given.py", "w").write("twice = lambda n: 4")'  # the learner's version does not count
     answers = {**ANSWERS, "two": f'open("two.txt", "w").write("{two}")\n{own}'}
-    found = graded(lab, Place(tmp_path), labs.files(labs.notebook(lab, answers)))
+    files = {
+        **labs.files(labs.notebook(lab, answers)),
+        "builtins.py": b"",
+        "int.py": b"",
+        "given/__init__.py": b"",
+    }
+    found = graded(lab, Place(tmp_path), files)
+    [top] = tmp_path.glob("*/asked")
+    assert [path.name for path in top.rglob("*.py")] == ["given.py"]  # nothing that was handed in lies there
     assert found.earned == earned, found.marks
 
 

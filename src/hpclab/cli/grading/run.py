@@ -132,12 +132,20 @@ def settle(folder: Path, lab: Lab, how: How, reporter: Reporter) -> None:
         home = mark.parent
         try:
             opened = msgspec.json.decode(mark.read_bytes(), type=Open)
-            batch = batches.read(Path(opened.spool))
-            then = batches.read_lab(Path(opened.spool), batch)
-        except (GradingError, OSError, msgspec.MsgspecError):
-            close(home, home / "spool")  # it was killed before anything was submitted
-            continue
+        except (OSError, msgspec.MsgspecError) as problem:
+            raise GradingError(f"{mark}: {problem}", "Is the disk well? Remove the file if not.") from None
         spool = Path(opened.spool)
+        if not batches.is_laid(spool):  # it was killed before anything was submitted
+            close(home, spool)
+            continue
+        try:
+            batch = batches.read(spool)
+            then = batches.read_lab(spool, batch)
+        except GradingError as problem:
+            raise GradingError(
+                f"an earlier run of {lab.name} cannot be read: {problem.problem}",
+                f"If another version of the course made it, use that one, or give it up: rm {mark}",
+            ) from None
         collected = Collected(home, spool, batch, then, reporter)
         if opened.site == "local":
             places.remove_left()  # the cluster of a command that is gone

@@ -120,11 +120,16 @@ def sources(executed: str) -> dict[str, str]:
 def cells(executed: str) -> list[Mapping[str, object]]:
     """The cells of an executed notebook; none where it is not one."""
     try:
-        notebook = json.loads(executed) if executed else {}
+        notebook = json.loads(executed, parse_int=_number) if executed else {}
     except (ValueError, RecursionError):
         return []
     found = notebook.get("cells") if isinstance(notebook, dict) else None
     return [cell for cell in found if isinstance(cell, dict)] if isinstance(found, list) else []
+
+
+def _number(digits: str) -> int:
+    """Python refuses to read numbers of thousands of digits; nobody needs one here."""
+    return int(digits) if len(digits) < 20 else 0
 
 
 def joined(source: object) -> str | None:

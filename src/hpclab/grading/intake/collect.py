@@ -92,6 +92,11 @@ class _Collection:
             except (HpclabError, OSError) as problem:
                 why = problem.problem if isinstance(problem, HpclabError) else str(problem)
                 yield Outcome(label=one.label, student=one.student, what=REFUSED, why=why)
+            except (
+                Exception
+            ) as surprise:  # whatever one of them holds, it keeps nobody else from being received
+                why = f"an error of the course's own, {type(surprise).__name__}: {str(surprise)[:200]}"
+                yield Outcome(label=one.label, student=one.student, what=REFUSED, why=why)
 
     def _demand_a_time(self, found: list[Found]) -> None:
         """Late only because it was collected late would be unfair: somebody has to say what holds."""
@@ -171,7 +176,7 @@ class _Collection:
             return outcome(REFUSED, "; ".join([*one.notes, *staging.notes][:3]) or "it holds no files")
         renamed = self._rename(staging)
         source = f"{self.kind}: {one.label}"
-        if same := self._already(one.student, staging.target, source):
+        if same := self._already(one.student, staging.target, source, timed=one.timed):
             return outcome(UNCHANGED, f"as in receipt {same.number}", same)
         when = self._when(one, staging)
         closes = self.members.closes(self.lab, one.student)
@@ -203,8 +208,11 @@ class _Collection:
             return min(staging.changed, now)
         return now if self.how.received is None or one.late else min(self.how.received, now)
 
-    def _already(self, student: str, staged: Path, source: str) -> Receipt | None:
-        """The receipt for this content: the one that counts, or one from the very same place."""
+    def _already(self, student: str, staged: Path, source: str, *, timed: bool) -> Receipt | None:
+        """The receipt for this content: the one that counts, or one from the very same place.
+
+        Only where each version has a place and a time of its own; elsewhere it may be a return to an earlier one.
+        """
         given = self.store.receipts(self.lab, student)
         if not given:
             return None
@@ -212,7 +220,9 @@ class _Collection:
         latest = max(given, key=lambda one: (one.received, one.number))
         if latest.hash == name:
             return latest
-        return next((one for one in given if (one.hash, one.source) == (name, source)), None)
+        return (
+            next((one for one in given if (one.hash, one.source) == (name, source)), None) if timed else None
+        )
 
     def _look(self, staging: Staging) -> list[str]:
         """An early word for the student where no notebook can be read; marking looks again, and decides."""
