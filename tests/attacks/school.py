@@ -143,11 +143,13 @@ class School:
         return found
 
     def given_back(self, student: str) -> str:
-        """Every text that this learner gets: the result's words, the pages of feedback."""
+        """Every text that this learner gets: the pages of feedback, and the result but for what is the instructor's."""
         texts = [path.read_text(errors="replace") for path in self._pages(student)]
         for path in self.folder.glob(f"batches/*/*/results/{student}.json"):
-            texts.append(msgspec.json.decode(path.read_bytes(), type=Result).executed)
-            texts.append(path.read_text(errors="replace"))
+            result = msgspec.json.decode(path.read_bytes(), type=Result)
+            marks = tuple(msgspec.structs.replace(mark, private="") for mark in result.marks)
+            texts.append(result.executed)
+            texts.append(msgspec.json.encode(msgspec.structs.replace(result, marks=marks)).decode())
         return "\n".join(texts)
 
     def _pages(self, student: str) -> Iterator[Path]:
