@@ -475,6 +475,13 @@ if os.fork() == 0:
         assert run(cluster, "squeue -h -t RUNNING,COMPLETING,CONFIGURING -o %i", "grader") == ""
 
 
+def test_jobs_meet_signals_as_on_any_cluster(cluster: Sealed) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ, and whatever it starts would, and what that starts."""
+    ignored = "awk '/SigIgn/ { print $2 }' /proc/self/status"
+    said = run(cluster, f'sbatch --wait -t5 -q debug -o $HOME/ignored --wrap "{ignored}"; cat $HOME/ignored')
+    assert int(said.split()[-1], 16) == 0, said
+
+
 def test_a_job_may_end_by_itself() -> None:
     with fresh() as place:
         cells(place, "!sbatch --wrap 'sleep 2; echo done >$HOME/done'")
