@@ -18,6 +18,7 @@ import hashlib
 import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -83,6 +84,11 @@ def leave(code: int, place: Place) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        if callable(
+            signal.getsignal(number)
+        ):  # ending, Python takes our handlers away, and a late warning would kill
+            signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
 

@@ -410,3 +410,21 @@ def test_one_process_ends_as_python_programs_do(module: Module) -> None:
     with pytest.raises(SystemExit) as end:
         train.leave(75, train.Place())
     assert end.value.code == 75
+
+
+def test_a_warning_that_comes_at_the_very_end_kills_nobody(tmp_path: Path) -> None:
+    """Ending, Python gives every signal that had a handler its default back: SIGUSR1 would kill from then on."""
+    program = (
+        "import os, signal\nfrom stop import StopFlag\nimport train\nStopFlag()\n"
+        "class Last:\n    def __del__(self, kill=os.kill, me=os.getpid()):\n        kill(me, 10)\n"
+        "import sys\nsys.last = Last()\nopen('finished', 'w').close()\ntrain.leave(0, train.Place())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | QUIET | {"PYTHONPATH": str(TEMPLATES)},
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (tmp_path / "finished").exists()
+    assert done.returncode == 0
