@@ -46,14 +46,17 @@ KINDS: dict[str, tuple[dict[str, str], tuple[float, float, float]]] = {
     "raises": (ANSWERS | {"two": ANSWERS["two"] + "\n1 / 0"}, (1, 1, 1)),
     "dies": (ANSWERS | {"two": ANSWERS["two"] + "\nimport os\nos._exit(0)"}, (1, 1, 0)),
 }
-# Every twentieth does its work, and then this.
+# Every twentieth does its work, and then this: what comes after it is lost, but where nobody dies of it.
 HOSTILE = {
-    "kills": "import os\nos.kill(-1, 9)",
-    "eats": "taken = []\nwhile True: taken.append(bytearray(b'x' * (16 << 20)))",
-    "prints": "while True: print('x' * 1_000_000)",
-    "forks": "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+    "kills": ("import os\nos.kill(-1, 9)", 1),  # everybody else that it can see
+    "eats": ("taken = []\nwhile True: taken.append(bytearray(b'x' * (16 << 20)))", 0),
+    "prints": ("while True: print('x' * 1_000_000)", 0),
+    "forks": ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", 0),
 }
-KINDS |= {name: (ANSWERS | {"two": f"{ANSWERS['two']}\n{what}"}, (1, 1, 0)) for name, what in HOSTILE.items()}
+KINDS |= {
+    name: (ANSWERS | {"two": f"{ANSWERS['two']}\n{what}"}, (1, 1, last))
+    for name, (what, last) in HOSTILE.items()
+}
 
 
 def filled(place: Path, number: int) -> Classroom:
