@@ -1,4 +1,4 @@
-"""A book built once for all tests here: the course's own pages and one lab with made-up outputs."""
+"""A book built once for all tests here: the course's own pages and labs, with made-up outputs."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class Book:
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Book:
-    """All of the course's pages and one lab; built, and left alone by the tests."""
+    """All of the course's pages and labs; built, and left alone by the tests."""
     book = Book(tmp_path_factory.mktemp("course"))
-    for part in ("book", "sites", "templates", f"notebooks/{LAB}.md"):
+    for part in ("book", "sites", "templates", "notebooks"):
         copy(root, book.course, part)
     book.build()
     return book

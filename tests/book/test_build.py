@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hpclab.book import links
 from hpclab.errors import BookError
+from hpclab.exercises import build
 
 from .conftest import LAB, PLOT, Book
 
@@ -40,9 +43,11 @@ def test_a_plot_has_the_words_that_its_cell_printed(whole: Book) -> None:
 
 
 def test_the_learners_notebook_can_be_taken_along(whole: Book) -> None:
-    [notebook] = (whole.html / "_downloads").rglob("*.ipynb")
-    assert notebook.name == "ex01-submit-monitor.ipynb"
-    assert "BEGIN SOLUTION" not in notebook.read_text()
+    notebooks = list((whole.html / "_downloads").rglob("*.ipynb"))
+    labs = build.sources(whole.course / "notebooks")
+    assert sorted(path.name for path in notebooks) == sorted(f"{lab.stem}.ipynb" for lab in labs)
+    assert not [path for path in notebooks if "BEGIN SOLUTION" in path.read_text()]
+    [notebook] = [path for path in notebooks if path.stem == Path(LAB).name]
     assert f'{notebook.relative_to(whole.html)}"' in text(whole, LAB)
 
 
