@@ -84,10 +84,9 @@ def leave(code: int, place: Place) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+    # Ending, Python takes our handlers away, and a late warning would kill.
     for number in (signal.SIGUSR1, signal.SIGTERM):
-        if callable(
-            signal.getsignal(number)
-        ):  # ending, Python takes our handlers away, and a late warning would kill
+        if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 

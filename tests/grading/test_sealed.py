@@ -482,6 +482,19 @@ def test_jobs_meet_signals_as_on_any_cluster(cluster: Sealed) -> None:
     assert int(said.split()[-1], 16) == 0, said
 
 
+def test_nobody_fills_the_books() -> None:
+    """Accounting keeps every script for good: so many bytes of them are taken, and no more."""
+    fill = (
+        "{ printf '#!/bin/bash\\n# '; head -c 260000 /dev/zero | tr '\\0' x; } >big\n"
+        "for n in $(seq 300); do sbatch -H -t5 -q debug -J big big 2>said >>taken || break; scancel -n big; done\n"
+        "wc -l <taken; cat said"
+    )
+    with fresh() as place:
+        count, *said = run(place.cluster, fill, seconds=120).splitlines()
+    assert 200 <= int(count) < 300, said
+    assert any("no room for more" in line for line in said)
+
+
 def test_a_job_may_end_by_itself() -> None:
     with fresh() as place:
         cells(place, "!sbatch --wrap 'sleep 2; echo done >$HOME/done'")

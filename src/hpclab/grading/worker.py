@@ -91,9 +91,8 @@ def _once(task: Task, lab: Lab, files: Mapping[str, bytes], enter: Enter, limits
             "run": Run(ended="tamper", detail=assembled.tamper),
             "executed": executed.notebook(assembled.pieces, {}),
         }
-    if (
-        size := sum(map(len, files.values()))
-    ) > limits.disk_mb << 19:  # half of it is for what the cells write
+    size = sum(map(len, files.values()))
+    if size > limits.disk_mb << 19:  # half of it is for what the cells write
         much = f"what was handed in holds {size >> 20} MB, the most is {limits.disk_mb >> 1}"
         return {"verdict": Verdict.BAD_INPUT, "marks": verdict.nothing(lab), "problem": much}
     with enter(lab, limits) as sandbox:
@@ -211,9 +210,8 @@ def _reply(
         ]
         cells.append({"id": "replay", "kind": "given", "source": source})
         files = dict(lab.files)
-    if (
-        lab.nodes
-    ):  # beside the first sandbox, which still holds what the learner left: both must fit into one job
+    # The first sandbox still holds what the learner left, and both must fit into one job.
+    if lab.nodes:
         limits = msgspec.structs.replace(limits, memory_mb=limits.memory_mb // 2, disk_mb=limits.disk_mb // 2)
     request = asking.question_request(cells, question, seconds=limits.test_seconds)
     try:

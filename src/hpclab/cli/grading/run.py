@@ -144,7 +144,7 @@ def settle(folder: Path, lab: Lab, how: How, reporter: Reporter) -> None:
         except GradingError as problem:
             raise GradingError(
                 f"an earlier run of {lab.name} cannot be read: {problem.problem}",
-                f"If another version of the course made it, use that one, or give it up: rm {mark}",
+                f"If another version of the course made it, use that one, or give it up: rm -r {spool} {mark}",
             ) from None
         collected = Collected(home, spool, batch, then, reporter)
         if opened.site == "local":

@@ -92,9 +92,8 @@ class _Collection:
             except (HpclabError, OSError) as problem:
                 why = problem.problem if isinstance(problem, HpclabError) else str(problem)
                 yield Outcome(label=one.label, student=one.student, what=REFUSED, why=why)
-            except (
-                Exception
-            ) as surprise:  # whatever one of them holds, it keeps nobody else from being received
+            # Whatever one of them holds, it keeps nobody else from being received.
+            except Exception as surprise:
                 why = f"an error of the course's own, {type(surprise).__name__}: {str(surprise)[:200]}"
                 yield Outcome(label=one.label, student=one.student, what=REFUSED, why=why)
 
