@@ -479,7 +479,9 @@ def test_jobs_meet_signals_as_on_any_cluster(cluster: Sealed) -> None:
     """Python ignores SIGPIPE and SIGXFSZ, and whatever it starts would, and what that starts."""
     ignored = "awk '/SigIgn/ { print $2 }' /proc/self/status"
     said = run(cluster, f'sbatch --wait -t5 -q debug -o $HOME/ignored --wrap "{ignored}"; cat $HOME/ignored')
-    assert int(said.split()[-1], 16) == 0, said
+    # 32 and 33 belong to the C library, which lets nobody set them back: some hosts ignore 32 for all they start.
+    of_the_c_library = 1 << 31 | 1 << 32
+    assert int(said.split()[-1], 16) & ~of_the_c_library == 0, said
 
 
 def test_nobody_fills_the_books() -> None:
