@@ -166,6 +166,49 @@ def test_a_record_that_misses_a_part_is_waited_for(cluster: Slurm) -> None:
     assert (job.time_limit, job.start, job.whole) == (300, 103, True)
 
 
+@pytest.fixture
+def all_over(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Slurm:
+    monkeypatch.setattr(asking, "_kept", {})
+    return cluster
+
+
+def test_when_all_is_over_slurm_is_asked_once_for_all_checks(all_over: Slurm) -> None:
+    all_over.known = [[all_over.job(), all_over.job(id="13", name="b")]]
+    assert evidence.job("a").id == "12"
+    assert evidence.job("b").id == "13"
+    found = evidence.jobs()
+    assert [job.id for job in found] == ["12", "13"]
+    found.clear()  # a check may do with its list what it likes
+    assert len(evidence.jobs()) == 2
+    assert evidence.script(evidence.job("a")) == evidence.script(evidence.job("a"))
+    assert all_over.asked == ["squeue", "sacct", "script"]
+
+
+def test_when_all_is_over_late_records_are_waited_for_all_the_same(all_over: Slurm) -> None:
+    all_over.known = [[], [all_over.job(name="", end="")], [all_over.job()]]
+    all_over.queued = [[all_over.job()]]
+    assert evidence.job("a").name == "a"
+    assert all_over.asked.count("sacct") == 3
+    assert evidence.job("a").ended
+    assert all_over.asked.count("sacct") == 3
+
+
+def test_when_all_is_over_a_silent_slurm_is_asked_again(all_over: Slurm) -> None:
+    all_over.broken["sacct"] = "Connection refused"
+    with pytest.raises(NoAnswer):
+        evidence.job("a")
+    del all_over.broken["sacct"]
+    all_over.known = [[all_over.job()]]
+    assert evidence.job("a").id == "12"
+
+
+def test_when_all_is_over_no_job_is_waited_for(all_over: Slurm) -> None:
+    all_over.queued = [[all_over.job(state="PENDING", reason="Dependency", start="", end="")]]
+    with pytest.raises(CheckFailed, match="still PENDING, Dependency"):
+        evidence.job("a")
+    assert len(all_over.asked) == 2
+
+
 def test_an_older_job_of_the_same_name_is_not_taken_for_the_new_one(cluster: Slurm) -> None:
     old, new = cluster.job(), cluster.job(id="13", submit="200", state="FAILED")
     cluster.known = [[old], [old, new]]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import socket
+import sys
 
 import click
 
 from hpclab import __version__
 from hpclab.errors import HpclabError
 from hpclab.layout import INSIDE
+
+# jsonschema, which nbformat needs, compiles a grammar of international web addresses as it is imported: 1.5 s,
+# for a check that nobody here asks for. None stands for "not installed", and then it goes without.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 # Which module holds a command. A module is imported when its command is used:
 # `hpclab status` need not wait for the notebook libraries.
@@ -65,6 +71,7 @@ class Friendly(click.Group):
             )
         module, attribute = COMMANDS[name].split(":")
         found: click.Command = getattr(importlib.import_module(f"hpclab.cli.{module}"), attribute)
+        gc.freeze()  # what was imported stays to the end: no use in looking through it for rubbish
         return found
 
     def invoke(self, ctx: click.Context) -> object:

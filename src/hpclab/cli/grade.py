@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import importlib
+import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 import psutil
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hpclab import layout
 from hpclab.cli import attempt
@@ -21,20 +21,19 @@ from hpclab.cli.grading import results as kept
 from hpclab.cli.grading import run, version
 from hpclab.cli.grading.jobs import How
 from hpclab.cli.grading.lab import lab_of
-from hpclab.cli.grading.results import Found, Reporter
+from hpclab.cli.grading.results import Reporter
 from hpclab.cli.grading.show import Progress
 from hpclab.cli.labs import complete_lab
-from hpclab.cli.run import width
 from hpclab.errors import DeadlineExceeded, GradingError, UsageError
 from hpclab.exercises import build
-from hpclab.grading import gradebook, ipynb, limits, settings
-from hpclab.grading.ledger import Ledger
+from hpclab.grading import limits, settings
 from hpclab.grading.locking import locked
-from hpclab.grading.model import Lab, Result, Verdict
+from hpclab.grading.model import Lab
 from hpclab.grading.settings import Class
 from hpclab.grading.store import Receipt, Store
 
 DAY = 24 * 60  # minutes
+MARKS = "hpclab.cli.grading.marks"
 AT_A_SITE = 10  # tasks at once, where nothing else is said
 
 
@@ -45,7 +44,7 @@ AT_A_SITE = 10  # tasks at once, where nothing else is said
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="How many tasks at once. By default 2 to 4, by the number of CPUs; 10 at a site.",
+    help="How many tasks at once. By default by CPUs and memory; 10 at a site.",
 )
 @click.option(
     "--site",
@@ -123,16 +122,20 @@ def grade(
         if dry_run:
             return
         if due:
+            # nbgrader and its database take a second to import: in the meantime the machines start.
+            threading.Thread(target=importlib.import_module, args=[MARKS]).start()
             with Progress(console, len(due)) as progress:
                 have |= run.run(folder, found, due, how, grader, Reporter(progress.say, progress.result))
-        finish(members, found, receipts, have, yes=yes)
+        importlib.import_module(MARKS).finish(members, found, have, yes=yes)
 
 
 def tasks_here(lab: Lab) -> int:
     """How many tasks this machine bears at once: by its CPUs, and by its memory."""
     needs = limits.needs(lab, limits.limits(lab), 1)
     room = psutil.virtual_memory().total // (needs.memory_mb << 20)
-    return max(1, min(attempt.default_jobs(), room))
+    # Who waits for jobs of a cluster leaves the CPU to others; plain Python does not.
+    most = attempt.default_jobs() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
+    return max(1, min(most, room))
 
 
 @contextlib.contextmanager
@@ -177,87 +180,3 @@ def announce(
     out.print(f"{lab.name}: {len(receipts)} handed in, {len(due)} to grade.", markup=False)
     if nothing := [student for student in chosen if student not in receipts]:
         out.print(f"Nothing from: {', '.join(nothing)}.", markup=False)
-
-
-def finish(
-    members: Class, lab: Lab, receipts: Mapping[str, Receipt], have: Mapping[str, Found], *, yes: bool
-) -> None:
-    """Show what the marks change, and write them where that is wanted. Raises GradingError where marks are missing."""
-    results = [found.result for _, found in sorted(have.items())]
-    changes = gradebook.changes(members, lab, results)
-    show(changes, results)
-    if yes or not changes or click.confirm(f"Write the marks of {len(results)} submissions?", default=False):
-        store = Store(members.folder)
-        written = gradebook.write(
-            members, lab, results, store.receipts(), lambda result: _notebook(store, lab, result)
-        )
-        record(members, have)
-        for student, reason in written.unmarked:
-            if have[student].result.verdict is Verdict.SYSTEM_ERROR:
-                continue  # told below, as what went wrong
-            console.print(f"{student} has no mark: {reason}", markup=False, soft_wrap=True)
-        click.echo(f"Written to {members.folder / 'gradebook.db'}. Feedback: hpclab feedback {lab.name}")
-    else:
-        click.echo("Nothing is written. The results are kept: the same command shows them again.")
-    failed = [one for one in results if one.verdict is Verdict.SYSTEM_ERROR]
-    if failed:
-        raise GradingError(
-            f"{len(failed)} of {len(results)} submissions have no mark, for reasons of ours:\n"
-            + "\n".join(f"    {one.task.student}: {one.problem.splitlines()[0]}" for one in failed),
-            f"What failed stands in their results, {have[failed[0].task.student].path.parent};"
-            f" when it is mended: hpclab grade {lab.name}",
-        )
-
-
-def _notebook(store: Store, lab: Lab, result: Result) -> bytes | None:
-    """The notebook as it was received, where it is one that a person can look at."""
-    try:
-        return store.read(result.task.hash, f"{lab.name}.ipynb", ipynb.MOST_BYTES)
-    except GradingError:
-        return None
-
-
-def record(members: Class, have: Mapping[str, Found]) -> None:
-    """Note in the ledger what was graded, once for each result."""
-    ledger = Ledger(members.folder)
-    known = {(one["uuid"], one["student"], one["number"]) for one in ledger.records("graded")}
-    for student, found in sorted(have.items()):
-        one = found.result
-        if one.verdict is Verdict.SYSTEM_ERROR or (one.task.uuid, student, one.task.number) in known:
-            continue
-        ledger.append(
-            "graded",
-            lab=one.task.lab,
-            student=student,
-            number=one.task.number,
-            hash=one.task.hash,
-            uuid=one.task.uuid,
-            seed=one.task.seed,
-            lab_digest=one.lab_digest,
-            grader=one.grader,
-            image=one.image,
-            verdict=str(one.verdict),
-            earned=one.earned,
-            points=one.points,
-            result=str(found.path.relative_to(members.folder)),
-            result_hash=hashlib.sha256(found.path.read_bytes()).hexdigest(),
-        )
-
-
-def show(changes: Sequence[gradebook.Change], results: Sequence[Result]) -> None:
-    """The verdicts, and what the gradebook would have instead of what it has."""
-    out = Console(highlight=False, width=width())
-    told: dict[str, list[str]] = {}
-    for one in changes:
-        old = "" if one.old is None else f"{one.old:g} → "
-        by_hand = f" (by hand: {one.by_hand:g}, stays)" if one.by_hand is not None else ""
-        told.setdefault(one.student, []).append(f"{one.test} {old}{one.new:g}{by_hand}")
-    table = Table(show_edge=False, header_style="bold", pad_edge=False)
-    for column in ("student", "version", "verdict", "points", "what changes in the gradebook"):
-        table.add_column(column, overflow="fold")
-    for result in results:
-        student = result.task.student
-        points = "" if result.verdict is Verdict.SYSTEM_ERROR else f"{result.earned:g} of {result.points:g}"
-        words = ", ".join(told.get(student, [])) or ("no mark" if not points else "nothing")
-        table.add_row(Text(student), str(result.task.number), str(result.verdict), points, Text(words))
-    out.print(table)

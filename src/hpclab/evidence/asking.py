@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from hpclab import shell, slurm
 from hpclab.errors import DeadlineExceeded, HpclabError
@@ -16,6 +17,21 @@ _NONE_HERE = re.compile("storage is disabled|permission denied|not permitted", r
 SETTLE_SECONDS = 20.0  # accounting lags up to 5 s behind the controller, more on a busy one
 T = TypeVar("T")
 
+_kept: dict[str, object] | None = None  # answers, by their question, when nothing changes any more
+
+
+def all_is_over() -> None:
+    """From here on nobody submits or stops anything: what Slurm has said is kept, and not asked again.
+
+    A question takes up to 0.3 s, and the checks of a lab ask the same ones over and over.
+    """
+    global _kept
+    _kept = {}
+
+
+def is_all_over() -> bool:
+    return _kept is not None
+
 
 def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run one of Slurm's commands; a status other than zero is the caller's business."""
@@ -24,8 +40,13 @@ def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 def ask(question: Callable[..., T], *arguments: object, **named: object) -> T:
     """Put a question of ``hpclab.slurm``; raises NoAnswer where Slurm gives none."""
+    key = f"{question.__name__} {arguments!r} {named!r}"
     try:
-        return question(run, *arguments, **named)
+        if _kept is None:
+            return question(run, *arguments, **named)
+        if key not in _kept:
+            _kept[key] = question(run, *arguments, **named)
+        return cast(T, copy.copy(_kept[key]))
     except HpclabError as problem:
         raise NoAnswer(
             f"Slurm did not answer, so nothing was checked: {problem.problem}",
@@ -59,6 +80,8 @@ def settled(probe: Callable[[], tuple[T, bool]], what: str) -> T:
             trouble.append(problem)
             return False
         answers[:] = [answer]
+        if not complete and _kept:
+            _kept.clear()  # accounting still lags
         return complete
 
     try:

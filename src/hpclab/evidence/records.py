@@ -126,7 +126,9 @@ def _look(name: str) -> tuple[list[Job], bool]:
     """The jobs that fit, and whether accounting has all it will have of them."""
     queued: list[Job] = asking.ask(slurm.ask_queue, user=learner(), recent=True)
     # sacct takes a list of names in a syntax of its own, so it is asked for plain ones only.
-    names = [name] if re.fullmatch(r"[\w.+-]+", name, re.ASCII) else []
+    # Where answers are kept, one question for all names is the better one.
+    plain = re.fullmatch(r"[\w.+-]+", name, re.ASCII) and not asking.is_all_over()
+    names = [name] if plain else []
     known: list[Job] | None = asking.ask_accounting(slurm.ask_accounting, names=names, user=learner())
     if known is None:
         fall_back(
@@ -155,7 +157,8 @@ def _ended(name: str, pick: Pick, at_least: int, wanted: str) -> list[Job]:
     def over_or_hopeless() -> bool:
         # A job that was submitted is known at once, so there is none to wait for where too few are there.
         found[:] = pick(jobs(name))
-        return len(found) < at_least or all(job.ended or job.reason in NEVER for job in found)
+        none_ends = len(found) < at_least or asking.is_all_over()
+        return none_ends or all(job.ended or job.reason in NEVER for job in found)
 
     with contextlib.suppress(DeadlineExceeded):
         slurm.wait_politely(over_or_hopeless, name, seconds=END_SECONDS, most=5.0)

@@ -38,7 +38,7 @@ T = TypeVar("T")
 MOST_RESULT = 8 << 20  # bytes of one result
 MOST_SUBMISSION = 1 << 30
 MOST_TASKS = 1000  # of one job array: Slurm's own limit, unless a site changed it (MaxArraySize)
-LARGEST_PACK = 16  # so many plain submissions at most are lost, and graded again, with one task
+LARGEST_PACK = 32  # plain submissions of one task: the last ones wait for all before them
 TRIES = 3  # rounds in which a submission may take part
 
 

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,25 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
 def probe(
     enter: Enter, lab: Lab, limits: Limits = LIMITS, hidden: Sequence[Path] = (), *, alone: bool = True
 ) -> list[Probed]:
-    """Run every probe in a sandbox for ``lab``. ``hidden`` are files and folders of the instructor's that no learner
-    may see. With ``alone`` a second sandbox is made, to see that nothing of the first is in it."""
-    found: list[Probed] = []
-    with bait(hidden) as laid:
+    """Run every probe in sandboxes for ``lab``. ``hidden`` are files and folders of the instructor's that no learner
+    may see. With ``alone`` one more sandbox is made in the end, to see that nothing of the others is in it."""
+    slow = [one for one in LIMITED if one.seconds]
+    quick = [one for one in LIMITED if one not in slow and _sensible(one, limits)]
+
+    def beside() -> list[Probed]:
         with enter(lab, limits) as sandbox:
-            found += _cells(sandbox, limits, laid, PROBES)
-            found += [_limited(sandbox, limits, one) for one in LIMITED if _sensible(one, limits)]
+            return [_limited(sandbox, limits, one) for one in slow]
+
+    with bait(hidden) as laid, ThreadPoolExecutor(1, "probes") as pool:
+        # While a probe only waits for its time to be over, others can do their worst; but a cluster each is too much.
+        waiting = None if lab.nodes else pool.submit(beside)
+        with enter(lab, limits) as sandbox:
+            found = _cells(sandbox, limits, laid, PROBES)
+            found += [_limited(sandbox, limits, one) for one in (*quick, *(slow if lab.nodes else ()))]
             sandbox.stop_learner(limits)
             found.append(_survives(sandbox))
+        if waiting:
+            found += waiting.result()
         if alone:
             with enter(lab, limits) as sandbox:
                 found += _cells(sandbox, limits, laid, ALONE)

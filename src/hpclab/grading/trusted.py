@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 
 from hpclab import evidence
 from hpclab.errors import HpclabError
-from hpclab.evidence import functions
+from hpclab.evidence import asking, functions
 
 HIDDEN = "a hidden check of this task failed"
 MOST_TEXT = 4000
@@ -190,6 +190,7 @@ def main() -> None:
         out.write(json.dumps(line).encode() + b"\n")
         out.flush()
 
+    asking.all_is_over()
     run(json.loads(lines.readline()), say, lines.readline)
 
 

@@ -155,14 +155,14 @@ class Warm:
             raise GradingError(f"a sandbox ended unasked: {self._said()}") from None
         finally:
             mine.close()
-            if group:
-                self._groups.append(group)
-            self._tidy()
+            self._tidy(group)
 
-    def _tidy(self) -> bool:
+    def _tidy(self, ended: Group | None = None) -> bool:
         """Remove the groups of huts that have ended; the kernel takes a moment to end them."""
-        self._groups = [group for group in self._groups if not group.remove()]
-        return not self._groups
+        with self._lock:
+            self._groups += [ended] if ended else []
+            self._groups = [group for group in self._groups if not group.remove()]
+            return not self._groups
 
 
 class Hut:

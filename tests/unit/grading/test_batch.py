@@ -193,7 +193,7 @@ def test_with_a_cluster_a_task_grades_one_without_it_a_pack() -> None:
     shared = batch.packs(class_, plain=True, at_once=4, again=False)
     assert [len(one) for one in shared] == [10] * 4
     assert [student for one in shared for student in one] == class_
-    assert {len(one) for one in batch.packs(class_, plain=True, at_once=1, again=False)} == {16, 8}
+    assert {len(one) for one in batch.packs(class_, plain=True, at_once=1, again=False)} == {32, 8}
     assert batch.packs(class_, plain=True, at_once=4, again=True) == [[one] for one in class_]
     assert batch.packs([], plain=True, at_once=4, again=False) == []
     assert len(batch.packs([str(n) for n in range(3000)], plain=False, at_once=9, again=False)) == 1000

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nbgrader.api import Gradebook  # type: ignore[import-untyped,unused-ignore]
-from sqlalchemy import text
+from alembic.script import ScriptDirectory
+from nbgrader.api import Base, Gradebook  # type: ignore[import-untyped,unused-ignore]
+from nbgrader.dbutil import ALEMBIC_DIR  # type: ignore[import-untyped,unused-ignore]
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from hpclab.errors import GradingError
@@ -90,15 +92,23 @@ def _ensure(path: Path, course: str) -> None:
     if path.exists():
         return
     aside = path.with_name(f".{NAME}.{secrets.token_hex(4)}.part")
-    before = os.environ.get("PATH", os.defpath)
-    # nbgrader calls alembic by its name; it is beside this interpreter, whether or not that is on PATH.
-    os.environ["PATH"] = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{before}"
     try:
+        _tables(aside)
         Gradebook(_address(aside), course).close()
         aside.chmod(0o600)
         os.link(aside, path)
     except FileExistsError:
         pass  # somebody opened the formgrader in this moment: that one is as good
     finally:
-        os.environ["PATH"] = before
         aside.unlink(missing_ok=True)
+
+
+def _tables(path: Path) -> None:
+    """As nbgrader makes them: it asks a second Python, for seconds, which version of its tables these are."""
+    engine = create_engine(_address(path))
+    with engine.begin() as connection:
+        Base.metadata.create_all(connection)
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        head = ScriptDirectory(ALEMBIC_DIR).get_current_head()
+        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
+    engine.dispose()
