@@ -175,7 +175,9 @@ def _kind(value: Any) -> str:
 
 def _alone(source: str, arguments: list[Any], given: Sequence[str]) -> Any:
     """The reply of a replay where nobody grades: in a process of its own, in a folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="hpclab-replay-") as folder:
+    # Below this folder, since a replay may submit jobs, and not every node sees this one's /tmp.
+    # Below this folder: a replay may submit jobs, and a node need not see the /tmp of another.
+    with tempfile.TemporaryDirectory(prefix=".replay-", dir=".") as folder:
         for name in given:
             shutil.copy(name, Path(folder) / Path(name).name)
         try:

@@ -94,6 +94,13 @@ class Training:
             assert time.monotonic() < deadline, f"step {step} was never reached\n{self.log()}"
             time.sleep(0.01)
 
+    def until_there(self, name: str) -> None:
+        """Wait until a file of this name is in the training's folder."""
+        deadline = time.monotonic() + PATIENCE
+        while not (self.folder / name).exists():
+            assert time.monotonic() < deadline, f"{name} never came\n{self.log()}"
+            time.sleep(0.01)
+
     def lines(self, name: str) -> list[dict[str, Any]]:
         path = self.checkpoints / name
         text = path.read_text() if path.exists() else ""

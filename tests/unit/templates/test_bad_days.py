@@ -187,7 +187,7 @@ def test_one_save_fails_on_one_rank(
 
 def test_the_last_save_fails(training: Training) -> None:
     training.start(FULL.format(rank=0, steps=(5, 4)) + HELD)
-    training.until_step(3)
+    training.until_there("held-0")
     training.signal(signal.SIGTERM)
     (training.folder / "go").touch()
     assert training.end() == [78], "it stopped, but what it computed is lost"
@@ -243,7 +243,7 @@ def test_two_jobs_in_one_folder(
     training: Training, undisturbed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training.start(HELD)
-    training.until_step(3)
+    training.until_there("held-0")
     second = Training(training.nursery, training.folder, words=(*SMALL, "--out=other.json"))
     impatient = "import lock; lock.FolderLock.__init__.__defaults__ = (0.2,)"
     assert second.run(impatient) == [78]

@@ -123,7 +123,7 @@ import pathlib, time
 old = train.train_step
 def step(run, *words):
     if run.state.step == 3:
-        pathlib.Path("held").touch()
+        pathlib.Path(f"held-{rank}").touch()
         while not pathlib.Path("go").exists():
             time.sleep(0.005)
     return old(run, *words)
@@ -139,7 +139,7 @@ def test_asked_to_stop(
     """One rank hears of it, more than once; all stop after the same step, which is saved."""
     training.ranks = ranks
     training.start(HELD)
-    training.until_step(3)
+    training.until_there(f"held-{ranks - 1}")
     for _ in range(3):
         training.signal(number, rank=ranks - 1)
     training.signal(signal.SIGCONT, rank=ranks - 1)
