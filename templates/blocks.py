@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 
-BLOCK = 4 << 20  # bytes written in one go, and covered by one checksum; while summed up and copied, it stays in a CPU's cache
+# Bytes written in one go, and covered by one checksum: few enough to stay in a CPU's cache between summing and copying.
+BLOCK = 4 << 20
 PAGE = 4096  # O_DIRECT wants addresses, positions and lengths in multiples of the disk's blocks
 WRITERS, READERS = 2, 8  # blocks under way at the same time, in each rank
 
