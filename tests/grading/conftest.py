@@ -12,6 +12,8 @@ import pytest
 
 from hpclab.cli import places
 
+KEEP = os.environ.get("HPCLAB_KEEP_CLASSES") == "1"  # for whoever looks into a failure
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_state() -> Iterator[Path]:
@@ -27,7 +29,8 @@ def own_state() -> Iterator[Path]:
         state.chmod(0o755)
         yield state
         places.remove_left()
-    shutil.rmtree(state, ignore_errors=True)
+    if not KEEP:
+        shutil.rmtree(state, ignore_errors=True)
 
 
 @pytest.fixture
@@ -36,5 +39,5 @@ def place(own_state: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="class-", dir=own_state))
     folder.chmod(0o755)
     yield folder
-    if os.environ.get("HPCLAB_KEEP_CLASSES") != "1":  # for whoever looks into a failure
+    if not KEEP:
         shutil.rmtree(folder, ignore_errors=True)
