@@ -1,0 +1,44 @@
+"""In the machine of cgroup-v2.sh: a control group of the grader's kills what takes too much, and every probe is kept in."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from hpclab.cli.grading.lab import lab_of
+from hpclab.exercises import build
+from hpclab.grading import canary, warm
+from hpclab.isolation import groups
+from hpclab.layout import course
+
+HUNGRY = "import sys; sys.stdin.read(1); x = b'x' * (300 << 20)"
+
+
+def kills() -> bool:
+    """Whether the kernel ends a process that takes more than its group may, and the group says so."""
+    group = groups.new("hpclab-sandbox")
+    if group is None:
+        print("no group could be made")
+        return False
+    print(*group.paths)
+    group.limit(100, 50)
+    with subprocess.Popen([sys.executable, "-c", HUNGRY], stdin=subprocess.PIPE) as hungry:
+        group.add(hungry.pid)
+        hungry.communicate(b"x", timeout=120)
+    return hungry.returncode == -signal.SIGKILL and group.killed() and group.remove()
+
+
+def keeps_in() -> bool:
+    """Whether every probe of the canary is kept in by sandboxes that have such groups."""
+    lab = lab_of(next(path for path in build.sources(course() / "notebooks") if "ex01-submit" in path.name))
+    with warm.Warm() as sandboxes:
+        found = canary.probe(sandboxes.enter, lab, hidden=[Path("/root/.bashrc")])
+    for one in canary.escaped(found):
+        print(one.probe, one.detail)
+    return len(found) > 20 and not canary.escaped(found)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if {"kills": kills, "keeps-in": keeps_in}[sys.argv[1]]() else 1)
