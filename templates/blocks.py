@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 
-# Bytes written in one go, and covered by one checksum: few enough to stay in a CPU's cache between summing and copying.
+# Bytes written in one go, and covered by one checksum. Two ranks on two cores read 4 MiB at a time 1.1 times as fast as 16.
 BLOCK = 4 << 20
 PAGE = 4096  # O_DIRECT wants addresses, positions and lengths in multiples of the disk's blocks
 WRITERS, READERS = 2, 8  # blocks under way at the same time, in each rank

@@ -117,6 +117,11 @@ def test_a_job_of_a_folder_below_counts(cluster: Slurm) -> None:
     assert evidence.job("a").id == "12"
 
 
+def test_the_jobs_of_a_replay_do_not_count(cluster: Slurm) -> None:
+    cluster.known = [[cluster.job(folder=str(cluster.folder / ".replay-x1"))]]
+    assert evidence.jobs("a") == []
+
+
 def test_no_job_is_said_at_once(cluster: Slurm) -> None:
     with pytest.raises(CheckFailed, match="no job named 'a'"):
         evidence.job("a")

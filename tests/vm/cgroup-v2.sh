@@ -81,7 +81,7 @@ INSIDE
 
 libraries=$vm/root/usr/lib/x86_64-linux-gnu:$vm/root/lib/x86_64-linux-gnu:$vm/root/usr/lib/x86_64-linux-gnu/pulseaudio
 qemu=$(find root/usr/bin /usr/bin -name qemu-system-x86_64 | head -1)
-LD_LIBRARY_PATH=$libraries timeout 900 nice "$qemu" -L root/usr/share/qemu -L root/usr/share/seabios \
+LD_LIBRARY_PATH=$libraries timeout 1800 nice "$qemu" -L root/usr/share/qemu -L root/usr/share/seabios \
     -accel kvm -accel tcg,thread=multi -cpu max -smp 2 -m 3000 -nographic -no-reboot -nic none \
     -kernel "root/boot/$kernel" -initrd initrd.gz -append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all" \
     -drive file=swap,if=virtio,format=raw \

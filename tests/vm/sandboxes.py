@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import build
 from hpclab.grading import canary, warm
@@ -32,7 +34,8 @@ def kills() -> bool:
 
 def keeps_in() -> bool:
     """Whether every probe of the canary is kept in by sandboxes that have such groups."""
-    lab = lab_of(next(path for path in build.sources(course() / "notebooks") if "ex01-submit" in path.name))
+    path = next(path for path in build.sources(course() / "notebooks") if "ex01-submit" in path.name)
+    lab = msgspec.structs.replace(lab_of(path), nodes=0)  # as one in plain Python
     with warm.Warm() as sandboxes:
         found = canary.probe(sandboxes.enter, lab, hidden=[Path("/root/.bashrc")])
     for one in canary.escaped(found):

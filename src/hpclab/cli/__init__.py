@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import importlib
@@ -13,6 +14,8 @@ import click
 from hpclab import __version__
 from hpclab.errors import HpclabError
 from hpclab.layout import INSIDE
+
+atexit.register(gc.freeze)  # Python's last look for rubbish takes 0.3 s, and all of it goes anyway
 
 # jsonschema, which nbformat needs, compiles a grammar of international web addresses as it is imported: 1.5 s,
 # for a check that nobody here asks for. None stands for "not installed", and then it goes without.
@@ -71,7 +74,6 @@ class Friendly(click.Group):
             )
         module, attribute = COMMANDS[name].split(":")
         found: click.Command = getattr(importlib.import_module(f"hpclab.cli.{module}"), attribute)
-        gc.freeze()  # what was imported stays to the end: no use in looking through it for rubbish
         return found
 
     def invoke(self, ctx: click.Context) -> object:

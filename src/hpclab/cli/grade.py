@@ -122,11 +122,16 @@ def grade(
         if dry_run:
             return
         if due:
-            # nbgrader and its database take a second to import: in the meantime the machines start.
-            threading.Thread(target=importlib.import_module, args=[MARKS]).start()
+            threading.Thread(target=ahead).start()
             with Progress(console, len(due)) as progress:
                 have |= run.run(folder, found, due, how, grader, Reporter(progress.say, progress.result))
         importlib.import_module(MARKS).finish(members, found, have, yes=yes)
+
+
+def ahead() -> None:
+    """Import what the end needs, nbgrader and its database, while the machines start: it takes a second."""
+    with contextlib.suppress(Exception):  # it is said when it is needed
+        importlib.import_module(MARKS)
 
 
 def tasks_here(lab: Lab) -> int:

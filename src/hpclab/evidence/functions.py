@@ -15,8 +15,11 @@ runs a program of the test's own on what the learner left: with an interruption,
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,7 +33,10 @@ from hpclab.evidence.checks import CheckFailed, NoAnswer
 Ask = Callable[[dict[str, Any]], Any]
 QUESTION_BYTES = 900_000
 REPLAY = "replay"
-REPLAY_SECONDS = 120.0
+REPLAY_SECONDS = 180.0  # as much as a grader gives
+FOLDERS = (
+    ".replay-"  # where nobody grades, a replay's folder begins with this; its jobs are not the learner's
+)
 # Runs where nobody grades: the program, its arguments and the reply pass through stdin and stdout.
 ALONE = """
 import json, os, sys
@@ -175,27 +181,30 @@ def _kind(value: Any) -> str:
 
 def _alone(source: str, arguments: list[Any], given: Sequence[str]) -> Any:
     """The reply of a replay where nobody grades: in a process of its own, in a folder that is gone afterwards."""
-    # Below this folder, since a replay may submit jobs, and not every node sees this one's /tmp.
     # Below this folder: a replay may submit jobs, and a node need not see the /tmp of another.
-    with tempfile.TemporaryDirectory(prefix=".replay-", dir=".") as folder:
+    with tempfile.TemporaryDirectory(prefix=FOLDERS, dir=".", ignore_cleanup_errors=True) as folder:
         for name in given:
             shutil.copy(name, Path(folder) / Path(name).name)
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", ALONE],
-                input=dumps([source, arguments]),
-                capture_output=True,
-                text=True,
-                cwd=folder,
-                timeout=REPLAY_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return {"none": "seconds"}
-    if done.returncode:
-        kind, _, text = (done.stderr.strip().splitlines() or ["no word"])[-1].partition(": ")
+        with subprocess.Popen(
+            [sys.executable, "-c", ALONE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            start_new_session=True,
+        ) as program:
+            try:
+                said, complaints = program.communicate(dumps([source, arguments]), timeout=REPLAY_SECONDS)
+            except subprocess.TimeoutExpired:
+                return {"none": "seconds"}
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(program.pid, signal.SIGKILL)  # and whatever it started
+    if program.returncode:
+        kind, _, text = (complaints.strip().splitlines() or ["no word"])[-1].partition(": ")
         return {"raised": kind, "text": text}
-    return {"value": loads(done.stdout, parse_constant=_refused)}
+    return {"value": loads(said, parse_constant=_refused)}
 
 
 def _asked(name: str, calls: list[list[Any]], **more: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from hpclab.errors import DeadlineExceeded
 from hpclab.evidence import asking
 from hpclab.evidence.asked import options
 from hpclab.evidence.checks import check, fall_back
+from hpclab.evidence.functions import FOLDERS
 from hpclab.slurm import Job, Step, Usage
 
 END_SECONDS = 45.0
@@ -147,7 +148,8 @@ def _called(job: Job, name: str) -> bool:
 
 
 def _below(folder: str, here: Path) -> bool:
-    return bool(folder) and Path(folder).resolve().is_relative_to(here)
+    path = Path(folder).resolve()
+    return bool(folder) and path.is_relative_to(here) and FOLDERS not in str(path.relative_to(here))
 
 
 def _ended(name: str, pick: Pick, at_least: int, wanted: str) -> list[Job]:

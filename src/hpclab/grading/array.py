@@ -31,24 +31,26 @@ def submit(
     spool: Path,
     batch: Batch,
     number: int,
-    count: int,
+    shared: Sequence[Sequence[str]],
     at_once: int,
     options: Sequence[str] = (),
     image: Path | None = None,
 ) -> str:
-    """Submit round ``number`` with ``count`` tasks, ``at_once`` of them at a time; the job's ID. Raises CommandFailed.
+    """Submit round ``number``, ``at_once`` of its tasks at a time; the job's ID. Raises CommandFailed.
 
-    ``image`` is one of Apptainer, in which they run.
+    ``shared`` says whom each task grades; ``image`` is one of Apptainer, in which they run.
     """
+    # Of a pack few take all the time there is; if many do, the others are graded in the next round.
+    seconds = batch.needs.seconds * (1 + (max(map(len, shared)) - 1) / 8)
     chosen = [
         f"--job-name=grade-{batch.lab[:40]}",
         f"--comment={batch.uuid}",
-        f"--array=0-{count - 1}%{at_once}",
+        f"--array=0-{len(shared) - 1}%{at_once}",
         f"--chdir={spool}",
         f"--output={spool}/log/{number}-%a.log",
         f"--mem={batch.needs.memory_mb}",
         f"--cpus-per-task={batch.needs.cpus}",
-        f"--time={math.ceil(batch.needs.seconds / 60)}",
+        f"--time={math.ceil(seconds / 60)}",
         *options,
     ]
     done = launch(

@@ -133,7 +133,7 @@ def _tasks(lab: Lab, results: Iterable[Result]) -> Iterator[TaskSum]:
     spoken = [result for result in results if result.verdict not in silent]
     for task in order(lab):
         full = part = none = 0
-        reasons: Counter[str] = Counter()
+        reasons: dict[str, list[str]] = {}  # what checks found, by what is the same of it
         for result in spoken:
             mine = [mark for mark in result.marks if mark.task == task]
             earned, whole = sum(mark.earned for mark in mine), sum(mark.points for mark in mine)
@@ -142,21 +142,34 @@ def _tasks(lab: Lab, results: Iterable[Result]) -> Iterator[TaskSum]:
                 part + (0 < earned < whole),
                 none + (earned == 0 < whole),
             )
-            reasons.update({reason(mark) for mark in mine if lost(mark)})
+            for alike, said in {reason(mark): finding(mark) for mark in mine if lost(mark)}.items():
+                reasons.setdefault(alike, []).append(said)
         yield TaskSum(
             name=task,
             points=sum(test.points for test in lab.tests if test.task == task),
             full=full,
             part=part,
             none=none,
-            reasons=tuple(reasons.most_common(MOST_REASONS)),
+            reasons=tuple(_most(reasons)),
         )
 
 
-def reason(mark: Mark) -> str:
-    """What a check found, so that the same from many people is the same text."""
+def _most(reasons: Mapping[str, Sequence[str]]) -> list[tuple[str, int]]:
+    """The reasons that most people have, in their own words where all of them have the same."""
+    often = sorted(reasons.items(), key=lambda one: -len(one[1]))[:MOST_REASONS]
+    return [(said[0] if len(set(said)) == 1 else alike, len(said)) for alike, said in often]
+
+
+def finding(mark: Mark) -> str:
+    """What a check found, in a line."""
     hidden = f"hidden check {mark.test}: " if mark.hidden else ""
-    said = harmless.line(mark.private or mark.found or mark.said or "a check did not pass", 300)
+    return harmless.line(hidden + (mark.private or mark.found or mark.said or "a check did not pass"), 300)
+
+
+def reason(mark: Mark) -> str:
+    """What a check found without names and numbers, so that the same from many people is the same text."""
+    hidden = f"hidden check {mark.test}: " if mark.hidden else ""
+    said = finding(mark).removeprefix(hidden)
     said = re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", said)
     return harmless.line(hidden + re.sub(r"\d+(?:[.:]\d+)*", "N", said), 200)
 

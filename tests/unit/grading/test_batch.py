@@ -262,10 +262,26 @@ RUNS = ("17_0", "RUNNING", "", UUID)
 def test_it_is_submitted_with_all_that_its_lab_needs(lab: Lab, tmp_path: Path) -> None:
     queue = Queue([])
     one = made(lab, "ada", "bo")
-    assert array.submit(queue, tmp_path / "x.sbatch", tmp_path, one, 1, 2, 4, ["--qos=q"]) == "17"
+    assert (
+        array.submit(queue, tmp_path / "x.sbatch", tmp_path, one, 1, [["ada"], ["eve"]], 4, ["--qos=q"])
+        == "17"
+    )
     [argv] = queue.did("sbatch")
     assert {f"--comment={UUID}", "--array=0-1%4", f"--mem={one.needs.memory_mb}", "--qos=q"} <= set(argv)
     assert argv[-4:] == [array.sys.executable, str(tmp_path), "1", ""]
+
+
+def test_a_pack_has_more_time_than_one(lab: Lab, tmp_path: Path) -> None:
+    queue = Queue([])
+    one = made(lab, "ada", "bo")
+    for shared in ([["ada"]], [[f"s{number}" for number in range(17)], ["bo"]]):
+        array.submit(queue, tmp_path / "x.sbatch", tmp_path, one, 1, shared, 4)
+    alone, packed = (
+        next(int(word.removeprefix("--time=")) for word in argv if word.startswith("--time="))
+        for argv in queue.did("sbatch")
+    )
+    assert 60 * (alone - 1) < one.needs.seconds <= 60 * alone
+    assert 60 * (packed - 1) < 3 * one.needs.seconds <= 60 * packed
 
 
 def test_it_waits_until_none_of_its_own_is_left(lab: Lab, clock: Callable[[float], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hpclab.grading import overview, report, report_page
@@ -81,6 +82,24 @@ def test_the_same_reason_is_one_line() -> None:
         test="t-2", task="t", points=1, earned=0, hidden=True, said="a hidden check failed", private="7 != 8"
     )
     assert report.reason(told) == "hidden check t-2: N != N"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (["no job named 'a'", "no job named 'a'"], "no job named 'a'"),
+        (["no job named 'a'", "no job named 'b'"], "no job named '…'"),
+        (["job 12 ended FAILED", "job 13 ended FAILED"], "job N ended FAILED"),
+    ],
+)
+def test_words_that_all_have_are_kept(said: list[str], told: str) -> None:
+    test = LAB.tests[0]
+    marks = [Mark(test=test.id, task=test.task, points=test.points, earned=0, found=one) for one in said]
+    results = {
+        f"s{number}": msgspec.structs.replace(class_data.result(f"s{number}"), marks=(mark,))
+        for number, mark in enumerate(marks)
+    }
+    assert report.summary("Course", LAB, [], results).tasks[0].reasons == ((told, 2),)
 
 
 def test_the_page_runs_nothing(found: Summary) -> None:

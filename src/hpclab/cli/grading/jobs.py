@@ -73,7 +73,7 @@ def _as_array(
 ) -> None:
     script = layout.course() / "autograder" / "grade-array.sbatch"
     options = [*how.usual.options, *how.options]
-    array.submit(launch, script, spool, batch, number, len(shared), how.at_once, options, how.image)
+    array.submit(launch, script, spool, batch, number, shared, how.at_once, options, how.image)
     watch(launch, batch, how, collected.look, reporter, stop)
 
 

@@ -106,9 +106,11 @@ def _ensure(path: Path, course: str) -> None:
 def _tables(path: Path) -> None:
     """As nbgrader makes them: it asks a second Python, for seconds, which version of its tables these are."""
     engine = create_engine(_address(path))
-    with engine.begin() as connection:
-        Base.metadata.create_all(connection)
-        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
-        head = ScriptDirectory(ALEMBIC_DIR).get_current_head()
-        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            Base.metadata.create_all(connection)
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+            head = ScriptDirectory(ALEMBIC_DIR).get_current_head()
+            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
+    finally:
+        engine.dispose()
