@@ -18,6 +18,10 @@ LEFT = [WHOLE[0][:33], [*WHOLE[0][20:40], *((step, 1 / step + 1e-7) for step in 
 def test_words_tell_where_a_run_leaves_the_first() -> None:
     said = plots.describe_loss_curve({"whole": WHOLE, "cut": CUT, "left": LEFT})
     assert "cut: 60 steps, taken up again at step 21. It is equal to whole bit for bit." in said
+    few = plots.describe_loss_curve(
+        {"whole": [[(1, 2.0), (2, 1.5), (3, 1.0)]], "cut": [[(1, 2.0)], [(2, 1.5)], [(2, 1.5)]]}
+    )
+    assert few.endswith("steps 2 and 2. Its 2 steps are equal to whole bit for bit; 1 of 3 are missing.")
     assert "left: 60 steps, taken up again at step 21. It differs from whole from step 41 on." in said
 
 

@@ -26,15 +26,23 @@ def describe_loss_curve(runs: Mapping[str, Sequence[Attempt]]) -> str:
     first, *others = runs
     reference = _merged(runs[first])
     said = [f"Loss against step. {_about(first, runs[first])}"]
-    for name in others:
-        steps = [step for step in _merged(runs[name]) if step in reference]
-        away = next((step for step in steps if _differs(_merged(runs[name])[step], reference[step])), None)
-        equal = f"equal to {printable(first)} bit for bit" if steps else f"has no step of {printable(first)}"
-        verdict = equal if away is None else f"differs from {printable(first)} from step {away} on"
-        said.append(
-            f"{_about(name, runs[name])} It {verdict if steps and away else 'is ' + equal if steps else equal}."
-        )
+    said += [
+        f"{_about(name, runs[name])} {_compared(_merged(runs[name]), reference, printable(first))}"
+        for name in others
+    ]
     return " ".join(said)
+
+
+def _compared(mine: Mapping[int, float], reference: Mapping[int, float], first: str) -> str:
+    steps = [step for step in mine if step in reference]
+    away = next((step for step in steps if _differs(mine[step], reference[step])), None)
+    if not steps:
+        return f"It has no step of {first}."
+    if away is not None:
+        return f"It differs from {first} from step {away} on."
+    if missing := len(reference.keys() - mine.keys()):
+        return f"Its {len(steps)} steps are equal to {first} bit for bit; {missing} of {len(reference)} are missing."
+    return f"It is equal to {first} bit for bit."
 
 
 def loss_curve(runs: Mapping[str, Sequence[Attempt]]) -> Picture:
@@ -126,7 +134,9 @@ def _merged(attempts: Sequence[Attempt]) -> dict[int, float]:
 def _about(name: str, attempts: Sequence[Attempt]) -> str:
     began = [attempt[0][0] for attempt in attempts if attempt]
     last = max((step for attempt in attempts for step, _ in attempt), default=0)
-    again = f", taken up again at step {', '.join(map(str, began[1:]))}" if began[1:] else ""
+    *more, newest = began[1:] or [0]
+    places = f"steps {', '.join(map(str, more))} and {newest}" if more else f"step {newest}"
+    again = f", taken up again at {places}" if began[1:] else ""
     return f"{printable(name)}: {last} steps{again}."
 
 

@@ -8,6 +8,7 @@ from hpclab.plots.picture import FAINT, INK, Picture, bare, printable
 
 Event = tuple[str, float, str]  # who, seconds, what
 ENDS = ("start", "end")
+USUAL = ("SIGUSR1", "SIGTERM", "SIGCONT", "saved")
 _MARKS = (
     ("o", "#1f5a7a"),
     ("s", "#b0561f"),
@@ -36,9 +37,9 @@ def signals(events: Sequence[Event]) -> Picture:
     picture = Picture(describe_signals(events), 7.6, 1.5 + 0.42 * max(len(rows), 1))
     axes = picture.subplots()
     began = min((time for _, time, _ in events), default=0.0)
-    kinds = list(
-        dict.fromkeys(what for _, _, what in sorted(events, key=lambda one: one[1]) if what not in ENDS)
-    )
+    seen = dict.fromkeys(what for _, _, what in sorted(events, key=lambda one: one[1]) if what not in ENDS)
+    # The usual ones look alike in all pictures of a lab.
+    kinds = [*USUAL, *(what for what in seen if what not in USUAL)]
     for line, found in enumerate(rows.values()):
         for first, last in _lives(found):
             place = [first - began, last - began]
@@ -50,6 +51,8 @@ def signals(events: Sequence[Event]) -> Picture:
                     [time - began], [line], marker="|", markersize=14, markeredgewidth=2, color=INK, zorder=2
                 )
     for index, kind in enumerate(kinds):
+        if kind not in seen:
+            continue
         shape, shade = _MARKS[index % len(_MARKS)]
         places = [
             (time - began, line)
@@ -59,7 +62,7 @@ def signals(events: Sequence[Event]) -> Picture:
         ]
         axes.plot(
             [time for time, _ in places],
-            [line + 0.09 * (index - (len(kinds) - 1) / 2) for _, line in places],
+            [line + 0.14 * (list(seen).index(kind) - (len(seen) - 1) / 2) for _, line in places],
             linestyle="",
             marker=shape,
             markersize=8,
@@ -76,8 +79,8 @@ def signals(events: Sequence[Event]) -> Picture:
     axes.grid(axis="x", color="#e8e8e8", linewidth=0.7)
     axes.set_axisbelow(True)
     bare(axes)
-    if kinds:
-        picture.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=min(len(kinds), 6))
+    if seen:
+        picture.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=min(len(seen), 6))
     if not rows:
         axes.text(0.5, 0.5, "no events", transform=axes.transAxes, ha="center", va="center", color=FAINT)
     return picture
