@@ -99,6 +99,9 @@ class Shell(InteractiveShell):
         self.display_formatter = _Forms(parent=self)
         self.configurables.append(self.display_formatter)  # type: ignore[arg-type]
 
+    def enable_gui(self, gui: Any = None) -> None:
+        """``%matplotlib inline`` and its like ask for an event loop of a window system: there is none to run."""
+
     def ask_exit(self) -> None:
         """A cell called exit(): the rest of the notebook runs, as it does in Jupyter."""
 

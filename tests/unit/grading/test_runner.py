@@ -66,6 +66,14 @@ def test_cells_behave_as_in_a_notebook(tmp_path: Path) -> None:
     assert ran.outputs(10)[0]["ename"] == "EOFError"
 
 
+@pytest.mark.parametrize("magic", ["%matplotlib inline", "%matplotlib agg", "%gui"])
+def test_magics_that_ask_for_windows_fail_no_more_than_in_a_notebook(tmp_path: Path, magic: str) -> None:
+    ran = Ran(tmp_path, f"{magic}\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()", "plt")
+    assert ran.status == 0 and ran.outputs(1)[0]["output_type"] == "execute_result", ran.outputs(0)
+    if "inline" in magic:
+        assert [one["output_type"] for one in ran.outputs(0)] == ["display_data"]
+
+
 def test_a_cell_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
     cells = [
         "1 / 0",
