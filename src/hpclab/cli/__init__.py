@@ -15,8 +15,6 @@ from hpclab import __version__
 from hpclab.errors import HpclabError
 from hpclab.layout import INSIDE
 
-atexit.register(gc.freeze)  # Python's last look for rubbish takes 0.3 s, and all of it goes anyway
-
 # jsonschema, which nbformat needs, compiles a grammar of international web addresses as it is imported: 1.5 s,
 # for a check that nobody here asks for. None stands for "not installed", and then it goes without.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -99,3 +97,9 @@ def main() -> None:
     `hpclab up` starts a cluster on this machine, `hpclab shell` logs in to it,
     `hpclab down` stops it. Nothing on the machine itself is configured.
     """
+
+
+def program() -> None:
+    """The command `hpclab`."""
+    atexit.register(gc.freeze)  # Python's last look for rubbish takes 0.3 s, and all of it goes anyway
+    main()

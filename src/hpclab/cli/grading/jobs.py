@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -38,6 +39,7 @@ def rounds(spool: Path, batch: Batch, how: How, collected: Collected, reporter: 
     """What does a round: a job array of a site, or of a cluster of this machine that lives for the purpose."""
     with workers.Stop() as stop, contextlib.ExitStack() as stack:
         if how.site == "local":
+            how = with_image_in(spool, how)
             private = stack.enter_context(
                 places.PrivateClusters(how.usual.settings, (spool,), lambda name: spec_for(name, batch))
             )
@@ -47,6 +49,16 @@ def rounds(spool: Path, batch: Batch, how: How, collected: Collected, reporter: 
         yield lambda number, shared: _as_array(
             launch, spool, batch, how, number, shared, collected, reporter, stop
         )
+
+
+def with_image_in(spool: Path, how: How) -> How:
+    """With a copy of the image in the spool: of this machine the cluster's nodes see that folder alone."""
+    if how.image is None:
+        return how
+    copy = spool / "image.sif"
+    shutil.copyfile(how.image, copy)
+    copy.chmod(0o644)
+    return replace(how, image=copy)
 
 
 def spec_for(name: str, batch: Batch) -> Spec:
