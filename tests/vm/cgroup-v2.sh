@@ -2,10 +2,10 @@
 # Memory limits by control groups of version 2, of jobs and of the grader's sandboxes, seen in a virtual machine. By
 # hand, as root, on Debian:
 #
-#     tests/vm/cgroup-v2.sh FOLDER        (FOLDER: an empty one, 800 MB; takes three minutes)
+#     tests/vm/cgroup-v2.sh FOLDER        (FOLDER: an empty one, 800 MB; takes five minutes)
 #
 # For a machine whose own groups are of version 1, or on which nothing may be tried. QEMU emulates a
-# machine where there is no KVM; it sees this one's files read-only, with a layer in memory on top. Nothing is
+# machine without KVM; it sees this one's files read-only, with a layer in memory on top. Nothing is
 # installed: the packages are unpacked into FOLDER. HPCLAB=PROGRAM replaces .venv/bin/hpclab.
 set -eu
 clone=$(cd "$(dirname "$0")/../.." && pwd)
@@ -74,6 +74,9 @@ check "Slurm took its groups away" sh -c 'find /sys/fs/cgroup -name nid001_slurm
     ! find /sys/fs/cgroup -name "job_*" | grep .'
 \$h down --name vm --force 2>&1 | cat
 check "no group is left" sh -c '! find /sys/fs/cgroup -mindepth 1 -type d | grep .'
+# As systemd does for whoever logs in: a group of one's own, with controllers.
+echo "+memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
+mkdir /sys/fs/cgroup/session; echo \$\$ >/sys/fs/cgroup/session/cgroup.procs
 check "a sandbox's group kills" timeout 200 \$python $clone/tests/vm/sandboxes.py kills
 check "sandboxes keep all probes in" timeout 400 \$python $clone/tests/vm/sandboxes.py keeps-in
 echo done; echo o >/proc/sysrq-trigger; read -r never </dev/ttyS0
@@ -82,7 +85,7 @@ INSIDE
 libraries=$vm/root/usr/lib/x86_64-linux-gnu:$vm/root/lib/x86_64-linux-gnu:$vm/root/usr/lib/x86_64-linux-gnu/pulseaudio
 qemu=$(find root/usr/bin /usr/bin -name qemu-system-x86_64 | head -1)
 LD_LIBRARY_PATH=$libraries timeout 1800 nice "$qemu" -L root/usr/share/qemu -L root/usr/share/seabios \
-    -accel kvm -accel tcg,thread=multi -cpu max -smp 2 -m 3000 -nographic -no-reboot -nic none \
+    -accel tcg,thread=multi -cpu max -smp 2 -m 3000 -nographic -no-reboot -nic none \
     -kernel "root/boot/$kernel" -initrd initrd.gz -append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all" \
     -drive file=swap,if=virtio,format=raw \
     -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
