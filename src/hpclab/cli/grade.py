@@ -33,7 +33,6 @@ from hpclab.grading.settings import Class
 from hpclab.grading.store import Receipt, Store
 
 DAY = 24 * 60  # minutes
-MARKS = "hpclab.cli.grading.marks"
 AT_A_SITE = 10  # tasks at once, where nothing else is said
 
 
@@ -125,13 +124,15 @@ def grade(
             threading.Thread(target=ahead).start()
             with Progress(console, len(due)) as progress:
                 have |= run.run(folder, found, due, how, grader, Reporter(progress.say, progress.result))
-        importlib.import_module(MARKS).finish(members, found, have, yes=yes)
+        from hpclab.cli.grading import marks  # not above: see ``ahead``
+
+        marks.finish(members, found, have, yes=yes)
 
 
 def ahead() -> None:
     """Import what the end needs, nbgrader and its database, while the machines start: it takes a second."""
     with contextlib.suppress(Exception):  # it is said when it is needed
-        importlib.import_module(MARKS)
+        importlib.import_module("hpclab.cli.grading.marks")
 
 
 def tasks_here(lab: Lab) -> int:
