@@ -1,13 +1,15 @@
 """What a checkpoint costs: the reference code in templates/ beside torch.save, DCP, and the bare disk.
 
-    .venv/bin/python bench/bench_checkpoint.py [--gigabytes 2] [--rounds 5] [--ranks 1,2,4] [--folder DIR]
+    .venv/bin/python bench/bench_checkpoint.py [--gigabytes 2] [--rounds 5] [--ranks 1,2,4] [--folder DIR] [--loads]
 
-One run, every method in each round, in random order; medians, and ratios within the round. Prints tables and
-writes bench/results/checkpoint-DATE.json. The state is that of an FSDP training with AdamW, with random numbers in
-it. "Durable": when the call returns, all bytes were handed to the disk (fsync). "raw" is what the disk gives:
-the same number of bytes, from page-aligned memory that was filled before, in blocks of 16 MiB with O_DIRECT, two
-threads a rank, and fsync. Loads are cold: the files were dropped from the page cache, as after a restart
-on another node. Neighbours on the machine and its disk change the numbers twofold; hence the ratios.
+One run, every method in each round, in random order, the loads after the saves; medians, and ratios within the round.
+Prints tables and writes bench/results/checkpoint-DATE.json. The state is that of an FSDP training with AdamW, with
+random numbers in it. "Durable": when the call returns, all bytes were handed to the disk (fsync). "raw" is what the disk
+gives: the same number of bytes, from page-aligned memory that was filled before, in blocks of 16 MiB with O_DIRECT, two
+threads a rank, and fsync. Loads are cold: the files were dropped from the page cache, as after a restart on another
+node; "load_raw" reads as many bytes past the page cache, 8 blocks of 4 MiB under way in each rank, and does nothing with
+them. Neighbours on the machine and its disk change the numbers twofold; hence the ratios. Where load_raw takes as long as
+load_dcp, the disk is the limit, and no way to load is quicker. ``--loads`` measures the loads only.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ sys.path.insert(0, str(HERE.parent / "templates"))
 
 FULL = 2  # the number of ranks for which everything is measured
 BLOCK = 16 << 20
+READ, READERS = 4 << 20, 8  # raw reads
+LOADS = {"load_raw": "raw0", "load_reference": "reference", "load_dcp": "dcp"}  # and what rank 0 reads
 
 
 # ---- in each rank ----------------------------------------------------------------------------
@@ -141,6 +145,16 @@ class Rank:
                 file.flush()
                 os.fsync(file.fileno())
 
+    def load_raw(self) -> None:
+        path = self.folder / f"raw{self.rank}"
+        view = memoryview(self.raw_memory)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        with ThreadPoolExecutor(READERS) as pool:
+            starts = range(0, self.bytes, READ)
+            got = pool.map(lambda start: os.preadv(descriptor, [view[start : start + READ]], start), starts)
+            assert sum(got) == self.bytes
+        os.close(descriptor)
+
     def load_reference(self) -> None:
         found = self.reference.load(lambda facts: self.tensors)
         assert found
@@ -155,24 +169,26 @@ class Rank:
     def prepare(self, name: str) -> None:
         """Outside of the timing: what a method needs, and what others left."""
         if self.rank == 0:
-            kept = {"load_reference": "reference", "load_dcp": "dcp"}.get(name)
             for path in self.folder.iterdir():
-                if path.is_dir() and path.name == kept:
+                if name in LOADS and (path.name in LOADS.values() or path.name.startswith("raw")):
                     continue
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             for one in ("reference", "background"):
                 (self.folder / one).mkdir(exist_ok=True)
-                # The folder is new; its owner is the same.
+                # The folder may be new; its owner is the same.
                 shutil.copy(self.folder.parent / f"{one}-owner.json", self.folder / one / "owner.json")
         there = [
             bool(list((self.folder / "reference").glob("step-*"))),
             (self.folder / "dcp/.metadata").exists(),
+            (self.folder / "raw0").exists(),
         ]
         self.dist.broadcast_object_list(there, src=0)  # what rank 0 sees: a rank that is late would see more
         if name == "load_reference" and not there[0]:
             self.save_reference()
         if name == "load_dcp" and not there[1]:
             self.save_dcp()
+        if name == "load_raw" and not there[2]:
+            self.raw()
         if self.rank == 0:
             os.sync()
             for path in self.folder.rglob("*"):
@@ -201,35 +217,38 @@ def be_rank(chosen: argparse.Namespace) -> None:
     if rank.rank == 0:
         for one in ("reference", "background"):
             shutil.copy(rank.folder / one / "owner.json", rank.folder.parent / f"{one}-owner.json")
-    methods: dict[str, Callable[[], float | None]] = {
+    saves: dict[str, Callable[[], float | None]] = {
         "raw": rank.raw,
         "raw, again": rank.raw,
         "reference": rank.save_reference,
         "dcp.save": rank.save_dcp,
     }
+    loads: dict[str, Callable[[], float | None]] = {name: getattr(rank, name) for name in LOADS}
     if rank.ranks == FULL:
-        methods |= {
+        saves |= {
             "reference, background": rank.save_background,
             "dcp.async_save": rank.save_dcp_async,
             "torch.save": rank.save_torch,
-            "load_reference": rank.load_reference,
-            "load_dcp": rank.load_dcp,
         }
         if rank.rank == 0:  # as many bytes as all ranks have together
             numbers = rank.torch.rand(rank.total // 4 // 50)
             rank.whole = {str(name): numbers.clone() for name in range(50)}
+    # The loads by themselves, afterwards: a disk that was just written to reads slowly for a while.
+    passes = {"saves": {} if chosen.loads else saves, "loads": loads if rank.ranks == FULL else {}}
     order = random.Random(chosen.seed)
-    rounds: list[dict[str, Any]] = []
-    for name, method in methods.items():  # once without counting: first touch of buffers, first imports
-        rank.measure(name, method)
-    for number in range(chosen.rounds):
-        names = list(methods)
-        order.shuffle(names)
-        rounds.append({"order": names, "load": os.getloadavg()[0]})
-        for name in names:
-            rounds[-1][name] = rank.measure(name, methods[name])
-        if rank.rank == 0:
-            print(f"{rank.ranks} ranks, round {number + 1} of {chosen.rounds}", file=sys.stderr, flush=True)
+    rounds: list[dict[str, Any]] = [{"order": [], "load": os.getloadavg()[0]} for _ in range(chosen.rounds)]
+    for what, methods in passes.items():
+        for name, method in methods.items():  # once without counting: first touch of buffers, first imports
+            rank.measure(name, method)
+        for number, found in enumerate(rounds, 1):
+            names = list(methods)
+            order.shuffle(names)
+            found["order"] += names
+            for name in names:
+                found[name] = rank.measure(name, methods[name])
+            if methods and rank.rank == 0:
+                say = f"{rank.ranks} ranks, {what}, round {number} of {chosen.rounds}"
+                print(say, file=sys.stderr, flush=True)
     if rank.rank == 0:
         print(json.dumps({"bytes": rank.total, "rounds": rounds}))
     rank.dist.destroy_process_group()
@@ -252,7 +271,7 @@ def run_ranks(ranks: int, chosen: argparse.Namespace, folder: Path) -> dict[str,
         str(place / "state"),
         f"--rounds={chosen.rounds}",
     ]
-    words += [f"--gigabytes={chosen.gigabytes}", f"--seed={chosen.seed}"]
+    words += [f"--gigabytes={chosen.gigabytes}", f"--seed={chosen.seed}", *["--loads"] * chosen.loads]
     started = []
     try:
         for rank in range(ranks):
@@ -279,7 +298,16 @@ def ratios(rounds: list[dict[str, Any]]) -> dict[str, list[float]]:
     def of(one: dict[str, Any], above: str, below: str, what: str = "seconds") -> float:
         return float(one[above]["seconds"] / one[below][what])
 
-    found = {
+    found: dict[str, list[float]] = {}
+    if "load_raw" in rounds[0]:
+        found |= {
+            "load, reference : dcp": [of(one, "load_dcp", "load_reference") for one in rounds],
+            "load, reference : raw": [of(one, "load_raw", "load_reference") for one in rounds],
+            "load, dcp : raw": [of(one, "load_raw", "load_dcp") for one in rounds],
+        }
+    if "raw" not in rounds[0]:
+        return found
+    found |= {
         "reference : dcp.save": [of(one, "dcp.save", "reference") for one in rounds],
         "reference : raw": [
             statistics.mean((one["raw"]["seconds"], one["raw, again"]["seconds"]))
@@ -301,7 +329,6 @@ def ratios(rounds: list[dict[str, Any]]) -> dict[str, list[float]]:
             "blocked by dcp.async_save : torch.save": [
                 1 / of(one, "torch.save", "dcp.async_save", "blocked") for one in rounds
             ],
-            "load, reference : dcp": [of(one, "load_dcp", "load_reference") for one in rounds],
         }
     return found
 
@@ -355,6 +382,7 @@ def main() -> None:
     parser.add_argument("--ranks", default="2,1,4")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--folder", default="/var/tmp", help="on the disk to be measured")
+    parser.add_argument("--loads", action="store_true", help="measure the loads only, on 2 ranks")
     parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.rank:
@@ -369,11 +397,11 @@ def main() -> None:
     }
     folder = Path(tempfile.mkdtemp(prefix="bench-checkpoint-", dir=chosen.folder))
     try:
-        for ranks in map(int, chosen.ranks.split(",")):
+        for ranks in [FULL] if chosen.loads else map(int, chosen.ranks.split(",")):
             record["ranks"][str(ranks)] = show(ranks, run_ranks(ranks, chosen, folder))
     finally:
         shutil.rmtree(folder)
-    out = HERE / "results" / f"checkpoint-{record['date']}.json"
+    out = HERE / "results" / f"checkpoint{'-loads' * chosen.loads}-{record['date']}.json"
     out.write_text(json.dumps(record, indent=1) + "\n")
     print(out)
 

@@ -17,11 +17,15 @@ LEFT = [WHOLE[0][:33], [*WHOLE[0][20:40], *((step, 1 / step + 1e-7) for step in 
 
 def test_words_tell_where_a_run_leaves_the_first() -> None:
     said = plots.describe_loss_curve({"whole": WHOLE, "cut": CUT, "left": LEFT})
+    assert max(map(len, said.splitlines())) <= 100, "JupyterLab breaks longer lines in the middle of a word"
+    said = said.replace("\n  ", " ")
     assert "cut: 60 steps, taken up again at step 21. It is equal to whole bit for bit." in said
     few = plots.describe_loss_curve(
         {"whole": [[(1, 2.0), (2, 1.5), (3, 1.0)]], "cut": [[(1, 2.0)], [(2, 1.5)], [(2, 1.5)]]}
     )
-    assert few.endswith("steps 2 and 2. Its 2 steps are equal to whole bit for bit; 1 of 3 are missing.")
+    assert few.replace("\n  ", " ").endswith(
+        "steps 2 and 2. Its 2 steps are equal to whole bit for bit; 1 of 3 are missing."
+    )
     assert "left: 60 steps, taken up again at step 21. It differs from whole from step 41 on." in said
 
 
@@ -113,3 +117,19 @@ def test_a_process_that_starts_again_has_two_lines() -> None:
     again = [("a", 0.0, "start"), ("a", 2.0, "SIGUSR1"), ("a", 30.0, "start"), ("a", 33.0, "end")]
     lines = [line for line in plots.signals(again).axes[0].lines if line.get_linewidth() == 5]
     assert [list(line.get_xdata()) for line in lines] == [[0.0, 2.0], [30.0, 33.0]]
+
+
+def test_whoever_was_cut_short_goes_on_dotted() -> None:
+    events = [
+        ("a", 0.0, "start"),
+        ("a", 2.0, "SIGUSR1"),
+        ("a", 30.0, "start"),
+        ("b", 0.0, "start"),
+        ("b", 50.0, "end"),
+    ]
+    lines = [line for line in plots.signals(events).axes[0].lines if line.get_linestyle() == ":"]
+    assert [list(line.get_xdata()) for line in lines] == [[2.0, 30.0], [30.0, 52.0]]
+    assert plots.describe_signals(events).splitlines() == [
+        "a: start at 0.0 s, SIGUSR1 at 2.0 s, start at 30.0 s, then nothing more.",
+        "b: start at 0.0 s, end at 50.0 s.",
+    ]

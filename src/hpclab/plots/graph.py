@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 
 from hpclab.plots.layers import place
-from hpclab.plots.picture import FAINT, INK, Picture, plural, printable
+from hpclab.plots.picture import FAINT, INK, Picture, plural, printable, wrapped
 from hpclab.plots.states import ending, look_of
 from hpclab.slurm import Job
 
@@ -31,6 +31,7 @@ class _Box:
     words: str  # how it ended
 
 
+@wrapped
 def describe_dependency_graph(jobs: Sequence[Job], edges: Sequence[Edge]) -> str:
     """The graph in words: one line a job, with what it waited for."""
     boxes, known = _boxes(jobs, edges)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from hpclab.errors import UsageError
-from hpclab.plots.picture import FAINT, INK, Picture, bare, duration
+from hpclab.plots.picture import FAINT, INK, Picture, bare, duration, wrapped
 
 LINE, DOTS = "#1f5a7a", "#b0561f"
 
@@ -37,6 +37,7 @@ def waste(interval: float, cost: float, mtbf: float, restart: float = 0.0) -> fl
     return 1 - interval / took
 
 
+@wrapped
 def describe_checkpoint_cost(
     cost: float, mtbf: float, *, restart: float = 0.0, points: Sequence[tuple[float, float]] = ()
 ) -> str:

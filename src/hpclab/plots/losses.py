@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from hpclab.plots.picture import FAINT, INK, Picture, bare, printable
+from hpclab.plots.picture import FAINT, INK, Picture, bare, printable, wrapped
 
 Point = tuple[int, float]
 Attempt = Sequence[Point]
@@ -16,6 +16,7 @@ LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v")
 
 
+@wrapped
 def describe_loss_curve(runs: Mapping[str, Sequence[Attempt]]) -> str:
     """The curves in words: where each run was taken up again, and where it leaves the first one.
 
@@ -30,7 +31,7 @@ def describe_loss_curve(runs: Mapping[str, Sequence[Attempt]]) -> str:
         f"{_about(name, runs[name])} {_compared(_merged(runs[name]), reference, printable(first))}"
         for name in others
     ]
-    return " ".join(said)
+    return "\n".join(said)
 
 
 def _compared(mine: Mapping[int, float], reference: Mapping[int, float], first: str) -> str:

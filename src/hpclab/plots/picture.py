@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from typing import Any
+import textwrap
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,6 +14,21 @@ from matplotlib.figure import Figure
 
 INK = "#222222"
 FAINT = "#767676"
+_COLUMNS = 100  # of printed text: JupyterLab breaks longer lines in the middle of a word
+_Given = ParamSpec("_Given")
+
+
+def wrapped(describe: Callable[_Given, str]) -> Callable[_Given, str]:
+    """The same function, with the lines of its text broken between words."""
+
+    @functools.wraps(describe)
+    def broken(*args: _Given.args, **more: _Given.kwargs) -> str:
+        lines = describe(*args, **more).splitlines()
+        return "\n".join(
+            textwrap.fill(line, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False) for line in lines
+        )
+
+    return broken
 
 
 class Picture(Figure):

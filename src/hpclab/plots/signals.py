@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpclab.plots.picture import FAINT, INK, Picture, bare, printable
+from hpclab.plots.picture import FAINT, INK, Picture, bare, printable, wrapped
 
 Event = tuple[str, float, str]  # who, seconds, what
 ENDS = ("start", "end")
@@ -19,6 +19,7 @@ _MARKS = (
 )
 
 
+@wrapped
 def describe_signals(events: Sequence[Event]) -> str:
     """The picture in words, a line for each process; it takes what ``signals`` takes."""
     rows, began = _rows(events), min((time for _, time, _ in events), default=0.0)
@@ -31,20 +32,27 @@ def signals(events: Sequence[Event]) -> Picture:
     """For each process a line from its "start" to its "end", with a mark for everything else that it went through.
 
     ``events`` are (who, time in seconds, what), in any order: ``("batch shell", 1700000000.2, "SIGUSR1")``. Time counts
-    from the first of them; a process without an "end" is drawn to its last mark, and one that starts again has two lines.
+    from the first of them. A process that starts again has two lines; one without an "end" goes on dotted after its last
+    mark, to its next start or to the end of the picture.
     """
     rows = _rows(events)
     picture = Picture(describe_signals(events), 7.6, 1.5 + 0.42 * max(len(rows), 1))
     axes = picture.subplots()
     began = min((time for _, time, _ in events), default=0.0)
+    over = max((time for _, time, _ in events), default=0.0)
+    over += max(0.04 * (over - began), 0.2)
     seen = dict.fromkeys(what for _, _, what in sorted(events, key=lambda one: one[1]) if what not in ENDS)
     # The usual ones look alike in all pictures of a lab.
     kinds = [*USUAL, *(what for what in seen if what not in USUAL)]
     for line, found in enumerate(rows.values()):
-        for first, last in _lives(found):
+        lives = _lives(found)
+        for (first, last, ended), following in zip(lives, [*lives[1:], (over, over, True)], strict=True):
             place = [first - began, last - began]
             axes.plot(place, [line, line], color="#bdbdbd", linewidth=5, zorder=1, solid_capstyle="butt")
             axes.plot(place[:1], [line], marker="|", markersize=9, color=FAINT, zorder=2)
+            if not ended:
+                place = [last - began, following[0] - began]
+                axes.plot(place, [line, line], color=FAINT, linewidth=1.5, linestyle=":", zorder=1)
         for time, what in found:
             if what == "end":
                 axes.plot(
@@ -94,15 +102,16 @@ def _rows(events: Sequence[Event]) -> dict[str, list[tuple[float, str]]]:
     return {who: sorted(found) for who, found in rows.items()}
 
 
-def _lives(found: Sequence[tuple[float, str]]) -> list[tuple[float, float]]:
-    """From each "start" to the last moment that is known before the next one."""
-    lives: list[tuple[float, float]] = []
+def _lives(found: Sequence[tuple[float, str]]) -> list[tuple[float, float, bool]]:
+    """From each "start" to the last moment that is known before the next one, and whether that was an "end"."""
+    lives: list[tuple[float, float, bool]] = []
     for time, what in found:
         if what == "start" or not lives:
-            lives.append((time, time))
-        lives[-1] = lives[-1][0], time
+            lives.append((time, time, False))
+        lives[-1] = lives[-1][0], time, lives[-1][2] or what == "end"
     return lives
 
 
 def _story(found: Sequence[tuple[float, str]], began: float) -> str:
-    return ", ".join(f"{printable(what, 40)} at {time - began:.1f} s" for time, what in found)
+    said = ", ".join(f"{printable(what, 40)} at {time - began:.1f} s" for time, what in found)
+    return said if _lives(found)[-1][2] else f"{said}, then nothing more"

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from hpclab.errors import UsageError
-from hpclab.plots.picture import FAINT, INK, Picture, bare, printable
+from hpclab.plots.picture import FAINT, INK, Picture, bare, printable, wrapped
 
 _MARKERS = "os^Dv<>P"
 _LINES = ("-", "--", ":", "-.")
@@ -27,6 +27,7 @@ class _Point:
     group: str
 
 
+@wrapped
 def describe_sweep(
     rows: Sequence[Mapping[str, object]],
     x: str,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from hpclab.plots.picture import FAINT, INK, Picture, bare, duration, plural, printable
+from hpclab.plots.picture import FAINT, INK, Picture, bare, duration, plural, printable, wrapped
 from hpclab.plots.states import WAITING, ending, look_of
 from hpclab.plots.timescale import Timescale, label, timescale, unit
 from hpclab.slurm import Job
@@ -26,6 +26,7 @@ class _Bar:
     end: float
 
 
+@wrapped
 def describe_timeline(jobs: Sequence[Job]) -> str:
     """The timeline in words, one line a job, or one an attempt where several are given."""
     return "\n".join(f"{_name(row)}: {_story(row)}" for row in _rows(jobs)) or "No jobs."

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.patches import Patch
 
-from hpclab.plots.picture import INK, Picture, bare, duration, printable, size
+from hpclab.plots.picture import INK, Picture, bare, duration, printable, size, wrapped
 from hpclab.slurm import Usage
 
 ASKED: dict[str, Any] = {"facecolor": "white", "hatch": "/////", "edgecolor": "#8a8a8a", "linewidth": 0.9}
@@ -23,6 +23,7 @@ class _Line:
     words: str
 
 
+@wrapped
 def describe_request_against_use(rows: Sequence[Usage]) -> str:
     """The picture in words, one line a job and resource."""
     return (
