@@ -40,7 +40,9 @@ def _compared(mine: Mapping[int, float], reference: Mapping[int, float], first: 
     if not steps:
         return f"It has no step of {first}."
     if away is not None:
-        return f"It differs from {first} from step {away} on."
+        most = max(abs(mine[step] - reference[step]) for step in steps)
+        size = f", by at most {most:.1g}" if math.isfinite(most) else ""
+        return f"It differs from {first} from step {away} on{size}."
     if missing := len(reference.keys() - mine.keys()):
         return f"Its {len(steps)} steps are equal to {first} bit for bit; {missing} of {len(reference)} are missing."
     return f"It is equal to {first} bit for bit."
