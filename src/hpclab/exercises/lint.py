@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 
 from hpclab.errors import UsageError
-from hpclab.exercises import build, commands, form, leaks, links, plain, source, wrong
+from hpclab.exercises import build, commands, form, leaks, links, plain, shadows, source, wrong
 from hpclab.exercises.cells import GRADED
 from hpclab.exercises.problem import Problem
 from hpclab.exercises.source import Exercise
@@ -36,6 +36,7 @@ def problems(path: Path, manual: commands.Manual) -> list[Problem]:
     found += _builds_on(exercise)
     found += _cluster(exercise)
     found += commands.problems(exercise, manual)
+    found += shadows.problems(exercise)
     texts = list(_texts(exercise))
     found += texts
     if sound and not texts:

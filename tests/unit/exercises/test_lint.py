@@ -141,6 +141,16 @@ def test_what_it_builds_on_is_a_lab(lab: Path) -> None:
     assert problem.what == "builds_on: 'ex09-c' names no exercise"
 
 
+def test_a_check_that_takes_a_helpers_name(lab: Path) -> None:
+    helper = "## 3. A file from a job\n\n```{code-cell} python\ndef look(path):\n    print(path)\n```\n"
+    used = 'job = evidence.job("second")\nseen = [look for look in (1, 2)]\n'
+    edits = (("## 3. A file from a job\n", helper), ('job = evidence.job("second")\n', used))
+    assert changed(lab, *edits) == [], "a name inside a comprehension goes away by itself"
+    (problem,) = changed(lab, (used, used + "for look, more in []:\n    pass\n"))
+    assert problem.what == "this check gives the name of the helper look() to something else"
+    assert problem.line == line_of(lab, "for look, more")
+
+
 HIDDEN_LINE = '"false" in script and "echo finished" in script and "finished" not in evidence.output(job),'
 
 
