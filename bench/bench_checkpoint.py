@@ -41,7 +41,7 @@ sys.path.insert(0, str(HERE.parent / "templates"))
 FULL = 2  # the number of ranks for which everything is measured
 BLOCK = 16 << 20
 READ, READERS = 4 << 20, 8  # raw reads
-LOADS = {"load_raw": "raw0", "load_reference": "reference", "load_dcp": "dcp"}  # and what rank 0 reads
+LOADS = ("load_raw", "load_reference", "load_dcp")
 
 
 # ---- in each rank ----------------------------------------------------------------------------
@@ -169,8 +169,13 @@ class Rank:
     def prepare(self, name: str) -> None:
         """Outside of the timing: what a method needs, and what others left."""
         if self.rank == 0:
+            read = (
+                {"reference", "dcp", *(f"raw{rank}" for rank in range(self.ranks))}
+                if name in LOADS
+                else set()
+            )
             for path in self.folder.iterdir():
-                if name in LOADS and (path.name in LOADS.values() or path.name.startswith("raw")):
+                if path.name in read:
                     continue
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             for one in ("reference", "background"):
