@@ -295,14 +295,21 @@ time.sleep(1)
         refused="refused",
         source="""
 import os, time
+started, (wait, release) = [], os.pipe()
 for _ in range(2 * BAIT["processes"]):
     try:
-        if os.fork() == 0:
-            time.sleep(5)
-            os._exit(0)
+        started.append(os.fork())
     except OSError:
+        # None may be left: a crowd would have the next probe stopped in its place.
+        os.close(release)
+        for pid in started:
+            os.waitpid(pid, 0)
         print("refused")
         break
+    if not started[-1]:
+        os.close(release)
+        os.read(wait, 1)
+        os._exit(0)
 else:
     time.sleep(1)
 """,

@@ -18,6 +18,7 @@ import pytest
 from hpclab.errors import GradingError
 from hpclab.grading import asking, canary
 from hpclab.grading.model import Lab, Limits
+from hpclab.grading.probes import LIMITED
 from hpclab.grading.sandbox import Answer, Ended
 
 LAB = Lab(
@@ -83,6 +84,16 @@ class Open:
         return Answer()
 
 
+def left(word: str) -> list[psutil.Process]:
+    """Processes that carry the mark of one test."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) == word:
+                found.append(process)
+    return found
+
+
 @pytest.fixture
 def without_walls() -> Iterator[Callable[[Lab, Limits], contextlib.AbstractContextManager[Open]]]:
     word = secrets.token_hex(8)
@@ -100,10 +111,9 @@ def without_walls() -> Iterator[Callable[[Lab, Limits], contextlib.AbstractConte
     try:
         yield enter
     finally:
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get(MARK) == word:
-                    process.kill()
+        for process in left(word):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         names = [path.name for path in set(Path("/tmp").glob("canary-*")) - before]
         for place in (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")):
             for name in names:
@@ -145,3 +155,27 @@ def test_probes_that_are_never_run_are_no_comfort(tmp_path: Path) -> None:
 
     found = canary.probe(lambda lab, limits: contextlib.nullcontext(Dead(tmp_path, "")), LAB)
     assert found and len(canary.escaped(found)) == len(found)
+
+
+def test_the_crowd_of_a_probe_is_gone_when_it_ends(tmp_path: Path) -> None:
+    # A crowd that stayed had the next probe stopped for it, where a machine was slow enough.
+    crowd = next(one for one in LIMITED if one.over == "processes")
+    uid = NOBODY if os.geteuid() == 0 else os.getuid()
+    # The kernel counts all tasks of the user, also those that have ended and were not waited for.
+    others = [one.info for one in psutil.process_iter(["uids", "num_threads"])]
+    most = 6 + sum(one["num_threads"] or 1 for one in others if one["uids"] and one["uids"].real == uid)
+    bound = f"import resource; resource.setrlimit(resource.RLIMIT_NPROC, ({most}, {most}))"
+    word = secrets.token_hex(8)
+    with tempfile.TemporaryFile() as said:  # no pipe: its end would be waited for
+        subprocess.run(
+            [sys.executable, "-I", "-c", f"{bound}\nBAIT = {{'processes': 2000}}\n{crowd.source}"],
+            env={MARK: word},
+            user=NOBODY if os.geteuid() == 0 else None,
+            extra_groups=[] if os.geteuid() == 0 else None,
+            stdout=said,
+            timeout=60,
+            check=True,
+        )
+        said.seek(0)
+        assert said.read() == b"refused\n"
+    assert left(word) == []
