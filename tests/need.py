@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -13,14 +16,22 @@ import pytest
 def program(name: str, package: str) -> str:
     """The path of ``name``, after installing Debian's ``package`` if it is missing; else the test fails."""
     if not shutil.which(name) and os.geteuid() == 0:
-        install = ["apt-get", "-qq", "install", "--no-install-recommends", "-y", package]
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(["apt-get", "-qq", "update"], capture_output=True, timeout=180, check=False)
-            subprocess.run(install, capture_output=True, timeout=600, check=False, env=quiet)
+        # Tests run side by side, and apt turns the second one away.
+        with Path(tempfile.gettempdir(), "hpclab-tests-apt.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not shutil.which(name):
+                _install(package)
     found = shutil.which(name)
     if not found:
         pytest.fail(
             f"this test needs the program {name}; an administrator can bring it: apt-get install {package}"
         )
     return found
+
+
+def _install(package: str) -> None:
+    install = ["apt-get", "-qq", "install", "--no-install-recommends", "-y", package]
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(["apt-get", "-qq", "update"], capture_output=True, timeout=180, check=False)
+        subprocess.run(install, capture_output=True, timeout=600, check=False, env=quiet)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import Cluster
@@ -80,6 +81,7 @@ def ports(pids: set[int]) -> list[object]:
     return [one.laddr for one in psutil.net_connections("inet") if one.pid in mine and one.status == "LISTEN"]
 
 
+@pytest.mark.alone
 def test_ten_cycles_leave_nothing(stopped: Cluster) -> None:
     host, files_before = of_the_host(), files(stopped)
     known = namespaces()

@@ -201,6 +201,7 @@ def test_looking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_file_in_the_way_of_the_state_folder_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HPCLAB_STATE", str(tmp_path / "file"))
+    monkeypatch.setenv("COLUMNS", "300")  # the words stay on one line, however long the path
     done = CliRunner().invoke(command, [])
     assert done.exit_code == 1
     assert "fail" in done.output and "Not a directory" in done.output
