@@ -15,7 +15,7 @@ INSTALL := PIP_USER=0 $(PIP) -qq install --compile
 PYTEST := .venv/bin/python -m pytest
 # With ARGS='-k WORD' there may be no such test in one place: pytest's status 5.
 TRY = $(PYTEST) $(1) $(ARGS) $(if $(ARGS),|| test $$? -eq 5)
-# Tests that start clusters mostly wait, so they run side by side. Those of one file share a cluster and stay together.
+# Most tests wait most of the time, so files run side by side. Tests of one file share a cluster and stay together.
 SHARED := --numprocesses logical --maxprocesses 4 --dist loadfile
 # With `make -j` two makes would fill one .venv; so would two terminals. The folder is the lock.
 SETUP := flock requirements $(MAKE) --silent --no-print-directory

@@ -7,7 +7,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,14 @@ import pytest
 def program(name: str, package: str) -> str:
     """The path of ``name``, after installing Debian's ``package`` if it is missing; else the test fails."""
     if not shutil.which(name) and os.geteuid() == 0:
-        # Tests run side by side, and apt turns the second one away.
-        with Path(tempfile.gettempdir(), "hpclab-tests-apt.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # Tests run side by side, and apt turns the second one away. The folder is the lock.
+        folder = os.open(Path(__file__).parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
             if not shutil.which(name):
                 _install(package)
+        finally:
+            os.close(folder)
     found = shutil.which(name)
     if not found:
         pytest.fail(

@@ -157,7 +157,7 @@ def test_probes_that_are_never_run_are_no_comfort(tmp_path: Path) -> None:
     assert found and len(canary.escaped(found)) == len(found)
 
 
-def test_the_crowd_of_a_probe_is_gone_when_it_ends(tmp_path: Path) -> None:
+def test_the_crowd_of_a_probe_is_gone_when_it_ends() -> None:
     # A crowd that stayed had the next probe stopped for it, where a machine was slow enough.
     crowd = next(one for one in LIMITED if one.over == "processes")
     uid = NOBODY if os.geteuid() == 0 else os.getuid()
