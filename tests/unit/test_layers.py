@@ -15,7 +15,7 @@ import pytest
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"shell", "layout", "files"}),
-    frozenset({"sites", "slurm", "isolation"}),
+    frozenset({"sites", "slurm", "sandbox"}),
     frozenset(
         {"book", "packages", "cluster", "exercises", "headless", "doctor", "evidence", "plots", "grading"}
     ),
@@ -48,7 +48,7 @@ TALKS = (
     "__main__.py",
     "cluster/boot.py",
     "cluster/warden.py",
-    "isolation/seccomp.py",
+    "sandbox/seccomp.py",
     "grading/runner.py",
     "grading/trusted.py",
     "grading/interactive.py",

@@ -12,8 +12,8 @@ import msgspec
 from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import build
 from hpclab.grading import canary, warm
-from hpclab.isolation import groups
 from hpclab.layout import course
+from hpclab.sandbox import groups
 
 HUNGRY = "import sys; sys.stdin.read(1); x = b'x' * (300 << 20)"
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.isolation import kernel
 from hpclab.layout import INSIDE
+from hpclab.sandbox import kernel
 
 DEVICES = {"fuse": (10, 229), "net/tun": (10, 200)}  # Linux, Documentation/admin-guide/devices.txt
 PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse", "net/tun")

@@ -16,9 +16,9 @@ import msgspec
 
 from hpclab.cluster import boot
 from hpclab.cluster.order import ROOMS, Order
-from hpclab.isolation import kernel, rootfs, seccomp
-from hpclab.isolation.rootfs import Room
 from hpclab.layout import INSIDE
+from hpclab.sandbox import kernel, rootfs, seccomp
+from hpclab.sandbox.rootfs import Room
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 OWN = Room(mb=1024, inodes=100_000, mode=0o755)  # database, spool, logs

@@ -26,7 +26,7 @@ import msgspec
 
 from hpclab.cluster import boot, furnish, usage
 from hpclab.cluster.order import ROOMS, Kill, Order, Request, Run, Use, Watch
-from hpclab.isolation import kernel, rootfs, seccomp
+from hpclab.sandbox import kernel, rootfs, seccomp
 
 LEARNERS = Path("/home/learner")  # as in identity
 EVERY = 0.25  # seconds between two looks at what the learner uses

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from hpclab.errors import HostUnsuitable
-from hpclab.isolation import ids
+from hpclab.sandbox import ids
 
 KERNEL = (5, 12)  # mount_setattr(2), by which a whole tree becomes read-only
 LEAST_SUBIDS = 4096  # of a sealed cluster: its daemons, the learner, the grader

@@ -25,8 +25,8 @@ from typing import Any, NoReturn
 from hpclab.grading import inmates
 from hpclab.grading.inmates import HOME, PLACES, TOP, Plan
 from hpclab.grading.wire import Wire
-from hpclab.isolation import kernel, limits, rootfs
-from hpclab.isolation.rootfs import Room
+from hpclab.sandbox import kernel, limits, rootfs
+from hpclab.sandbox.rootfs import Room
 
 
 def live(wire: Wire, plan: Plan) -> NoReturn:

@@ -17,9 +17,9 @@ import msgspec
 
 from hpclab.grading import runner, trusted
 from hpclab.grading.interactive import Shell
-from hpclab.isolation import ids, kernel, limits, rootfs, seccomp
-from hpclab.isolation.limits import Use
-from hpclab.isolation.rootfs import Room
+from hpclab.sandbox import ids, kernel, limits, rootfs, seccomp
+from hpclab.sandbox.limits import Use
+from hpclab.sandbox.rootfs import Room
 
 HOME = "/home/learner"
 TOP = f"{HOME}/lab"  # the learner's folder of labs

@@ -29,9 +29,9 @@ from hpclab.grading import asking, wire
 from hpclab.grading.model import Lab, Limits
 from hpclab.grading.pump import Pump
 from hpclab.grading.sandbox import Answer, Ended, Sandbox
-from hpclab.isolation import groups, ids, limits
-from hpclab.isolation.groups import Group
-from hpclab.isolation.limits import Use
+from hpclab.sandbox import groups, ids, limits
+from hpclab.sandbox.groups import Group
+from hpclab.sandbox.limits import Use
 from hpclab.shell import wait_until
 
 START_SECONDS = 60.0

@@ -26,7 +26,7 @@ from hpclab.errors import HpclabError
 from hpclab.grading import hut, inmates
 from hpclab.grading.interactive import make
 from hpclab.grading.wire import Wire
-from hpclab.isolation import ids, kernel, rootfs, seccomp
+from hpclab.sandbox import ids, kernel, rootfs, seccomp
 
 STAGE = Path("/tmp")  # where the new root directory is put together, in a mount namespace of our own
 # What labs in plain Python import sooner or later; half a second each time if it were not here.

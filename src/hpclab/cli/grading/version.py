@@ -8,7 +8,7 @@ from hpclab import __version__, layout
 
 # What decides a mark, besides the lab: from these a grader's name is made.
 DECIDES = (
-    *("grading", "evidence", "slurm", "isolation", "cluster", "cli/grading", "cli/sealed.py"),
+    *("grading", "evidence", "slurm", "sandbox", "cluster", "cli/grading", "cli/sealed.py"),
     *("shell.py", "files.py"),
 )
 

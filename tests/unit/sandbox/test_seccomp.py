@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from hpclab.isolation import seccomp
+from hpclab.sandbox import seccomp
 
 X86 = platform.machine() == "x86_64"
 # Each call with arguments that the kernel would object to in another way, or that do no harm.
@@ -62,7 +62,7 @@ print(json.dumps(said))
 
 def under(code: str, *arguments: str, options: tuple[str, ...] = ()) -> str:
     """What Python says when it runs ``code`` under the filter."""
-    program = [sys.executable, "-I", "-m", "hpclab.isolation.seccomp", *options, "--"]
+    program = [sys.executable, "-I", "-m", "hpclab.sandbox.seccomp", *options, "--"]
     done = subprocess.run(
         [*program, sys.executable, "-I", "-c", code, *arguments], capture_output=True, text=True, timeout=60
     )
@@ -160,7 +160,7 @@ def test_set_uid_programs_are_left_where_somebody_may_ask_for_that() -> None:
 
 
 def test_the_program_says_what_is_wrong() -> None:
-    program = [sys.executable, "-I", "-m", "hpclab.isolation.seccomp"]
+    program = [sys.executable, "-I", "-m", "hpclab.sandbox.seccomp"]
     for words, status in ((["true"], 1), (["--"], 1), (["--other", "--", "true"], 1), (["--", "/none"], 127)):
         done = subprocess.run([*program, *words], capture_output=True, text=True, timeout=60)
         assert done.returncode == status

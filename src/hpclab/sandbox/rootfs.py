@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.isolation import kernel
+from hpclab.sandbox import kernel
 
 LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # into /usr, or folders of their own
 EMPTY = ("home", "root", "mnt", "opt", "proc", "sys", "var/lib", "var/log", "var/cache")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.isolation import rootfs
+from hpclab.sandbox import rootfs
 
 MAKE = """
 import json, os, sys
 from pathlib import Path
-from hpclab.isolation import kernel, rootfs
+from hpclab.sandbox import kernel, rootfs
 uid, gid = os.getuid(), os.getgid()
 kernel.unshare(kernel.NEWUSER | kernel.NEWNS)
 Path("/proc/self/setgroups").write_text("deny")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.isolation import groups, ids, limits
-from hpclab.isolation.groups import Group
-from hpclab.isolation.limits import Use
+from hpclab.sandbox import groups, ids, limits
+from hpclab.sandbox.groups import Group
+from hpclab.sandbox.limits import Use
 
 USE = Use(memory_mb=64, processes=5, disk_mb=4, inodes=50, seconds=10)
 
@@ -81,7 +81,7 @@ def test_a_full_folder_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def child() -> Iterator[subprocess.Popen[bytes]]:
     code = """
 import sys
-from hpclab.isolation import limits
+from hpclab.sandbox import limits
 limits.set_rlimits(limits.Use(memory_mb=100, processes=50, disk_mb=1, inodes=9, seconds=3))
 exec(sys.stdin.read())
 """

@@ -5,7 +5,7 @@ that could let him out, or that no namespace divides: keyrings, BPF, io_uring, v
 Refused calls fail as if the right were missing (EPERM), so programs say so and go on. Debuggers
 work: a process may trace the processes of its own user.
 
-``python -m hpclab.isolation.seccomp [--containers] [--setuid] -- COMMAND`` runs a command so, without
+``python -m hpclab.sandbox.seccomp [--containers] [--setuid] -- COMMAND`` runs a command so, without
 set-uid programs (no_new_privs) unless ``--setuid`` says otherwise, which only CAP_SYS_ADMIN allows.
 The rules are written with libseccomp, the library of systemd and of every container runtime.
 """
@@ -172,7 +172,7 @@ def main(argv: list[str]) -> None:
     cut = argv.index("--") if "--" in argv else 0
     options, command = set(argv[:cut]), argv[cut + 1 :]
     if not command or options - {"--containers", "--setuid"}:
-        sys.exit("usage: python -m hpclab.isolation.seccomp [--containers] [--setuid] -- COMMAND")
+        sys.exit("usage: python -m hpclab.sandbox.seccomp [--containers] [--setuid] -- COMMAND")
     try:
         if "--setuid" not in options:
             no_new_privileges()
