@@ -20,7 +20,7 @@ import pytest
 
 from hpclab import layout
 from hpclab.cli import sealed as adapter
-from hpclab.cluster.keeper import Sealed
+from hpclab.cluster.client import Sealed
 from hpclab.grading import asking
 from hpclab.grading.model import Lab, Limits
 from hpclab.grading.sandbox import Ended
@@ -341,7 +341,7 @@ def test_memory_is_limited() -> None:
 
 def test_files_in_memory_are_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a control group, as for a user who has none."""
-    monkeypatch.setattr("hpclab.cluster.fence.at_hand", lambda *, by_root: "none")
+    monkeypatch.setattr("hpclab.cluster.cgroup_scope.at_hand", lambda *, by_root: "none")
     with fresh(memory_mb=400) as place:
         assert "no cgroup" in place.guarded
         code = """

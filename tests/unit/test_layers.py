@@ -14,7 +14,7 @@ import pytest
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"shell", "layout", "files"}),
+    frozenset({"shell", "layout", "files", "locks"}),
     frozenset({"sites", "slurm", "sandbox"}),
     frozenset(
         {"book", "packages", "cluster", "exercises", "headless", "doctor", "evidence", "plots", "grading"}
@@ -47,7 +47,7 @@ TALKS = (
     "cli.py",
     "__main__.py",
     "cluster/boot.py",
-    "cluster/warden.py",
+    "cluster/agent.py",
     "sandbox/seccomp.py",
     "grading/runner.py",
     "grading/trusted.py",

@@ -16,7 +16,7 @@ import psutil
 from rich.console import Console
 
 from hpclab import layout, sites
-from hpclab.cluster import cgroups, identity, lifecycle, visible
+from hpclab.cluster import cgroups, identity, lifecycle, visibility
 from hpclab.cluster.spec import Host, Spec
 from hpclab.errors import HostUnsuitable
 from hpclab.packages import prefix
@@ -62,12 +62,12 @@ def submit_settings(site: str, *, gpu: bool = True, account: str = "") -> list[s
 def place(progress: Callable[[str], None]) -> lifecycle.Place:
     """The packages and folders a cluster needs, fetched on the first call."""
     mine = [layout.course(), Path(sys.prefix), Path(sys.base_prefix)]
-    visible.check(mine, by_root=os.geteuid() == 0)
+    visibility.check(mine, by_root=os.geteuid() == 0)
     _learners_folder(lab_folder())
     return lifecycle.Place(
         prefix=prefix.ensure(progress),
         venv=Path(sys.prefix),
-        expose=visible.exposures(mine),
+        expose=visibility.exposures(mine),
         writable=(lab_folder(),),
     )
 

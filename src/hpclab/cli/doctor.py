@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpclab.cli.common import load_site, site_names
-from hpclab.cluster import cgroups, identity, visible
+from hpclab.cluster import cgroups, identity, visibility
 from hpclab.doctor import judge, look
 from hpclab.errors import HpclabError
 from hpclab.layout import cache_home, course
@@ -78,7 +78,7 @@ def _machine() -> list[judge.Finding]:
 
 def _hidden(*, by_root: bool) -> tuple[str, str]:
     try:
-        visible.check([course(), Path(sys.prefix), Path(sys.base_prefix)], by_root=by_root)
+        visibility.check([course(), Path(sys.prefix), Path(sys.base_prefix)], by_root=by_root)
     except HpclabError as problem:
         return problem.problem, problem.remedy
     return "", ""

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab import layout, shell
+from hpclab import layout, locks, shell
 from hpclab.cli.common import DEFAULT_SITE, compose, ensure_up, place, progress_line, submit_settings
-from hpclab.cluster import lifecycle, locks
+from hpclab.cluster import lifecycle
 from hpclab.cluster.spec import Spec
 from hpclab.errors import DeadlineExceeded, HpclabError
 from hpclab.slurm import Runner

@@ -15,10 +15,10 @@ import psutil
 
 from hpclab import layout
 from hpclab.cli.common import DEFAULT_NAME, DEFAULT_SITE, load_site, submit_settings
-from hpclab.cluster import cgroups, fence, identity, sealed, stopping
-from hpclab.cluster.converse import Conversation
-from hpclab.cluster.keeper import Sealed
-from hpclab.cluster.sealed import Shown
+from hpclab.cluster import cgroup_scope, cgroups, drain, identity, isolated
+from hpclab.cluster.client import Sealed
+from hpclab.cluster.isolated import Shown
+from hpclab.cluster.pipe_session import Conversation
 from hpclab.cluster.spec import LOGIN, Host, Seal, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
 from hpclab.grading import asking
@@ -39,7 +39,7 @@ AFTER_KILL = 10.0  # seconds in which a killed program is gone
 @contextmanager
 def enter(lab: Lab, limits: Limits) -> Iterator[Sandbox]:
     """A sealed cluster for one submission of ``lab``; nothing of it is left afterwards. Raises HpclabError."""
-    with sealed.sealed(spec_for(lab, limits), what_is_shown(), seconds=180) as cluster:
+    with isolated.sealed(spec_for(lab, limits), what_is_shown(), seconds=180) as cluster:
         place = Place(cluster, lab)
         place.put({})  # the lab's folder is there, whatever is laid into it
         yield place
@@ -54,7 +54,7 @@ def spec_for(lab: Lab, limits: Limits) -> Spec:
         identity=identity.sealed_by_this_process(),
         host=Host(
             memory_mb=psutil.virtual_memory().total >> 20,
-            cgroup=fence.at_hand(by_root=by_root),
+            cgroup=cgroup_scope.at_hand(by_root=by_root),
             cgroup_top=str(cgroups.top(by_root=by_root) or ""),
             outbound=False,
         ),
@@ -160,7 +160,7 @@ class Place:
 
         ended = self._talk(
             "learner",
-            ["/run/hpclab/bin/login-shell", self._folder, *sealed.module("hpclab.grading.runner")],
+            ["/run/hpclab/bin/login-shell", self._folder, *isolated.module("hpclab.grading.runner")],
             self._settings,
             request,
             line,
@@ -175,14 +175,14 @@ class Place:
 
     def stop_learner(self, limits: Limits) -> str:
         """Wait for jobs, stop everything of the learner's. Raises HpclabError where something resists."""
-        return stopping.stop(self.cluster, limits.settle_seconds)
+        return drain.stop(self.cluster, limits.settle_seconds)
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
         """Run the tests on the login node as ``grader``."""
         settings = {"HPCLAB_LEARNER": self.learner, "SCRATCH": f"/scratch/{self.learner}"}
         return self._talk(
             "grader",
-            sealed.module("hpclab.grading.trusted"),
+            isolated.module("hpclab.grading.trusted"),
             settings,
             request,
             line,

@@ -11,7 +11,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hpclab.cluster import config, entry, locks, namespace, process
+from hpclab import locks
+from hpclab.cluster import config, entry, namespace, process
 from hpclab.cluster.plan import accounting_plan
 from hpclab.cluster.spec import Spec
 from hpclab.errors import ClusterError

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab import layout
-from hpclab.cluster import accounting, cgroups, entry, identity, locks, namespace, process, recovery
+from hpclab import layout, locks
+from hpclab.cluster import accounting, cgroups, entry, identity, namespace, process, recovery
 from hpclab.cluster.plan import cluster_plan
 from hpclab.cluster.spec import LOGIN, Spec, check, check_name
 from hpclab.errors import ClusterError, DeadlineExceeded, HpclabError, UsageError

@@ -9,7 +9,7 @@ import msgspec
 
 from hpclab.cluster import config, services
 from hpclab.cluster.boot import Plan, Tree
-from hpclab.cluster.order import Order
+from hpclab.cluster.protocol import Order
 from hpclab.cluster.spec import CONTROLLER, LOGIN, NETWORK, Spec, address, devices_of
 
 FILES = Path(__file__).parent / "files"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from hpclab.cluster.order import Use
+from hpclab.cluster.protocol import Use
 
 MEMFD = "/memfd:"
 

@@ -49,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str
     use: Use
-    who: str  # of isolation.ids
+    who: str  # of sandbox.ids
 
     @property
     def apart(self) -> bool:

@@ -56,7 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     shown: list[str]
     etc: dict[str, str]
-    who: str  # of isolation.ids
+    who: str  # of sandbox.ids
 
 
 def main() -> None:

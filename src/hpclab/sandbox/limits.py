@@ -4,7 +4,7 @@ Three holders, each where the others cannot be:
 
 rlimits    the kernel, for one process: files, descriptors, core dumps, time; and processes of one user
 watcher    the sandbox's process 1, for all of its processes together: memory and processes, some times a second
-group      a control group (isolation.groups), for all of them and what the kernel keeps for them; where there can be one
+group      a control group (sandbox.groups), for all of them and what the kernel keeps for them; where there can be one
 
 Memory that no process maps (buffers of sockets and pipes) is seen by a group alone.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hpclab.cluster import cgroups, process, recovery, visible
+from hpclab.cluster import cgroups, process, recovery, visibility
 from hpclab.errors import DeadlineExceeded, HostUnsuitable
 
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -82,7 +82,7 @@ def hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stands for /root."""
     top = tmp_path.resolve() / "root"
     top.mkdir(mode=0o700)
-    monkeypatch.setattr(visible, "HIDDEN", (top,))
+    monkeypatch.setattr(visibility, "HIDDEN", (top,))
     return top
 
 
@@ -99,28 +99,28 @@ def test_only_what_lies_below_a_hidden_folder_is_shown(hidden: Path, tmp_path: P
         elsewhere,
         hidden / "course",
     ]
-    assert visible.exposures(paths) == (hidden / "course", hidden / "course-2", hidden / "python")
-    assert visible.exposures([elsewhere]) == ()
+    assert visibility.exposures(paths) == (hidden / "course", hidden / "course-2", hidden / "python")
+    assert visibility.exposures([elsewhere]) == ()
 
 
 def test_a_link_is_followed(hidden: Path, tmp_path: Path) -> None:
     (hidden / "real").mkdir()
     (tmp_path / "link").symlink_to(hidden / "real")
-    assert visible.exposures([tmp_path / "link"]) == (hidden / "real",)
+    assert visibility.exposures([tmp_path / "link"]) == (hidden / "real",)
 
 
 def test_what_is_shown_may_lie_below_a_closed_folder(hidden: Path) -> None:
     (hidden / "course").mkdir(mode=0o755)
-    visible.check([hidden / "course"], by_root=True)
+    visibility.check([hidden / "course"], by_root=True)
 
 
 def test_a_closed_folder_elsewhere_is_refused_with_its_remedy(hidden: Path, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o700)
     (tmp_path / "home/course").mkdir()
     with pytest.raises(HostUnsuitable, match="closed to other users") as refused:
-        visible.check([tmp_path / "home/course"], by_root=True)
+        visibility.check([tmp_path / "home/course"], by_root=True)
     assert "chmod o+x" in refused.value.remedy
-    visible.check([tmp_path / "home/course"], by_root=False)
+    visibility.check([tmp_path / "home/course"], by_root=False)
 
 
 # ---- small ones ------------------------------------------------------------------------------

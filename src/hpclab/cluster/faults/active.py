@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab import layout
-from hpclab.cluster import entry, lifecycle, locks
+from hpclab import layout, locks
+from hpclab.cluster import entry, lifecycle
 from hpclab.cluster.faults import KINDS
 from hpclab.cluster.faults.model import Ask, Command, Fault, Kind, chosen, shown_nodes
 from hpclab.cluster.process import Supervisor

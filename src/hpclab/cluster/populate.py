@@ -15,7 +15,7 @@ from typing import NoReturn
 import msgspec
 
 from hpclab.cluster import boot
-from hpclab.cluster.order import ROOMS, Order
+from hpclab.cluster.protocol import ROOMS, Order
 from hpclab.layout import INSIDE
 from hpclab.sandbox import kernel, rootfs, seccomp
 from hpclab.sandbox.rootfs import Room

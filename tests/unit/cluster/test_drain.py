@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpclab.cluster.stopping import Waiting, active, unrecorded
+from hpclab.cluster.drain import Waiting, active, unrecorded
 
 
 def test_what_can_never_start_is_not_waited_for() -> None:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cluster import accounting, fence, locks, namespace
-from hpclab.cluster.keeper import ANSWER, Sealed
-from hpclab.cluster.order import Order
+from hpclab import locks
+from hpclab.cluster import accounting, cgroup_scope, namespace
+from hpclab.cluster.client import ANSWER, Sealed
 from hpclab.cluster.plan import sealed_order
+from hpclab.cluster.protocol import Order
 from hpclab.cluster.spec import CONTROLLER, Spec, check
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
 from hpclab.shell import indented
@@ -64,7 +65,7 @@ def sealed(
     """
     check(spec)
     template = ensure_template(spec, shown, progress)
-    with fence.around(spec) as limits, _started(spec, shown, limits, template, seconds) as cluster:
+    with cgroup_scope.around(spec) as limits, _started(spec, shown, limits, template, seconds) as cluster:
         progress("waiting for the nodes")
         _wait_ready(cluster, seconds)
         yield cluster
@@ -84,7 +85,7 @@ def ensure_template(spec: Spec, shown: Shown, progress: Progress) -> Path:
             for left in archive.parent.glob(f".{name}.*"):  # by a process that was killed
                 left.unlink()
             progress("creating the accounting database (once)")
-            with fence.around(spec) as limits, _started(spec, shown, limits, None, 120) as cluster:
+            with cgroup_scope.around(spec) as limits, _started(spec, shown, limits, None, 120) as cluster:
                 _make_database(cluster, archive)
     return archive
 
@@ -112,7 +113,7 @@ def _make_database(cluster: Sealed, archive: Path) -> None:
 
 @contextmanager
 def _started(
-    spec: Spec, shown: Shown, limits: fence.Fence, template: Path | None, seconds: float
+    spec: Spec, shown: Shown, limits: cgroup_scope.Fence, template: Path | None, seconds: float
 ) -> Iterator[Sealed]:
     order = sealed_order(
         spec,
@@ -130,7 +131,7 @@ def _started(
     complaints = os.memfd_create("complaints")
     with line:
         warden = subprocess.Popen(
-            [*module("hpclab.cluster.warden"), str(theirs.fileno())],
+            [*module("hpclab.cluster.agent"), str(theirs.fileno())],
             stdin=subprocess.PIPE,
             stdout=complaints,
             stderr=complaints,

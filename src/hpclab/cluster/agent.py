@@ -1,6 +1,6 @@
 """The program that becomes the root of a sealed cluster, and stays to serve whoever started it.
 
-Started by ``sealed`` as ``python -m hpclab.cluster.warden FD``, with an Order as one line of JSON on its
+Started by ``sealed`` as ``python -m hpclab.cluster.agent FD``, with an Order as one line of JSON on its
 standard input and a socket at FD. It enters namespaces of its own, puts the cluster's root directory
 together, starts process 1 and the nodes, and then answers requests: run a program on a node, kill
 all processes of a user, say what the learner uses. Each of these is a fork of it, since a fork takes
@@ -24,8 +24,8 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cluster import boot, furnish, usage
-from hpclab.cluster.order import ROOMS, Kill, Order, Request, Run, Use, Watch
+from hpclab.cluster import boot, populate, usage
+from hpclab.cluster.protocol import ROOMS, Kill, Order, Request, Run, Use, Watch
 from hpclab.sandbox import kernel, rootfs, seccomp
 
 LEARNERS = Path("/home/learner")  # as in identity
@@ -93,7 +93,7 @@ class Warden:
         kernel.die_with_parent()
         kernel.dumpable()
         kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
-        furnish.root_directory(order, handles, more)
+        populate.root_directory(order, handles, more)
         reader, writer = os.pipe()  # closes by itself when process 1 has become the supervisor
         waiting, go = os.pipe()
         self._first = os.fork()
@@ -120,7 +120,7 @@ class Warden:
             _do(
                 writer,
                 lambda: os.write(
-                    writer, b"%d" % furnish.start_node(self._order, name, self._groups, self._rules)
+                    writer, b"%d" % populate.start_node(self._order, name, self._groups, self._rules)
                 ),
             )
         os.close(writer)
@@ -224,13 +224,13 @@ class Warden:
             os.setsid()
             for number, handle in enumerate((stdin, stdout, stderr)):
                 os.dup2(handle, number)
-            furnish.usual_signals()
+            populate.usual_signals()
             if request.who == "learner":
-                furnish.confine(order, self._groups, self._rules)
+                populate.confine(order, self._groups, self._rules)
                 kernel.become(*order.learner)
             elif request.who == "grader":
                 # What it reads is a stranger's, so it is not trusted with more than it needs either.
-                furnish.bound_memory()
+                populate.bound_memory()
                 kernel.become(*order.grader, [kernel.CAP_DAC_READ_SEARCH])
                 seccomp.no_new_privileges()
                 seccomp.apply(self._rules)
@@ -263,7 +263,7 @@ class Warden:
 def _first(order: Order, database: int | None, waiting: int) -> None:
     kernel.die_with_parent()
     if os.read(waiting, 2) == b"go":  # else the warden has died before we could bind ourselves to it
-        furnish.process_1(order, database)
+        populate.process_1(order, database)
 
 
 def _do(news: int, work: Callable[[], object]) -> None:

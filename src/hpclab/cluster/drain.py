@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from hpclab.cluster.client import Sealed
 from hpclab.cluster.config import imitation
-from hpclab.cluster.keeper import Sealed
 from hpclab.errors import ClusterError, DeadlineExceeded
 
 END = 60.0  # seconds in which all must have stopped

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cluster import fence
-from hpclab.cluster.order import Kill, Look, Request, Run, Use, Watch
+from hpclab.cluster import cgroup_scope
+from hpclab.cluster.protocol import Kill, Look, Request, Run, Use, Watch
 from hpclab.cluster.spec import CONTROLLER, LOGIN, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded
 
@@ -47,7 +47,7 @@ class Sealed:
     """The keeper's side of a running sealed cluster."""
 
     def __init__(
-        self, spec: Spec, warden: subprocess.Popen[bytes], line: socket.socket, limits: fence.Fence
+        self, spec: Spec, warden: subprocess.Popen[bytes], line: socket.socket, limits: cgroup_scope.Fence
     ) -> None:
         self.spec = spec
         self.fence = limits

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from hpclab.cluster.keeper import Program
+from hpclab.cluster.client import Program
 
 AFTERWARDS = (
     1.0  # seconds to read what is still in the pipes when the program has ended: a child may hold them

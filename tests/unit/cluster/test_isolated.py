@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hpclab.cluster import cgroups, config, fence, identity
-from hpclab.cluster.converse import Conversation
-from hpclab.cluster.keeper import Program, Sealed
-from hpclab.cluster.order import Order
+from hpclab.cluster import cgroup_scope, cgroups, config, identity
+from hpclab.cluster.client import Program, Sealed
+from hpclab.cluster.pipe_session import Conversation
 from hpclab.cluster.plan import sealed_order
+from hpclab.cluster.protocol import Order
 from hpclab.cluster.spec import Host, Seal, Spec
 from hpclab.errors import ClusterError, HostUnsuitable
 
@@ -137,7 +137,7 @@ def test_an_order_survives_being_sent(shut: Spec) -> None:
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "cgroup"
-    for name in fence.V1:
+    for name in cgroup_scope.V1:
         (root / name / "job").mkdir(parents=True)
         for folder in (root / name, root / name / "job"):
             (folder / "cgroup.procs").write_text("")
@@ -146,14 +146,14 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cgroups, "ROOT", root)
     monkeypatch.setattr(cgroups, "OWN", own)
     monkeypatch.setattr(
-        fence, "remove", lambda group: None
+        cgroup_scope, "remove", lambda group: None
     )  # a made-up group cannot be removed by rmdir alone
     return root
 
 
 def test_groups_are_made_below_the_own_one(tree: Path, shut: Spec) -> None:
     spec = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v1"))
-    with fence.around(spec) as made:
+    with cgroup_scope.around(spec) as made:
         memory = made.learner[0].parent
         assert memory.parent.parent == tree / "memory/job"
         assert (memory / "memory.limit_in_bytes").read_text() == str(1000 << 20)
@@ -168,7 +168,7 @@ def test_version_2_likewise(tmp_path: Path, tree: Path, shut: Spec, monkeypatch:
     top = tmp_path / "mine"
     top.mkdir()
     spec = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v2", cgroup_top=str(top)))
-    with fence.around(spec) as made:
+    with cgroup_scope.around(spec) as made:
         [learner], [everything] = made.learner, made.all
         assert (learner.parent / "memory.max").read_text() == str(1000 << 20)
         assert everything.parent.name == "main" and everything.parent.parent == learner.parent.parent
@@ -176,17 +176,17 @@ def test_version_2_likewise(tmp_path: Path, tree: Path, shut: Spec, monkeypatch:
 
 
 def test_where_there_is_no_group_it_says_so(shut: Spec) -> None:
-    with fence.around(shut) as made:
+    with cgroup_scope.around(shut) as made:
         assert made.all == made.learner == () and "no cgroup" in made.said and made.killed() == 0
 
 
 def test_what_killed_keepers_left_is_swept(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone: list[str] = []
-    monkeypatch.setattr(fence, "remove", lambda group: gone.append(group.name))
+    monkeypatch.setattr(cgroup_scope, "remove", lambda group: gone.append(group.name))
     mine = f"hpclab-sealed-{os.getpid()}-1"
     for name in (mine, "hpclab-sealed-4999999-1", "hpclab-other-4999999"):
         (tree / "memory/job" / name).mkdir()
-    fence.sweep(tree / "memory/job")
+    cgroup_scope.sweep(tree / "memory/job")
     assert gone == ["hpclab-sealed-4999999-1"]
 
 
@@ -197,7 +197,7 @@ def test_a_warden_that_dies_is_an_error(shut: Spec) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.close()
     with ours, pytest.raises(ClusterError, match="has ended"):
-        Sealed(shut, None, ours, fence.Fence(said="")).use()  # type: ignore[arg-type]
+        Sealed(shut, None, ours, cgroup_scope.Fence(said="")).use()  # type: ignore[arg-type]
 
 
 Talk = Callable[..., tuple[Conversation, int, int, int, int]]
@@ -250,7 +250,7 @@ def test_too_long_is_the_end(talk: Talk) -> None:
 
 
 def test_a_child_that_holds_the_pipes_holds_nobody(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpclab.cluster.converse.AFTERWARDS", 0.05)
+    monkeypatch.setattr("hpclab.cluster.pipe_session.AFTERWARDS", 0.05)
     conversation, stdin, stdout, stderr, status = talk()
     os.write(stdout, b"last\n")
     os.write(status, b"0")
