@@ -37,7 +37,7 @@ from hpclab import layout
 from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import build, source, views
 from hpclab.grading.model import Lab, Result
-from hpclab.grading.store import Store
+from hpclab.grading.submissions.store import Store
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from hpclab.exercises import build, source, views
 from hpclab.grading import settings
 from hpclab.grading.model import Cell, JobSeen, Lab, Mark, Result, Run, Task, Test, Verdict
 from hpclab.grading.settings import Class
-from hpclab.grading.store import Receipt
+from hpclab.grading.submissions.store import Receipt
 
 NOON = 1_796_040_000.25  # 30 November 2026, 12:00 UTC, and a quarter of a second
 DUE = "2026-11-30T13:00:00"  # in Berlin: noon UTC

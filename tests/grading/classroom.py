@@ -15,7 +15,7 @@ import msgspec
 
 from hpclab.grading.batch import marks_of
 from hpclab.grading.model import Lab, Result, Verdict
-from hpclab.grading.store import Store
+from hpclab.grading.submissions.store import Store
 from tests.unit.grading import labs
 
 GRADING = 900  # seconds for one command

@@ -20,12 +20,13 @@ import pytest
 from hpclab.cli import common, places
 from hpclab.cluster import lifecycle
 from hpclab.errors import HpclabError
-from hpclab.grading import limits, worker
+from hpclab.grading import worker
 from hpclab.grading.batch import marks_of
-from hpclab.grading.ledger import Ledger
+from hpclab.grading.execute import limits
+from hpclab.grading.execute.plain_sandbox import Warm
 from hpclab.grading.model import Task, Verdict
-from hpclab.grading.store import Store
-from hpclab.grading.warm import Warm
+from hpclab.grading.records.ledger import Ledger
+from hpclab.grading.submissions.store import Store
 from hpclab.shell import run, wait_until
 from tests.grading import classroom
 from tests.grading.classroom import Classroom, Marks

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from hpclab.grading import settings_file
-from hpclab.grading.intake.collect import How, collect
 from hpclab.grading.settings import Student
+from hpclab.grading.submissions.collect import How, collect
 
 LAB = "ex01"
 ME = pwd.getpwuid(os.geteuid()).pw_name

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.grading import feedback, formgrader, gradebook
-from hpclab.grading.feedback import exchange
-from hpclab.grading.feedback.told import told
+from hpclab.grading import formgrader, gradebook
+from hpclab.grading.reports import exchange, feedback
+from hpclab.grading.reports.feedback_model import told
 from tests import class_data
 
 pytestmark = [

@@ -17,7 +17,8 @@ from hpclab import layout
 from hpclab.cli.grading import version
 from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import source
-from hpclab.grading import batch, gradebook, limits, settings
+from hpclab.grading import batch, gradebook, settings
+from hpclab.grading.execute import limits
 from hpclab.grading.model import Lab, Result, Task, Verdict
 from tests import need
 from tests.cluster import conftest as accounts
@@ -135,7 +136,7 @@ def test_nothing_is_marked_where_a_probe_gets_out(place: Path) -> None:
     room.enrol(["ada"])
     room.hand_in("ada", classroom.files(room.lab, ANSWERS))
     script = (
-        "import sys\nfrom hpclab.cli.grading import task\nfrom hpclab.grading import canary\n"
+        "import sys\nfrom hpclab.cli.grading import task\nfrom hpclab.grading.execute import canary\n"
         "found = [canary.Probed(probe='network', held=False, detail='reached the host')]\n"
         "task.canary.probe = lambda *_, **__: found\n"
     )
@@ -278,7 +279,7 @@ from pathlib import Path
 import msgspec
 from hpclab.grading import limits, worker
 from hpclab.grading.model import Lab, Task
-from hpclab.grading.warm import Warm
+from hpclab.grading.execute.plain_sandbox import Warm
 lab = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Lab)
 data = Path(sys.argv[2]).read_bytes()
 task = Task(lab=lab.name, student="a", number=1, hash="h", received=1.0, uuid="u", seed=1)

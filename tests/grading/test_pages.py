@@ -9,8 +9,9 @@ import pytest
 from hpclab.book import browser
 from hpclab.cli.class_labs import marked
 from hpclab.cli.feedback import timeline
-from hpclab.grading import feedback, gradebook, report, report_page
-from hpclab.grading.feedback.told import told
+from hpclab.grading import gradebook
+from hpclab.grading.reports import class_report, class_report_page, feedback
+from hpclab.grading.reports.feedback_model import told
 from tests import class_data
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -36,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             timeline=timeline,
         )
         feedback.write(known, words)
-    page = report_page.html(report.summary(known.title, lab, there.rows, there.results))
+    page = class_report_page.html(class_report.summary(known.title, lab, there.rows, there.results))
     (known.folder / "feedback/report.html").write_bytes(page)
     return known.folder / "feedback"
 

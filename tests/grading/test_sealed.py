@@ -21,9 +21,9 @@ import pytest
 from hpclab import layout
 from hpclab.cli import sealed as adapter
 from hpclab.cluster.client import Sealed
-from hpclab.grading import asking
+from hpclab.grading.execute import protocol
+from hpclab.grading.execute.interface import Ended
 from hpclab.grading.model import Lab, Limits
-from hpclab.grading.sandbox import Ended
 from hpclab.shell import wait_until
 from tests.cluster.conftest import Cluster, Person, myself, new_user, started
 
@@ -99,8 +99,8 @@ def fresh(**limits: Any) -> Iterator[adapter.Place]:
 
 def cells(place: adapter.Place, *sources: str, **limits: Any) -> tuple[Ended, list[dict[str, Any]]]:
     changed = msgspec.structs.replace(LIMITS, **limits)
-    nonce = asking.new_nonce()
-    request = asking.cells_request(
+    nonce = protocol.new_nonce()
+    request = protocol.cells_request(
         [{"id": f"cell-{n}", "kind": "answer", "source": source} for n, source in enumerate(sources, 1)],
         nonce=nonce,
         seconds=changed.seconds,
@@ -577,7 +577,7 @@ def test_it_dies_with_its_keeper_and_leaves_nothing(tmp_path: Path) -> None:
 ONE_RUN = """
 import json, sys
 from hpclab.cli import sealed
-from hpclab.grading import asking
+from hpclab.grading.execute import protocol as asking
 from hpclab.grading.model import Lab, Limits
 import msgspec
 lab = msgspec.json.decode(sys.argv[1], type=Lab)

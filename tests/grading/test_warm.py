@@ -17,10 +17,10 @@ import psutil
 import pytest
 
 from hpclab.errors import GradingError
-from hpclab.grading import asking, canary
+from hpclab.grading.execute import canary, protocol
+from hpclab.grading.execute.interface import Ended, Sandbox
+from hpclab.grading.execute.plain_sandbox import Warm
 from hpclab.grading.model import Lab, Limits
-from hpclab.grading.sandbox import Ended, Sandbox
-from hpclab.grading.warm import Warm
 from hpclab.shell import wait_until
 from tests import need
 
@@ -63,16 +63,16 @@ def sandbox(warm: Warm) -> Iterator[Sandbox]:
         yield place
 
 
-def run(sandbox: Sandbox, *cells: str, limits: Limits = LIMITS) -> tuple[asking.Heard, Ended]:
+def run(sandbox: Sandbox, *cells: str, limits: Limits = LIMITS) -> tuple[protocol.Heard, Ended]:
     named = [{"id": f"c{number}", "source": source} for number, source in enumerate(cells)]
-    heard = asking.Heard([cell["id"] for cell in named], "sign")
-    request = asking.cells_request(
+    heard = protocol.Heard([cell["id"] for cell in named], "sign")
+    request = protocol.cells_request(
         named, nonce="sign", seconds=limits.seconds, output_bytes=limits.output_mb << 20
     )
     return heard, sandbox.run_cells(request, heard, limits)
 
 
-def printed(heard: asking.Heard, number: int = 0) -> str:
+def printed(heard: protocol.Heard, number: int = 0) -> str:
     return "".join(one.get("text", "") for one in heard.outputs[f"c{number}"])
 
 
@@ -91,8 +91,8 @@ def judged(
         if "ask" in told:
             named = [{"id": f"c{number}", "source": source} for number, source in enumerate(cells)]
             limits = msgspec.structs.replace(LIMITS, seconds=answer_in)
-            request = asking.question_request(named, told["ask"], seconds=answer_in)
-            return asking.answer_line(sandbox.ask_program(request, limits))
+            request = protocol.question_request(named, told["ask"], seconds=answer_in)
+            return protocol.answer_line(sandbox.ask_program(request, limits))
         said.append(told)
         return None
 

@@ -14,11 +14,13 @@ import pytest
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"shell", "layout", "files", "locks"}),
+    frozenset({"shell", "layout", "files"}),
+    frozenset({"locks"}),
     frozenset({"sites", "slurm", "sandbox"}),
     frozenset(
         {"book", "packages", "cluster", "exercises", "headless", "doctor", "evidence", "plots", "grading"}
     ),
+    frozenset({"app"}),
     frozenset({"cli", "__main__"}),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
@@ -38,7 +40,7 @@ CONFINED: dict[str, set[str]] = {
 }
 
 # What runs in a sandbox, in a process of its own, gives tests and questions what they are written in.
-BESIDE = {"grading/trusted.py": {"evidence"}, "grading/runner.py": {"evidence"}}
+BESIDE = {"grading/assess/test_runner.py": {"evidence"}, "grading/execute/runner.py": {"evidence"}}
 
 # Who may print and exit: the command line, and programs that run as processes of their own: what enters the
 # cluster's namespace, what puts a command under the filter, and what runs in a sandbox (cells, tests).
@@ -49,10 +51,10 @@ TALKS = (
     "cluster/boot.py",
     "cluster/agent.py",
     "sandbox/seccomp.py",
-    "grading/runner.py",
-    "grading/trusted.py",
-    "grading/interactive.py",
-    "grading/warmed.py",
+    "grading/execute/runner.py",
+    "grading/assess/test_runner.py",
+    "grading/execute/ipython.py",
+    "grading/execute/forkserver.py",
 )
 
 

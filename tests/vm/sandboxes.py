@@ -11,7 +11,7 @@ import msgspec
 
 from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import build
-from hpclab.grading import canary, warm
+from hpclab.grading.execute import canary, plain_sandbox
 from hpclab.layout import course
 from hpclab.sandbox import groups
 
@@ -36,7 +36,7 @@ def keeps_in() -> bool:
     """Whether every probe of the canary is kept in by sandboxes that have such groups."""
     path = next(path for path in build.sources(course() / "notebooks") if "ex01-submit" in path.name)
     lab = msgspec.structs.replace(lab_of(path), nodes=0)  # as one in plain Python
-    with warm.Warm() as sandboxes:
+    with plain_sandbox.Warm() as sandboxes:
         found = canary.probe(sandboxes.enter, lab, hidden=[Path("/root/.bashrc")])
     for one in canary.escaped(found):
         print(one.probe, one.detail)

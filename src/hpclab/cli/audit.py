@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hpclab.cli.classes import class_option, complete_lab_of_class, lab_called
-from hpclab.grading import audit as looking
 from hpclab.grading import settings
-from hpclab.grading.intake.words import printable
-from hpclab.grading.ledger import Ledger
+from hpclab.grading.records import audit as looking
+from hpclab.grading.records.ledger import Ledger
+from hpclab.grading.submissions.receipt_text import printable
 
 # What the table shows of a record, by kind; the rest stands in the ledger.
 SHOWN: Mapping[str, tuple[str, ...]] = {

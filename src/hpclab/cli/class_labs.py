@@ -11,13 +11,14 @@ from click.shell_completion import CompletionItem
 
 from hpclab.cli.classes import class_folder
 from hpclab.errors import GradingError, HpclabError, UsageError
-from hpclab.grading import gradebook, overview, settings
-from hpclab.grading.intake import people
+from hpclab.grading import gradebook, settings
+from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Result
-from hpclab.grading.overview import Row
-from hpclab.grading.policy import Lateness
+from hpclab.grading.reports import overview
+from hpclab.grading.reports.overview import Row
 from hpclab.grading.settings import Class
-from hpclab.grading.store import Store
+from hpclab.grading.submissions import student_ids
+from hpclab.grading.submissions.store import Store
 
 
 class Marked(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,7 @@ def lab_named(klass: Class, which: str) -> str:
     what = "several labs" if fitting else "no lab"
     valid = "\n    ".join(fitting or known)
     raise UsageError(
-        f"{people.shown(which)} names {what} of the class in {klass.folder}",
+        f"{student_ids.shown(which)} names {what} of the class in {klass.folder}",
         f"Valid:\n    {valid}" if valid else "The class has none yet: hpclab release LAB",
     )
 

@@ -16,9 +16,9 @@ from rich.text import Text
 from hpclab import layout
 from hpclab.errors import UsageError
 from hpclab.grading import settings, settings_file
-from hpclab.grading.intake import people, words
 from hpclab.grading.settings import Class
-from hpclab.grading.store import Store
+from hpclab.grading.submissions import receipt_text, student_ids
+from hpclab.grading.submissions.store import Store
 
 
 def class_folder(chosen: Path | None = None) -> Path:
@@ -54,7 +54,7 @@ def lab_called(members: Class, text: str) -> str:
     if len(found) != 1:
         which = "more than one lab" if found else "no lab of this class"
         raise UsageError(
-            f"{people.shown(text)} names {which}",
+            f"{student_ids.shown(text)} names {which}",
             f"Its labs: {', '.join(found or known)}. More go into {members.folder / settings.NAME} as [labs.NAME].",
         )
     return found[0]
@@ -109,7 +109,7 @@ def receipt(lab: str, student: str, number: int | None, folder: Path) -> None:
     """Print the receipts of STUDENT for LAB, each checked against what is kept."""
     members = settings.load(folder)
     lab = lab_called(members, lab)
-    people.check_id(student)
+    student_ids.check_id(student)
     store = Store(folder)
     given = [one for one in store.receipts(lab, student) if number in (None, one.number)]
     if not given:
@@ -117,7 +117,7 @@ def receipt(lab: str, student: str, number: int | None, folder: Path) -> None:
         raise UsageError(f"{student} has {wanted} for {lab}", "Collect first: hpclab collect LAB SOURCE")
     for one in given:
         store.files(one.hash)
-        click.echo(words.text(one, members))
+        click.echo(receipt_text.text(one, members))
 
 
 def _late(members: Class) -> str:

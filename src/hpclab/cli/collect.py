@@ -17,12 +17,12 @@ from rich.text import Text
 
 from hpclab.cli.classes import class_option, complete_lab_of_class, lab_called, when_in
 from hpclab.grading import settings
-from hpclab.grading.intake import collect as intake
-from hpclab.grading.intake import people, sources
-from hpclab.grading.intake.collect import REFUSED, TAKEN, UNCHANGED, How, Outcome
-from hpclab.grading.intake.found import Found
-from hpclab.grading.intake.words import printable
 from hpclab.grading.settings import Class
+from hpclab.grading.submissions import collect as intake
+from hpclab.grading.submissions import sources, student_ids
+from hpclab.grading.submissions.collect import REFUSED, TAKEN, UNCHANGED, How, Outcome
+from hpclab.grading.submissions.incoming import Found
+from hpclab.grading.submissions.receipt_text import printable
 
 LISTED = 40  # names in one sentence
 COLOURS = {TAKEN: "green", UNCHANGED: "dim", REFUSED: "red"}
@@ -130,7 +130,7 @@ def _ask(members: Class, found: Found, close: Sequence[str]) -> str:
         ).strip()
         if not answer or answer in members.students:
             return answer
-        near = ", ".join(people.near(answer, members.students)) or "nobody"
+        near = ", ".join(student_ids.near(answer, members.students)) or "nobody"
         click.echo(f"There is no {printable(answer)} in this class; near it: {near}.", err=True)
 
 

@@ -12,9 +12,9 @@ from hpclab.cli.class_labs import complete_lab, lab_named, marked
 from hpclab.cli.classes import class_option
 from hpclab.errors import UsageError
 from hpclab.files import write_whole
-from hpclab.grading import export as exporting
 from hpclab.grading import gradebook, settings
-from hpclab.grading.ledger import Ledger
+from hpclab.grading.records.ledger import Ledger
+from hpclab.grading.reports import export as exporting
 
 
 @click.command()

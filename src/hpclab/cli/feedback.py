@@ -14,14 +14,14 @@ import msgspec
 from hpclab.cli.class_labs import Marked, complete_lab, complete_student, lab_named, marked
 from hpclab.cli.classes import class_option
 from hpclab.errors import GradingError, UsageError
-from hpclab.grading import feedback as pages
 from hpclab.grading import formgrader, gradebook, settings
-from hpclab.grading.feedback import exchange as handing
-from hpclab.grading.feedback.told import Told, told
-from hpclab.grading.ledger import Ledger
 from hpclab.grading.model import JobSeen, Result
+from hpclab.grading.records.ledger import Ledger
+from hpclab.grading.reports import exchange as handing
+from hpclab.grading.reports import feedback as pages
+from hpclab.grading.reports.feedback_model import Told, told
 from hpclab.grading.settings import Class
-from hpclab.grading.store import Receipt, Store
+from hpclab.grading.submissions.store import Receipt, Store
 from hpclab.slurm import Job
 
 

@@ -26,11 +26,12 @@ from hpclab.cli.grading.show import Progress
 from hpclab.cli.labs import complete_lab
 from hpclab.errors import DeadlineExceeded, GradingError, UsageError
 from hpclab.exercises import build
-from hpclab.grading import limits, settings
+from hpclab.grading import settings
+from hpclab.grading.execute import limits
 from hpclab.grading.locking import locked
 from hpclab.grading.model import Lab
 from hpclab.grading.settings import Class
-from hpclab.grading.store import Receipt, Store
+from hpclab.grading.submissions.store import Receipt, Store
 
 DAY = 24 * 60  # minutes
 AT_A_SITE = 10  # tasks at once, where nothing else is said

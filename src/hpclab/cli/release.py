@@ -16,9 +16,9 @@ from hpclab.errors import UsageError
 from hpclab.exercises import build, source, views
 from hpclab.files import write_whole
 from hpclab.grading import formgrader, gradebook, settings
-from hpclab.grading.intake import people
 from hpclab.grading.model import Lab
 from hpclab.grading.settings import Class
+from hpclab.grading.submissions import student_ids
 
 
 @click.command()
@@ -70,7 +70,7 @@ def configure(klass: Class) -> None:
 
 def alone(path: Path) -> None:
     """Refuse a lab whose name nbgrader could not tell from another's: it knows no modules. Raises UsageError."""
-    people.check_id(path.stem, what="lab")
+    student_ids.check_id(path.stem, what="lab")
     others = [
         one for one in build.sources(layout.course() / "notebooks") if one.stem == path.stem and one != path
     ]

@@ -13,12 +13,13 @@ from rich.text import Text
 from hpclab.cli.class_labs import complete_lab, lab_named, marked
 from hpclab.cli.classes import class_option
 from hpclab.files import write_whole
-from hpclab.grading import gradebook, report_page, settings
-from hpclab.grading import report as reporting
-from hpclab.grading.feedback.page import points
-from hpclab.grading.harmless import line
+from hpclab.grading import gradebook, settings
 from hpclab.grading.model import Lab, Result
-from hpclab.grading.report import Summary
+from hpclab.grading.reports import class_report as reporting
+from hpclab.grading.reports import class_report_page
+from hpclab.grading.reports.class_report import Summary
+from hpclab.grading.reports.feedback_page import points
+from hpclab.grading.sanitize import line
 from hpclab.grading.settings import Class
 
 
@@ -38,7 +39,7 @@ def report(lab: str, names: bool, folder: Path) -> None:
         klass.title, newest(klass, there.results, there.unmarked), there.rows, there.results
     )
     path = folder / "reports" / f"{name}.html"
-    write_whole(path, report_page.html(found))
+    write_whole(path, class_report_page.html(found))
     path.chmod(0o600)
     show(found, everybody=names)
     click.echo(f"\n{path}")

@@ -21,9 +21,9 @@ from hpclab.cluster.isolated import Shown
 from hpclab.cluster.pipe_session import Conversation
 from hpclab.cluster.spec import LOGIN, Host, Seal, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
-from hpclab.grading import asking
+from hpclab.grading.execute import protocol
+from hpclab.grading.execute.interface import Answer, Ended, Sandbox
 from hpclab.grading.model import Lab, Limits
-from hpclab.grading.sandbox import Answer, Ended, Sandbox
 from hpclab.layout import INSIDE
 from hpclab.packages import prefix
 
@@ -160,7 +160,7 @@ class Place:
 
         ended = self._talk(
             "learner",
-            ["/run/hpclab/bin/login-shell", self._folder, *isolated.module("hpclab.grading.runner")],
+            ["/run/hpclab/bin/login-shell", self._folder, *isolated.module("hpclab.grading.execute.runner")],
             self._settings,
             request,
             line,
@@ -182,7 +182,7 @@ class Place:
         settings = {"HPCLAB_LEARNER": self.learner, "SCRATCH": f"/scratch/{self.learner}"}
         return self._talk(
             "grader",
-            isolated.module("hpclab.grading.trusted"),
+            isolated.module("hpclab.grading.assess.test_runner"),
             settings,
             request,
             line,
@@ -264,7 +264,7 @@ class Place:
 
 def _named(ended: Ended, over: str) -> Ended:
     """``ended``, with the limit that ended it: the keeper's word, or the runner's own."""
-    return asking.ended(ended.status, ended.signal, over=over, seconds=ended.seconds, errors=ended.errors)
+    return protocol.ended(ended.status, ended.signal, over=over, seconds=ended.seconds, errors=ended.errors)
 
 
 def _pack(out: io.BufferedRandom, files: Mapping[str, bytes], folder: str) -> None:

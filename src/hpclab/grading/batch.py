@@ -30,9 +30,9 @@ import msgspec
 
 from hpclab.errors import GradingError
 from hpclab.files import write_whole
-from hpclab.grading.ledger import canonical
-from hpclab.grading.limits import Needs
+from hpclab.grading.execute.limits import Needs
 from hpclab.grading.model import Lab, Limits, Result, Task, Verdict
+from hpclab.grading.records.ledger import canonical
 
 T = TypeVar("T")
 MOST_RESULT = 8 << 20  # bytes of one result

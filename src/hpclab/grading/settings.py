@@ -24,8 +24,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from hpclab.errors import GradingError, UsageError
-from hpclab.grading.intake import people
-from hpclab.grading.policy import Late
+from hpclab.grading.lateness import Late
+from hpclab.grading.submissions import student_ids
 
 NAME = "settings.toml"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
@@ -101,10 +101,10 @@ class Class:
     def student(self, id: str) -> Student:
         """The student called ``id``. Raises UsageError with the nearest names."""
         if id not in self.students:
-            close = people.near(id, self.students)
+            close = student_ids.near(id, self.students)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise UsageError(
-                f"there is no student {people.shown(id)} in this class.{hint}",
+                f"there is no student {student_ids.shown(id)} in this class.{hint}",
                 f"Add a [[student]] to {self.folder / NAME}, or let `hpclab collect --add` do it.",
             )
         return self.students[id]
@@ -185,11 +185,11 @@ def problems(read: Read) -> list[tuple[str, str]]:
         return [(problem.problem, problem.remedy)]
     ids = [one.id for one in read.student]
     for place, name in [("labs", name) for name in read.labs] + [("student", one) for one in ids]:
-        if why := people.wrong_with(name):
-            found.append((f"{place}: {people.shown(name)}: {why}", people.RULE))
+        if why := student_ids.wrong_with(name):
+            found.append((f"{place}: {student_ids.shown(name)}: {why}", student_ids.RULE))
     found += [
         (f"student: {one} and {other} differ in case alone", "Give one of them another id.")
-        for one, other in people.twins(ids)
+        for one, other in student_ids.twins(ids)
     ]
     for key, values in {
         "student.id": ids,
@@ -198,16 +198,16 @@ def problems(read: Read) -> list[tuple[str, str]]:
         "student.lms": [one.lms for one in read.student if one.lms] + [one.lms for one in read.alias],
     }.items():
         found += [
-            (f"{key}: {people.shown(one)} belongs to two students", "Give each of them their own.")
+            (f"{key}: {student_ids.shown(one)} belongs to two students", "Give each of them their own.")
             for one in sorted({one for one in values if values.count(one) > 1})
         ]
     cited = [("extension", one.student, one.lab) for one in read.extension]
     cited += [("alias", one.student, "") for one in read.alias]
     for place, student, lab in cited:
         if student not in ids:
-            found.append((f"{place}: there is no student {people.shown(student)}", "Add a [[student]]."))
+            found.append((f"{place}: there is no student {student_ids.shown(student)}", "Add a [[student]]."))
         if lab and lab not in read.labs:
-            found.append((f"{place}: there is no lab {people.shown(lab)}", f"Add [labs.{lab}]."))
+            found.append((f"{place}: there is no lab {student_ids.shown(lab)}", f"Add [labs.{lab}]."))
     return found + _times(read, zone)
 
 
@@ -261,7 +261,7 @@ def zone_called(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         raise UsageError(
-            f"zone: there is no time zone {people.shown(name)}",
+            f"zone: there is no time zone {student_ids.shown(name)}",
             'Use an IANA name such as "Europe/Berlin", "America/Los_Angeles" or "UTC".',
         ) from None
 

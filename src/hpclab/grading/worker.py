@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 
 from hpclab.errors import HpclabError
-from hpclab.grading import asking, executed, notebook, verdict
+from hpclab.grading.assess import verdict
+from hpclab.grading.execute import assemble, executed, protocol
+from hpclab.grading.execute.assemble import Assembled, BadInput
+from hpclab.grading.execute.interface import Enter, Sandbox
+from hpclab.grading.execute.messages import Cells
 from hpclab.grading.model import JobSeen, Lab, Limits, Mark, Result, Run, Task, Verdict
-from hpclab.grading.notebook import Assembled, BadInput
-from hpclab.grading.sandbox import Enter, Sandbox
-from hpclab.grading.talk import Cells
 
 TRIES = 3
 MOST_LINE = 1 << 20  # bytes of one line of the tests
@@ -80,7 +81,7 @@ def grade(
 
 def _once(task: Task, lab: Lab, files: Mapping[str, bytes], enter: Enter, limits: Limits) -> dict[str, Any]:
     try:
-        assembled = notebook.assemble(files, lab)
+        assembled = assemble.assemble(files, lab)
     except BadInput as bad:
         return {"verdict": Verdict.BAD_INPUT, "marks": verdict.nothing(lab), "problem": str(bad)}
     if assembled.tamper:
@@ -104,9 +105,9 @@ def _in_sandbox(
 ) -> dict[str, Any]:
     sandbox.put(laid(lab, files))
     cells = assembled.cells
-    nonce = asking.new_nonce()
+    nonce = protocol.new_nonce()
     said = Cells(cells, nonce)
-    request = asking.cells_request(
+    request = protocol.cells_request(
         cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mb << 20
     )
     ended = sandbox.run_cells(request, said, limits)
@@ -213,8 +214,8 @@ def _reply(
     # The first sandbox still holds what the learner left, and both must fit into one job.
     if lab.nodes:
         limits = msgspec.structs.replace(limits, memory_mb=limits.memory_mb // 2, disk_mb=limits.disk_mb // 2)
-    request = asking.question_request(cells, question, seconds=limits.test_seconds)
+    request = protocol.question_request(cells, question, seconds=limits.test_seconds)
     try:
-        return asking.answer_line(sandbox.ask_program(request, limits, files))
+        return protocol.answer_line(sandbox.ask_program(request, limits, files))
     except HpclabError as problem:
-        return asking.trouble_line(str(problem))
+        return protocol.trouble_line(str(problem))

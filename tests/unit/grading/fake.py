@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpclab.grading import asking
+from hpclab.grading.execute import protocol
+from hpclab.grading.execute.interface import Answer, Ended
 from hpclab.grading.model import Lab, Limits
-from hpclab.grading.sandbox import Answer, Ended
 
 
 class Fake:
@@ -35,7 +35,7 @@ class Fake:
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
         self._step("run_cells")
-        return self._run("hpclab.grading.runner", request, line, limits.seconds + 20)
+        return self._run("hpclab.grading.execute.runner", request, line, limits.seconds + 20)
 
     def stop_learner(self, limits: Limits) -> str:
         self._step("stop_learner")
@@ -43,7 +43,7 @@ class Fake:
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
         self._step("run_tests")
-        return self._run("hpclab.grading.trusted", request, line, seconds)
+        return self._run("hpclab.grading.assess.test_runner", request, line, seconds)
 
     def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
         self._step("ask_program")
@@ -53,7 +53,7 @@ class Fake:
             asked = Fake(self.top / "asked", self._lab, {})
             asked.place.mkdir(parents=True)
             asked.put(files)
-        asked._run("hpclab.grading.runner", request, heard.append, limits.seconds)
+        asked._run("hpclab.grading.execute.runner", request, heard.append, limits.seconds)
         return Answer(line=heard[-1]) if heard else Answer(none="crash")
 
     def _run(
@@ -81,7 +81,7 @@ class Fake:
             status = process.wait(seconds)
         took = time.monotonic() - began
         ended = (None, -status) if status < 0 else (status, None)
-        return asking.ended(*ended, over="", seconds=took, errors=errors)
+        return protocol.ended(*ended, over="", seconds=took, errors=errors)
 
 
 class Place:

@@ -12,9 +12,12 @@ import msgspec
 import pytest
 
 from hpclab.errors import CommandFailed, DeadlineExceeded, GradingError
-from hpclab.grading import array, batch, limits, objects, verdict
+from hpclab.grading import array, batch
+from hpclab.grading.assess import verdict
 from hpclab.grading.batch import Batch
+from hpclab.grading.execute import limits
 from hpclab.grading.model import Lab, Mark, Result, Run, Task, Verdict
+from hpclab.grading.submissions import objects
 from hpclab.slurm import SQUEUE_FIELDS
 from tests.unit.grading import labs
 

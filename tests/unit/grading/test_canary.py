@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from hpclab.errors import GradingError
-from hpclab.grading import asking, canary
+from hpclab.grading.execute import canary, protocol
+from hpclab.grading.execute.interface import Answer, Ended
+from hpclab.grading.execute.probes import LIMITED
 from hpclab.grading.model import Lab, Limits
-from hpclab.grading.probes import LIMITED
-from hpclab.grading.sandbox import Answer, Ended
 
 LAB = Lab(
     module="m",
@@ -67,16 +67,16 @@ class Open:
     def put(self, files: Mapping[str, bytes]) -> None: ...
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
-        status, said = self._run("hpclab.grading.runner", request, limits.seconds + 2)
+        status, said = self._run("hpclab.grading.execute.runner", request, limits.seconds + 2)
         for one in said.splitlines():
             line(one)
-        return asking.ended(status, None, over="", seconds=0, errors="")
+        return protocol.ended(status, None, over="", seconds=0, errors="")
 
     def stop_learner(self, limits: Limits) -> str:
         return ""
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
-        for one in self._run("hpclab.grading.trusted", request, seconds)[1].splitlines():
+        for one in self._run("hpclab.grading.assess.test_runner", request, seconds)[1].splitlines():
             line(one)
         return Ended(status=0)
 

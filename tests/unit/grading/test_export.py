@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from hpclab.errors import UsageError
-from hpclab.grading import export as exporting
-from hpclab.grading import overview
 from hpclab.grading.gradebook import Part, Standing, late
 from hpclab.grading.gradebook.plan import plan
 from hpclab.grading.model import Verdict
-from hpclab.grading.overview import Row
+from hpclab.grading.reports import export as exporting
+from hpclab.grading.reports import overview
+from hpclab.grading.reports.overview import Row
 from hpclab.grading.settings import Class
 from tests import class_data
 

@@ -14,15 +14,15 @@ import msgspec
 import pytest
 
 from hpclab.errors import GradingError
-from hpclab.grading import feedback, gradebook
-from hpclab.grading.feedback import exchange, page, plain, words
-from hpclab.grading.feedback.places import anchor, places
-from hpclab.grading.feedback.told import Told, relevant, told
+from hpclab.grading import gradebook
 from hpclab.grading.formgrader import Nbgrader
 from hpclab.grading.gradebook import Part, Standing
 from hpclab.grading.gradebook.plan import plan
+from hpclab.grading.lateness import lateness
 from hpclab.grading.model import Mark, Result, Run, Verdict
-from hpclab.grading.policy import lateness
+from hpclab.grading.reports import exchange, feedback, feedback_page, feedback_text, wording
+from hpclab.grading.reports.feedback_model import Told, relevant, told
+from hpclab.grading.reports.sections import anchor, places
 from hpclab.grading.settings import Class
 from tests import class_data
 
@@ -63,7 +63,7 @@ def of(student: str) -> Result:
 
 
 def both(one: Told) -> tuple[str, str]:
-    return page.html(one).decode(), plain.text(one).decode()
+    return feedback_page.html(one).decode(), feedback_text.text(one).decode()
 
 
 class Seen(html.parser.HTMLParser):
@@ -87,7 +87,7 @@ def test_every_verdict_has_words_and_a_next_step(known: Class, verdict: Verdict)
     result = class_data.result("ada", verdict, (2, 0, 0), run=Run(ended="x", seconds=61.2, last_cell="wait"))
     for text in both(say(known, result)):
         seen = " ".join(Seen(text).text.split()) if text.startswith("<!") else " ".join(text.split())
-        said = words.verdict(result)
+        said = wording.verdict(result)
         assert said.title in seen and said.happened in seen and said.next in seen
         assert not re.search(rf"\b{verdict}\b", seen), "the word itself is for programs"
 
@@ -97,7 +97,7 @@ def test_a_task_says_what_was_found_expected_and_where_to_read(known: Class) -> 
     for wanted in ("job 12 ended FAILED (mia)", "COMPLETED", "sacct -X -j 12", "1. The first job"):
         assert wanted in text and wanted in short
     assert f'href="{BOOK}01-slurm/ex01-jobs.html#the-first-job"' in text
-    assert "href" not in page.html(say(known, of("mia"))).decode()
+    assert "href" not in feedback_page.html(say(known, of("mia"))).decode()
 
 
 def test_nothing_of_a_hidden_test_is_told_whatever_the_result_holds(known: Class) -> None:
@@ -107,7 +107,7 @@ def test_nothing_of_a_hidden_test_is_told_whatever_the_result_holds(known: Class
     bob = msgspec.structs.replace(bob, marks=marks)
     for text in both(say(known, bob)):
         assert "LEAK" not in text and "SECRET" not in text and "wait-hidden-tests" not in text
-    assert words.HIDDEN in " ".join(page.html(say(known, bob)).decode().split())
+    assert wording.HIDDEN in " ".join(feedback_page.html(say(known, bob)).decode().split())
     comment = plan(bob, LAB).comments["wait"]
     assert "LEAK" not in comment and comment
 
@@ -126,7 +126,7 @@ def test_several_hidden_checks_are_one_word(known: Class) -> None:
 
 
 def test_the_learner_s_text_is_shown_and_does_nothing(known: Class) -> None:
-    text = page.html(say(known, of("mia"), book=BOOK)).decode()
+    text = feedback_page.html(say(known, of("mia"), book=BOOK)).decode()
     seen = Seen(text)
     assert {tag for tag, _ in seen.tags} <= {
         *(
@@ -173,9 +173,9 @@ def test_the_learner_s_text_is_shown_and_does_nothing(known: Class) -> None:
 
 
 def test_names_and_titles_are_escaped(known: Class) -> None:
-    eve = page.html(say(known, of("eve"))).decode()
+    eve = feedback_page.html(say(known, of("eve"))).decode()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; Eve (eve)" in eve
-    leo = page.html(say(known, of("leo"))).decode()
+    leo = feedback_page.html(say(known, of("leo"))).decode()
     assert "Leo [U+202E]oeL" in leo
 
 
@@ -183,8 +183,8 @@ def test_tampering_and_unreadable_work_blame_no_task(known: Class) -> None:
     for student in ("eve", "kim"):
         one = say(known, of(student))
         assert one.final == 0 and not any(task.findings for task in one.tasks)
-    assert "is not JSON, which every notebook is" in plain.text(say(known, of("kim"))).decode()
-    assert "submit-tests" not in plain.text(say(known, of("eve"))).decode()
+    assert "is not JSON, which every notebook is" in feedback_text.text(say(known, of("kim"))).decode()
+    assert "submit-tests" not in feedback_text.text(say(known, of("eve"))).decode()
 
 
 def test_late_work_says_how_late_and_what_it_costs(known: Class) -> None:
@@ -270,7 +270,7 @@ def test_a_page_stays_small(known: Class) -> None:
         for n in range(300)
     ]  # fmt: skip
     result = class_data.result("ada", executed=json.dumps({"cells": cells}), log="z" * 900_000)
-    assert len(page.html(say(known, result))) < 400_000
+    assert len(feedback_page.html(say(known, result))) < 400_000
 
 
 def test_tasks_know_their_section() -> None:

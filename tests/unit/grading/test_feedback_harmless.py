@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpclab.grading import harmless
+from hpclab.grading import sanitize
 from hpclab.grading.png import clean
 from tests.class_data import png
 
@@ -39,21 +39,21 @@ from tests.class_data import png
     ],
 )
 def test_nothing_stays_hidden(written: str, shown: str) -> None:
-    assert harmless.text(written) == shown
-    assert harmless.text(shown) == shown
+    assert sanitize.text(written) == shown
+    assert sanitize.text(shown) == shown
 
 
 def test_the_end_is_kept() -> None:
-    assert harmless.text("1\n2\n3", lines=2) == "[…]\n2\n3"
-    assert harmless.text("12345", characters=3) == "[…]\n345"
-    assert harmless.line("a\nb\tc " + "x" * 300, most=8) == "a b c x…"
+    assert sanitize.text("1\n2\n3", lines=2) == "[…]\n2\n3"
+    assert sanitize.text("12345", characters=3) == "[…]\n345"
+    assert sanitize.line("a\nb\tc " + "x" * 300, most=8) == "a b c x…"
 
 
 def test_an_endless_sequence_costs_no_time() -> None:
     """An unfinished terminal sequence hides nothing, and there are many of them."""
-    assert "hidden" in harmless.text("\x1b]" * 3000 + "hidden")
+    assert "hidden" in sanitize.text("\x1b]" * 3000 + "hidden")
     for opening in ("\x1b]", "\x9d", "\x1bP"):  # minutes, where each is followed to its end
-        assert harmless.text(opening * 200_000 + "hidden").endswith("hidden")
+        assert sanitize.text(opening * 200_000 + "hidden").endswith("hidden")
 
 
 def test_a_picture_is_kept_without_what_travels_in_it() -> None:
@@ -113,7 +113,7 @@ def test_only_text_and_pictures_are_left_of_outputs() -> None:
         "nonsense",
         {"output_type": "stream", "text": 7},
     ]  # fmt: skip
-    assert harmless.outputs(written) == [
+    assert sanitize.outputs(written) == [
         {"output_type": "stream", "name": "stderr", "text": "srun: job 3 queued\n"},
         {"output_type": "stream", "name": "stdout", "text": "a figure"},
         {"output_type": "display_data", "data": {"image/png": coded, "text/plain": ""}, "metadata": {}},
@@ -121,4 +121,4 @@ def test_only_text_and_pictures_are_left_of_outputs() -> None:
         {"output_type": "stream", "name": "stdout", "text": "Traceback\nE: v"},
         {"output_type": "stream", "name": "stdout", "text": "E: v"},
     ]
-    assert harmless.outputs({"not": "a list"}) == []
+    assert sanitize.outputs({"not": "a list"}) == []

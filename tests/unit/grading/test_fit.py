@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from hpclab.errors import HostUnsuitable
-from hpclab.grading import fit
-from hpclab.grading.fit import Facts
+from hpclab.grading.execute import host_support
+from hpclab.grading.execute.host_support import Facts
 
 GOOD = Facts(root=False, kernel="6.1.0-18-amd64", subids=65536, newuidmap=True)
 
@@ -18,9 +18,9 @@ def with_(**more: object) -> Facts:
 
 def test_an_account_with_sub_ids_grades_everything() -> None:
     for cluster in (False, True):
-        found = fit.judge(GOOD, cluster=cluster)
+        found = host_support.judge(GOOD, cluster=cluster)
         assert (found.problem, "65536 sub-ids" in found.said) == ("", True)
-        assert fit.judge(with_(root=True, subids=0, newuidmap=False), cluster=cluster).problem == ""
+        assert host_support.judge(with_(root=True, subids=0, newuidmap=False), cluster=cluster).problem == ""
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ def test_an_account_with_sub_ids_grades_everything() -> None:
 def test_without_them_plain_labs_are_graded_and_labs_with_a_cluster_refused(
     short: dict[str, object], lacks: str
 ) -> None:
-    plain = fit.judge(with_(**short), cluster=False)
+    plain = host_support.judge(with_(**short), cluster=False)
     assert plain.problem == ""
     assert "namespaces alone" in plain.said
     assert lacks in plain.said
-    refused = fit.judge(with_(**short), cluster=True)
+    refused = host_support.judge(with_(**short), cluster=True)
     assert lacks in refused.problem
     assert "usermod --add-subuids" in refused.remedy
 
@@ -41,26 +41,26 @@ def test_without_them_plain_labs_are_graded_and_labs_with_a_cluster_refused(
 @pytest.mark.parametrize(
     ("short", "says"),
     [
-        ({"shut": (fit.NONE_AT_ALL,)}, "user namespaces are switched off"),
+        ({"shut": (host_support.NONE_AT_ALL,)}, "user namespaces are switched off"),
         ({"kernel": "5.10.0-28-amd64"}, "Linux 5.10.0-28-amd64 is too old"),
         ({"kernel": "4.18.0-553.el8"}, "too old"),
     ],
 )
 def test_where_nothing_keeps_them_in_nothing_is_graded(short: dict[str, object], says: str) -> None:
     for cluster in (False, True):
-        found = fit.judge(with_(**short), cluster=cluster)
+        found = host_support.judge(with_(**short), cluster=cluster)
         assert says in found.problem
         assert found.remedy
 
 
 def test_a_refusal_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "look", lambda: with_(kernel="3.10.0"))
+    monkeypatch.setattr(host_support, "look", lambda: with_(kernel="3.10.0"))
     with pytest.raises(HostUnsuitable, match="too old") as caught:
-        fit.require(cluster=False)
+        host_support.require(cluster=False)
     assert caught.value.remedy
-    monkeypatch.setattr(fit, "look", lambda: GOOD)
-    assert fit.require(cluster=True)
+    monkeypatch.setattr(host_support, "look", lambda: GOOD)
+    assert host_support.require(cluster=True)
 
 
 def test_this_machine_is_looked_at() -> None:
-    assert fit.look().kernel
+    assert host_support.look().kernel

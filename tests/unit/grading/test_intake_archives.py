@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.errors import GradingError
-from hpclab.grading.intake.archives import Caps, extract
+from hpclab.grading.submissions.archives import Caps, extract
 
 SMALL = Caps(file_bytes=1 << 20, entries=100, free_bytes=4 << 20, ratio=20)
 

@@ -14,14 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 from hpclab.cli import main
-from hpclab.grading import ipynb, settings, settings_file
-from hpclab.grading.audit import audit
-from hpclab.grading.intake import platforms
-from hpclab.grading.intake.collect import How, collect
-from hpclab.grading.intake.found import Found
-from hpclab.grading.ledger import Ledger
+from hpclab.grading import settings, settings_file
+from hpclab.grading.records.audit import audit
+from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.settings import Student
-from hpclab.grading.store import Store
+from hpclab.grading.submissions import ipynb, platforms
+from hpclab.grading.submissions.collect import How, collect
+from hpclab.grading.submissions.incoming import Found
+from hpclab.grading.submissions.store import Store
 
 NOTEBOOK = json.dumps(
     {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.grading.intake import paths
-from hpclab.grading.intake import staging as module
-from hpclab.grading.intake.staging import Caps, Staging, below, opened
+from hpclab.grading.submissions import paths
+from hpclab.grading.submissions import staging as module
+from hpclab.grading.submissions.staging import Caps, Staging, below, opened
 
 SECRET = b"everybody's marks"
 

@@ -10,7 +10,7 @@ import pytest
 from hpclab import layout
 from hpclab.cli.grading.lab import lab_of
 from hpclab.exercises import build, lint, source
-from hpclab.grading import limits
+from hpclab.grading.execute import limits
 from tests.unit.grading import labs
 
 LABS = build.sources(layout.course() / "notebooks")

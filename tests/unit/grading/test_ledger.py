@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.errors import GradingError
-from hpclab.grading.ledger import FIRST, Ledger, canonical
+from hpclab.grading.records.ledger import FIRST, Ledger, canonical
 
 
 def some(folder: Path, count: int = 5) -> Ledger:
@@ -158,7 +158,7 @@ def test_a_broken_end_is_not_written_behind(tmp_path: Path) -> None:
 
 def test_many_processes_append_one_chain(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from hpclab.grading.ledger import Ledger\n"
+        "import sys; from pathlib import Path; from hpclab.grading.records.ledger import Ledger\n"
         "ledger = Ledger(Path(sys.argv[1]))\n"
         "for n in range(40): ledger.append('published', lab='ex01', student=sys.argv[2], n=n)\n"
     )
@@ -175,7 +175,7 @@ def test_many_processes_append_one_chain(tmp_path: Path) -> None:
 def test_a_writer_that_is_killed_leaves_a_chain_that_goes_on(tmp_path: Path) -> None:
     """Killed at any moment, also with half a line on the disk: what was told to be written is there."""
     code = (
-        "import sys; from pathlib import Path; from hpclab.grading.ledger import Ledger\n"
+        "import sys; from pathlib import Path; from hpclab.grading.records.ledger import Ledger\n"
         "ledger = Ledger(Path(sys.argv[1]))\n"
         "while True: print(ledger.append('published', lab='ex01', student='s', pad='x' * 50_000), flush=True)\n"
     )

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from hpclab.grading import ipynb, notebook
+from hpclab.grading.execute import assemble
+from hpclab.grading.execute.assemble import Assembled, BadInput
 from hpclab.grading.model import Lab
-from hpclab.grading.notebook import Assembled, BadInput
+from hpclab.grading.submissions import ipynb
 from tests.unit.grading import labs
 from tests.unit.grading.labs import ANSWERS, at, code
 
@@ -31,7 +32,7 @@ def after(lab: Lab, *changes: Change) -> Assembled:
     made = labs.notebook(lab, ANSWERS)
     for change in changes:
         change(made)
-    return notebook.assemble(labs.files(made), lab)
+    return assemble.assemble(labs.files(made), lab)
 
 
 def ran(found: Assembled) -> list[tuple[str, str]]:
@@ -51,7 +52,7 @@ def test_a_submission_as_it_should_be_runs_as_it_is(lab: Lab) -> None:
 
 
 def test_an_untouched_one_runs_the_stubs(lab: Lab) -> None:
-    found = notebook.assemble(labs.files(labs.notebook(lab)), lab)
+    found = assemble.assemble(labs.files(labs.notebook(lab)), lab)
     assert ran(found) == [(cell.kind, cell.source) for cell in lab.cells]
 
 
@@ -221,7 +222,7 @@ def test_the_lab_s_name_comes_first_then_the_lab_s_cells(lab: Lab) -> None:
             f"ex01-numbers/{names[0]}",
         ),
     ]:
-        found = notebook.assemble(given, lab)
+        found = assemble.assemble(given, lab)
         assert found.path == taken
         assert ran(found) == whole(lab)
         assert bool(found.notes) == (len([one for one in given if "checkpoints" not in one]) > 1)
@@ -251,7 +252,7 @@ def test_the_lab_s_name_comes_first_then_the_lab_s_cells(lab: Lab) -> None:
 )
 def test_what_cannot_be_read_says_what_to_do(lab: Lab, given: dict[str, bytes], says: str) -> None:
     with pytest.raises(BadInput, match=says) as caught:
-        notebook.assemble(given, lab)
+        assemble.assemble(given, lab)
     assert caught.value.remedy
 
 
@@ -268,7 +269,7 @@ def test_old_formats_are_read(lab: Lab) -> None:
     third = {"nbformat": 3, "metadata": {}, "worksheets": [{"cells": cells}]}
     fourth = {**made, "cells": [{**cell, "source": [cell["source"]]} for cell in made["cells"]]}
     for old in (third, fourth):
-        assert ran(notebook.assemble(labs.files(old), lab)) == whole(lab)
+        assert ran(assemble.assemble(labs.files(old), lab)) == whole(lab)
 
 
 @pytest.mark.parametrize(
@@ -292,9 +293,9 @@ def test_halves_of_characters_and_bytes_that_are_no_text_do_no_harm(lab: Lab) ->
     found = after(lab, _set("two", source="x = '\ud800'"))
     assert ("answer", "x = '?'") in ran(found)
     raw = json.dumps(labs.notebook(lab, ANSWERS)).encode()
-    found = notebook.assemble({"ex01-numbers.ipynb": raw.replace(b"start = 40", b"start = '\xff\xe4'")}, lab)
+    found = assemble.assemble({"ex01-numbers.ipynb": raw.replace(b"start = 40", b"start = '\xff\xe4'")}, lab)
     assert ("given", "start = '\ufffd\ufffd'") in ran(found)
-    found = notebook.assemble({"ex01-numbers.ipynb": b"\xef\xbb\xbf" + raw}, lab)
+    found = assemble.assemble({"ex01-numbers.ipynb": b"\xef\xbb\xbf" + raw}, lab)
     assert ran(found) == whole(lab)
 
 
@@ -302,7 +303,7 @@ def test_too_many_cells_and_too_long_ones_are_refused(lab: Lab) -> None:
     made = labs.notebook(lab, ANSWERS)
     made["cells"] += [code("1")] * 100_000
     with pytest.raises(BadInput, match="cells, the most is 5000"):
-        notebook.assemble(labs.files(made), lab)
+        assemble.assemble(labs.files(made), lab)
     with pytest.raises(BadInput, match="kB of text"):
         after(lab, _set("two", source="#" * (ipynb.MOST_SOURCE + 1)))
 
@@ -310,7 +311,7 @@ def test_too_many_cells_and_too_long_ones_are_refused(lab: Lab) -> None:
 HOSTILE = """
 import resource, sys
 sys.path.insert(0, {root!r})
-from hpclab.grading import ipynb
+from hpclab.grading.submissions import ipynb
 data = {data}
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

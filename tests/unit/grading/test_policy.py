@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hpclab.grading.policy import Late, begun_days, course, days_after, duration, lateness
+from hpclab.grading.lateness import Late, begun_days, course, days_after, duration, lateness
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = [

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hpclab.grading import overview, report, report_page
 from hpclab.grading.gradebook import Part, Standing
 from hpclab.grading.gradebook.plan import plan
 from hpclab.grading.model import Mark, Verdict
-from hpclab.grading.report import Summary
+from hpclab.grading.reports import class_report, class_report_page, overview
+from hpclab.grading.reports.class_report import Summary
 from tests import class_data
 
 from .test_feedback import Seen
@@ -38,7 +38,7 @@ def found(tmp_path: Path) -> Summary:
     }
     unmarked = {"hal": next(one for one in results if one.task.student == "hal")}
     rows = overview.rows(known, LAB.name, standings, marked, unmarked, {}, class_data.receipts(results))
-    return report.summary(known.title, LAB, rows, marked)
+    return class_report.summary(known.title, LAB, rows, marked)
 
 
 def test_the_numbers(found: Summary) -> None:
@@ -69,19 +69,19 @@ def test_a_task_counts_whose_tests_have_spoken(found: Summary) -> None:
     ],
 )
 def test_marks_are_spread_over_tenths(marks: list[float], total: float, bins: dict[int, int]) -> None:
-    assert {at: count for at, count in enumerate(report.spread(marks, total)) if count} == bins
+    assert {at: count for at, count in enumerate(class_report.spread(marks, total)) if count} == bins
 
 
 def test_the_same_reason_is_one_line() -> None:
     def of(found: str) -> str:
-        return report.reason(Mark(test="t", task="t", points=1, earned=0, found=found))
+        return class_report.reason(Mark(test="t", task="t", points=1, earned=0, found=found))
 
     assert of("job 12 printed 'abc' after 3.5 s") == of("job 977 printed 'x y' after 12 s")
     assert of("job 12 ended FAILED") != of("job 12 ended TIMEOUT")
     told = Mark(
         test="t-2", task="t", points=1, earned=0, hidden=True, said="a hidden check failed", private="7 != 8"
     )
-    assert report.reason(told) == "hidden check t-2: N != N"
+    assert class_report.reason(told) == "hidden check t-2: N != N"
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_words_that_all_have_are_kept(said: list[str], told: str) -> None:
         f"s{number}": msgspec.structs.replace(class_data.result(f"s{number}"), marks=(mark,))
         for number, mark in enumerate(marks)
     }
-    assert report.summary("Course", LAB, [], results).tasks[0].reasons == ((told, 2),)
+    assert class_report.summary("Course", LAB, [], results).tasks[0].reasons == ((told, 2),)
 
 
 def test_the_page_runs_nothing(found: Summary) -> None:
-    text = report_page.html(found).decode()
+    text = class_report_page.html(found).decode()
     seen = Seen(text)
     assert not {"script", "iframe", "form", "object", "link"} & {tag for tag, _ in seen.tags}
     assert not any(name.startswith("on") or name in ("style", "href") for _, one in seen.tags for name in one)
@@ -113,5 +113,5 @@ def test_the_page_runs_nothing(found: Summary) -> None:
 
 
 def test_a_class_without_marks_has_a_page_too(found: Summary) -> None:
-    empty = report.summary("x", LAB, [], {})
-    assert empty.sentence.startswith("0 students") and b"Everybody" in report_page.html(empty)
+    empty = class_report.summary("x", LAB, [], {})
+    assert empty.sentence.startswith("0 students") and b"Everybody" in class_report_page.html(empty)

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hpclab import layout
 from hpclab.cli import main
 from hpclab.grading import formgrader, gradebook
-from hpclab.grading.ledger import Ledger
+from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.settings import Class
 from tests import class_data
 

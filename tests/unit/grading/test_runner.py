@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from hpclab.grading import asking
+from hpclab.grading.execute import protocol
 
-RUNNER = [sys.executable, "-I", "-m", "hpclab.grading.runner"]
+RUNNER = [sys.executable, "-I", "-m", "hpclab.grading.execute.runner"]
 
 
 class Ran:
@@ -21,11 +21,11 @@ class Ran:
 
     def __init__(self, folder: Path, *cells: str, seconds: float = 60.0, output_bytes: int = 1 << 20) -> None:
         named = [{"id": f"c{number}", "source": source, "kind": "own"} for number, source in enumerate(cells)]
-        request = asking.cells_request(named, nonce="sign", seconds=seconds, output_bytes=output_bytes)
+        request = protocol.cells_request(named, nonce="sign", seconds=seconds, output_bytes=output_bytes)
         done = subprocess.run(RUNNER, input=request, capture_output=True, cwd=folder, timeout=120)
         self.status, self.errors = done.returncode, done.stderr.decode()
         self.lines = done.stdout.splitlines()
-        self.heard = asking.Heard([cell["id"] for cell in named], "sign")
+        self.heard = protocol.Heard([cell["id"] for cell in named], "sign")
         for line in self.lines:
             self.heard(line)
 
@@ -127,16 +127,16 @@ def test_output_has_its_room(tmp_path: Path) -> None:
         "open('end', 'w').close()",
         output_bytes=100_000,
     )
-    assert ran.status == asking.FULL and ran.heard.all_ran
+    assert ran.status == protocol.FULL and ran.heard.all_ran
     assert (tmp_path / "end").exists()
     assert len(ran.text(0)) == 3001 and len(ran.text(1)) == 100_000 - 3001 and ran.outputs(2) == []
     ran = Ran(tmp_path, "for n in range(4000): display(n)", "print('no more')")
-    assert ran.status == asking.FULL and len(ran.outputs(0)) == 2000 and ran.outputs(1) == []
+    assert ran.status == protocol.FULL and len(ran.outputs(0)) == 2000 and ran.outputs(1) == []
 
 
 def test_time_that_is_over_ends_the_cell_and_the_run(tmp_path: Path) -> None:
     ran = Ran(tmp_path, "print('begins')\nwhile True: pass", "open('never', 'w')", seconds=1.0)
-    assert ran.status == asking.LATE and not ran.heard.forged and ran.heard.last == "c0"
+    assert ran.status == protocol.LATE and not ran.heard.forged and ran.heard.last == "c0"
     assert ran.text(0) == "begins\n" and ran.outputs(0)[1]["ename"] == "KeyboardInterrupt"
     assert not (tmp_path / "never").exists()
 
@@ -157,7 +157,7 @@ def test_odd_letters_do_not_break_a_line(tmp_path: Path) -> None:
 
 
 def forged(*lines: object) -> str:
-    heard = asking.Heard(["a", "b"], "sign")
+    heard = protocol.Heard(["a", "b"], "sign")
     for line in lines:
         heard(line if isinstance(line, bytes) else json.dumps(line).encode())
     return heard.forged
@@ -192,7 +192,7 @@ SPREAD = "def spread(values):\n    print('noise')\n    return max(values) - min(
 def answer(folder: Path, source: str, *calls: list[Any], name: str = "spread", seconds: float = 30.0) -> Any:
     question = {"function": name, "calls": calls, "nonce": "q"}
     cells = [{"id": "c", "source": source, "kind": "answer"}]
-    request = asking.question_request(cells, question, seconds=seconds)
+    request = protocol.question_request(cells, question, seconds=seconds)
     done = subprocess.run(RUNNER, input=request, capture_output=True, cwd=folder, timeout=120)
     lines = done.stdout.splitlines()
     assert len(lines) <= 1
@@ -216,11 +216,11 @@ def test_replies_that_are_no_plain_values(tmp_path: Path) -> None:
         assert set(reply) == {"wrong"}, value
     [reply] = answer(tmp_path, "def spread(values):\n    return 'x' * 2_000_000", [[1]])["replies"]
     assert "more than 1 MB" in reply["wrong"]
-    assert answer(tmp_path, "def spread(values):\n    while True: pass", [[1]], seconds=1.0) == asking.LATE
+    assert answer(tmp_path, "def spread(values):\n    while True: pass", [[1]], seconds=1.0) == protocol.LATE
 
 
 def test_nothing_of_the_environment_is_needed(tmp_path: Path) -> None:
-    request = asking.cells_request([{"id": "a", "source": "1"}], nonce="n", seconds=20, output_bytes=1000)
+    request = protocol.cells_request([{"id": "a", "source": "1"}], nonce="n", seconds=20, output_bytes=1000)
     bare = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     done = subprocess.run(RUNNER, input=request, capture_output=True, cwd=tmp_path, timeout=60, env=bare)
     assert done.returncode == 0, done.stderr

@@ -9,8 +9,8 @@ import pytest
 
 from hpclab.errors import GradingError, UsageError
 from hpclab.grading import settings, settings_file
-from hpclab.grading.intake import people
 from hpclab.grading.settings import Alias, Student
+from hpclab.grading.submissions import student_ids
 
 GOOD = """
 title = "HPC"
@@ -143,7 +143,7 @@ def test_people_are_added_at_the_end_and_what_is_wrong_is_not_written(tmp_path: 
     "id", ["a", "ada.lovelace", "x_1", "ada@uni.example", "12345", "_x", "A-b", "a" * 100, "a..b"]
 )
 def test_ids_of_real_classes_are_taken(id: str) -> None:
-    assert people.check_id(id) == id
+    assert student_ids.check_id(id) == id
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_ids_of_real_classes_are_taken(id: str) -> None:
 )
 def test_ids_that_mean_something_else_somewhere_are_refused(id: str, why: str) -> None:
     with pytest.raises(UsageError, match=why) as caught:
-        people.check_id(id)
+        student_ids.check_id(id)
     assert str(caught.value).isascii() and str(caught.value).replace("\n", " ").isprintable()
 
 
 def test_near_names_are_found_whatever_their_case_and_accents() -> None:
-    assert people.near("ADA", ["ada", "bob"]) == ["ada"]
-    assert people.near("Zoë Müller", ["Zoe Muller", "bob"]) == ["Zoe Muller"]
-    assert people.near("zzz", ["ada", "bob"]) == []
+    assert student_ids.near("ADA", ["ada", "bob"]) == ["ada"]
+    assert student_ids.near("Zoë Müller", ["Zoe Muller", "bob"]) == ["Zoe Muller"]
+    assert student_ids.near("zzz", ["ada", "bob"]) == []

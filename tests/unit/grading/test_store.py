@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from hpclab.errors import GradingError, UsageError
-from hpclab.grading import objects
-from hpclab.grading import store as storing
-from hpclab.grading.audit import audit
-from hpclab.grading.ledger import Ledger
-from hpclab.grading.store import Receipt, Store
+from hpclab.grading.records.audit import audit
+from hpclab.grading.records.ledger import Ledger
+from hpclab.grading.submissions import objects
+from hpclab.grading.submissions import store as storing
+from hpclab.grading.submissions.store import Receipt, Store
 
 NOTEBOOK = b'{"cells": []}'
 
@@ -239,7 +239,7 @@ def test_the_next_reception_settles_a_crash_too(tmp_path: Path, monkeypatch: pyt
 
 def test_receptions_from_many_processes_get_numbers_of_their_own(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from hpclab.grading.store import Store\n"
+        "import sys; from pathlib import Path; from hpclab.grading.submissions.store import Store\n"
         "for n in range(8): Store(Path(sys.argv[1])).receive('ada', 'ex01', Path(sys.argv[2]), 'test', float(n))\n"
     )
     folders = [

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hpclab.grading import asking
-from hpclab.grading.sandbox import Answer
+from hpclab.grading.execute import protocol
+from hpclab.grading.execute.interface import Answer
 
-TRUSTED = [sys.executable, "-I", "-m", "hpclab.grading.trusted"]
+TRUSTED = [sys.executable, "-I", "-m", "hpclab.grading.assess.test_runner"]
 CHECK = "from hpclab import evidence\n"
 
 
@@ -105,11 +105,11 @@ ASK = CHECK + "f = evidence.function('f')\n"
 @pytest.mark.parametrize(
     ("reply", "status", "found"),
     [
-        (asking.answer_line(Answer(none="seconds")), "failed", "gives no reply in its time"),
-        (asking.trouble_line("no sandbox"), "no_answer", None),
-        (asking.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than there is room for"),
+        (protocol.answer_line(Answer(none="seconds")), "failed", "gives no reply in its time"),
+        (protocol.trouble_line("no sandbox"), "no_answer", None),
+        (protocol.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than there is room for"),
         *(
-            (asking.answer_line(Answer(line=line)), "failed", "gives no reply that can be read")
+            (protocol.answer_line(Answer(line=line)), "failed", "gives no reply that can be read")
             for line in (
                 b'{"none": "seconds"}',  # only a grader says so
                 b'{"trouble": "no sandbox"}',
@@ -145,7 +145,7 @@ def test_questions_and_replies_belong_together(tmp_path: Path) -> None:
         trusted.stdin.flush()
         nonce = json.loads(trusted.stdout.readline())["ask"]["nonce"]
         line = json.dumps({"nonce": nonce, "replies": replies}).encode()
-        trusted.stdin.write(asking.answer_line(Answer(line=line)).decode())
+        trusted.stdin.write(protocol.answer_line(Answer(line=line)).decode())
     trusted.stdin.close()
     assert json.loads(trusted.stdout.readline())["status"] == "passed"
     trusted.stdout.close()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hpclab.grading import verdict
+from hpclab.grading.assess import verdict
+from hpclab.grading.execute.interface import Ended
 from hpclab.grading.model import Mark, Run, Verdict
-from hpclab.grading.sandbox import Ended
 
 
 def marks(*earned: float) -> list[Mark]:

@@ -12,10 +12,11 @@ import nbformat
 import pytest
 
 from hpclab.errors import ClusterError
-from hpclab.grading import limits, worker
+from hpclab.grading import worker
 from hpclab.grading.batch import marks_of
+from hpclab.grading.execute import limits
+from hpclab.grading.execute.messages import Cells
 from hpclab.grading.model import Lab, Result, Task, Verdict
-from hpclab.grading.talk import Cells
 from tests.unit.grading import labs
 from tests.unit.grading.fake import Place
 from tests.unit.grading.labs import ANSWERS, at, code

@@ -14,11 +14,12 @@ from hpclab.cli.common import console
 from hpclab.cli.grading.results import Found
 from hpclab.cli.run import width
 from hpclab.errors import GradingError
-from hpclab.grading import gradebook, ipynb
-from hpclab.grading.ledger import Ledger
+from hpclab.grading import gradebook
 from hpclab.grading.model import Lab, Result, Verdict
+from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.settings import Class
-from hpclab.grading.store import Store
+from hpclab.grading.submissions import ipynb
+from hpclab.grading.submissions.store import Store
 
 
 def finish(members: Class, lab: Lab, have: Mapping[str, Found], *, yes: bool) -> None:

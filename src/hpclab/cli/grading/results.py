@@ -13,7 +13,7 @@ from hpclab.files import write_whole
 from hpclab.grading import batch as batches
 from hpclab.grading.batch import Batch
 from hpclab.grading.model import Lab, Result, Verdict
-from hpclab.grading.store import Receipt
+from hpclab.grading.submissions.store import Receipt
 
 
 @dataclass(frozen=True)

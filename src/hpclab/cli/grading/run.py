@@ -17,12 +17,12 @@ from hpclab.cli.grading.results import Collected, Found, Reporter
 from hpclab.cli.grading.spool import OPEN, Open, close, laid_out
 from hpclab.errors import GradingError
 from hpclab.grading import batch as batches
-from hpclab.grading import limits as limiting
 from hpclab.grading import worker
 from hpclab.grading.batch import TRIES, Batch
-from hpclab.grading.ledger import Ledger
+from hpclab.grading.execute import limits as limiting
 from hpclab.grading.model import Lab, Task
-from hpclab.grading.store import Receipt, Store
+from hpclab.grading.records.ledger import Ledger
+from hpclab.grading.submissions.store import Receipt, Store
 
 
 def seed_of(content: str, lab: Lab) -> int:

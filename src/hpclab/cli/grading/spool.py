@@ -19,7 +19,7 @@ from hpclab.files import write_whole
 from hpclab.grading import batch as batches
 from hpclab.grading.batch import Batch
 from hpclab.grading.model import Lab
-from hpclab.grading.store import Store
+from hpclab.grading.submissions.store import Store
 
 OPEN = "open.json"  # in the folder of a batch that is not over
 

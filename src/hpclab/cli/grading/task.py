@@ -24,12 +24,13 @@ from hpclab.cli.grading import version
 from hpclab.errors import GradingError, HostUnsuitable, HpclabError
 from hpclab.files import write_whole
 from hpclab.grading import batch as batches
-from hpclab.grading import canary, fit, limits, worker
+from hpclab.grading import worker
 from hpclab.grading.batch import Batch
-from hpclab.grading.canary import Probed
+from hpclab.grading.execute import canary, host_support, limits
+from hpclab.grading.execute.canary import Probed
+from hpclab.grading.execute.interface import Enter
 from hpclab.grading.locking import locked
 from hpclab.grading.model import Lab, Result, Verdict
-from hpclab.grading.sandbox import Enter
 
 PROBE_SECONDS = 600.0  # for another task of this kind of node to have done the probes
 UNFINISHED = "it did not come to an end"  # the canary's words for a probe that said nothing
@@ -113,15 +114,15 @@ def places(lab: Lab) -> Iterator[Enter]:
 
         yield sealed.enter
     else:
-        from hpclab.grading import warm
+        from hpclab.grading.execute import plain_sandbox
 
-        with warm.Warm() as forks:
+        with plain_sandbox.Warm() as forks:
             yield forks.enter
 
 
 def probe(spool: Path, enter: Enter, lab: Lab, batch: Batch) -> None:
     """The canary's probes, once for each kind of node. Raises HpclabError where one gets out, or could not try."""
-    print(f"strangers are kept in by: {fit.require(cluster=lab.nodes > 0)}", flush=True)
+    print(f"strangers are kept in by: {host_support.require(cluster=lab.nodes > 0)}", flush=True)
     told = spool / "canary" / f"{kind_of_node()}.json"
     with one_at_a_time(told.with_suffix(".lock")):
         if not told.exists():
@@ -151,7 +152,7 @@ def kind_of_node() -> str:
         platform.machine(),
         platform.release(),
         system.read_text() if system.is_file() else "",
-        str(fit.look()),
+        str(host_support.look()),
         str(Path("/sys/fs/cgroup/cgroup.controllers").exists()),
     ]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]

@@ -33,10 +33,10 @@ from hpclab.grading.gradebook import cells, database, folders, late, marks, stan
 from hpclab.grading.gradebook.plan import plan, refused
 from hpclab.grading.gradebook.standing import Part as Part
 from hpclab.grading.gradebook.standing import Standing as Standing
+from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Lab, Result
-from hpclab.grading.policy import Lateness
 from hpclab.grading.settings import Class
-from hpclab.grading.store import Receipt
+from hpclab.grading.submissions.store import Receipt
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

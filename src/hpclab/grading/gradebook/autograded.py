@@ -14,7 +14,7 @@ from typing import Any
 
 import nbformat
 
-from hpclab.grading import harmless
+from hpclab.grading import sanitize
 from hpclab.grading.gradebook import plan
 from hpclab.grading.gradebook.cells import full
 from hpclab.grading.model import Lab, Mark, Result
@@ -66,14 +66,14 @@ def _filled(cell: Any, mine: Mapping[str, object] | None, mark: Mark | None) -> 
     if mine is not None:
         if graded.get("solution"):
             made.source = _source(mine)
-        made.outputs = [_node(output) for output in harmless.outputs(mine.get("outputs"))]
+        made.outputs = [_node(output) for output in sanitize.outputs(mine.get("outputs"))]
     return made
 
 
 def _own(cell: Mapping[str, object], number: int) -> Any:
     """A cell that the learner added. Their Markdown is shown as it is written: it may hold HTML."""
     if cell.get("cell_type") == "code":
-        outputs = harmless.outputs(cell.get("outputs"))
+        outputs = sanitize.outputs(cell.get("outputs"))
         made = {"cell_type": "code", "source": _source(cell), "outputs": outputs, "execution_count": None}
     else:
         made = {"cell_type": "markdown", "source": fenced(_source(cell))}
@@ -88,7 +88,7 @@ def fenced(text: str) -> str:
 
 
 def _source(cell: Mapping[str, object]) -> str:
-    return harmless.text((plan.joined(cell.get("source")) or "")[:LONGEST])
+    return sanitize.text((plan.joined(cell.get("source")) or "")[:LONGEST])
 
 
 def _told(mark: Mark) -> str:
@@ -98,7 +98,7 @@ def _told(mark: Mark) -> str:
         f"Expected: {mark.expected}" if mark.expected else "",
         f"Look: {mark.look}" if mark.look else "",
     ]
-    told = [harmless.text(part, characters=4000) for part in parts if part]
+    told = [sanitize.text(part, characters=4000) for part in parts if part]
     return "\n".join([f"{'Hidden check: ' if mark.hidden else ''}{points}", *told])
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from hpclab.grading import policy
-from hpclab.grading.policy import Lateness
+from hpclab.grading import lateness
+from hpclab.grading.lateness import Lateness
 from hpclab.grading.settings import Class
-from hpclab.grading.store import Receipt
+from hpclab.grading.submissions.store import Receipt
 
 
 def of_lab(
@@ -31,5 +31,5 @@ def of_lab(
     for student, mine in received.items():
         if lab in mine:
             dues = {name: klass.due(name, student) for name in mine}
-            found[student] = policy.course(mine, dues, klass.late, klass.zone)[lab]
+            found[student] = lateness.course(mine, dues, klass.late, klass.zone)[lab]
     return found

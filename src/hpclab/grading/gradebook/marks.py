@@ -17,7 +17,7 @@ from nbgrader.api import (
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
-from hpclab.grading import harmless
+from hpclab.grading import sanitize
 from hpclab.grading.gradebook.plan import Plan
 
 # Quotation marks and a wide ampersand instead: they look alike and mean nothing in HTML.
@@ -63,7 +63,7 @@ def names(name: str) -> tuple[str | None, str | None]:
 
 def shown(text: str) -> str | None:
     """A name as the formgrader can show it: it puts names into its pages as they are, so no tag may be in one."""
-    return harmless.line(text, 120).translate(NO_TAGS) or None
+    return sanitize.line(text, 120).translate(NO_TAGS) or None
 
 
 def submissions(book: Any, notebook: Any) -> dict[str, Any]:

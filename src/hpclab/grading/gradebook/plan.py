@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from hpclab.grading import harmless
+from hpclab.grading import sanitize
 from hpclab.grading.model import Lab, Mark, Result, Verdict
 
 LARGEST = 2.0**53  # above it not every whole number is one
@@ -76,7 +76,7 @@ def plan(result: Result, lab: Lab) -> Plan:
         else:
             task = task_of(cell.id, lab)
             words = "\n".join(said(mark) for mark in result.marks if mark.task == task and lost(mark))
-        comments[cell.id] = harmless.text(words)[:LONGEST]
+        comments[cell.id] = sanitize.text(words)[:LONGEST]
     return Plan(
         student=result.task.student,
         received=result.task.received,

@@ -1,0 +1,203 @@
+"""Probes that try to get out, before anything is marked. Each kind of sandbox runs the same list.
+
+Every probe does what a stranger would do, and says what came of it. Some look for bait that the keeper laid
+out for them: a file, sockets, a process. The last ones use up what is limited. Where one of them gets
+through, nothing may be marked: ``escaped`` says which, in words for the instructor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hpclab.errors import GradingError
+from hpclab.grading.execute import protocol
+from hpclab.grading.execute.interface import Ended, Enter, Sandbox
+from hpclab.grading.execute.probes import AFTER, ALONE, LIMITED, PRELUDE, PROBES, Limited
+from hpclab.grading.model import Lab, Limits
+
+# Small, so that breaking them takes no time. A cluster brings its own.
+LIMITS = Limits(
+    seconds=20.0,
+    settle_seconds=0.0,
+    test_seconds=10.0,
+    memory_mb=192,
+    processes=24,
+    disk_mb=8,
+    inodes=400,
+    output_mb=1,
+)
+MOST_TRIED_MB = 2048  # of memory that a probe takes on purpose
+
+
+class Probed(msgspec.Struct, frozen=True, kw_only=True):
+    """What one probe found: ``held`` where the sandbox kept it in."""
+
+    probe: str
+    held: bool
+    detail: str = ""
+
+
+def probe(
+    enter: Enter, lab: Lab, limits: Limits = LIMITS, hidden: Sequence[Path] = (), *, alone: bool = True
+) -> list[Probed]:
+    """Run every probe in sandboxes for ``lab``. ``hidden`` are files and folders of the instructor's that no learner
+    may see. With ``alone`` one more sandbox is made in the end, to see that nothing of the others is in it."""
+    slow = [one for one in LIMITED if one.seconds]
+    quick = [one for one in LIMITED if one not in slow and _sensible(one, limits)]
+
+    def beside() -> list[Probed]:
+        with enter(lab, limits) as sandbox:
+            return [_limited(sandbox, limits, one) for one in slow]
+
+    with bait(hidden) as laid, ThreadPoolExecutor(1, "probes") as pool:
+        # While a probe only waits for its time to be over, others can do their worst; but a cluster each is too much.
+        waiting = None if lab.nodes else pool.submit(beside)
+        with enter(lab, limits) as sandbox:
+            found = _cells(sandbox, limits, laid, PROBES)
+            found += [_limited(sandbox, limits, one) for one in (*quick, *(slow if lab.nodes else ()))]
+            sandbox.stop_learner(limits)
+            found.append(_survives(sandbox))
+        if waiting:
+            found += waiting.result()
+        if alone:
+            with enter(lab, limits) as sandbox:
+                found += _cells(sandbox, limits, laid, ALONE)
+    return found
+
+
+def escaped(found: Sequence[Probed]) -> list[Probed]:
+    return [one for one in found if not one.held]
+
+
+def refuse(found: Sequence[Probed]) -> None:
+    """Raise GradingError, naming what got through, unless everything was kept in."""
+    if out := escaped(found):
+        listed = "\n".join(f"    {one.probe}: {one.detail}" for one in out)
+        raise GradingError(
+            f"nothing is marked: {len(out)} of {len(found)} probes got through the walls of the sandbox here\n{listed}",
+            "A submission could do the same. `hpclab doctor` says what this machine lacks; another machine may have it.",
+        )
+
+
+# ---- what they look for ------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def bait(hidden: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Things outside that a probe would find if it could get there; where they are, and the word in them."""
+    word = f"canary-{secrets.token_hex(8)}"
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpclab-")))
+        folder.chmod(0o755)
+        file = folder / "secret"
+        file.write_text(word)
+        file.chmod(0o644)
+        ports = [_listening(stack, family, address) for family, address in TCP]
+        unix = [
+            _listening(stack, socket.AF_UNIX, address) for address in (f"\0{word}", str(folder / "socket"))
+        ]
+        process = stack.enter_context(
+            subprocess.Popen(
+                ["sh", "-c", "read never", word], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            )
+        )
+        if process.stdin:
+            stack.callback(process.stdin.close)
+        yield {
+            "word": word,
+            "files": [str(file), *(str(path) for path in hidden)],
+            "ports": [port for port in ports if port],
+            "unix": [name for name in unix if name],
+            "pid": os.getpid(),
+        }
+
+
+TCP = ((socket.AF_INET, ("0.0.0.0", 0)), (socket.AF_INET6, ("::", 0)))
+
+
+def _listening(stack: contextlib.ExitStack, family: int, address: Any) -> Any:
+    """Listen there; the port, or the name of a Unix socket; None where this machine has no such thing."""
+    try:
+        server = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        if family == socket.AF_INET6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        server.bind(address)
+        server.listen()
+    except OSError:
+        return None
+    return address if family == socket.AF_UNIX else server.getsockname()[1]
+
+
+# ---- how they are run --------------------------------------------------------------------------
+
+
+def _cells(sandbox: Sandbox, limits: Limits, laid: dict[str, Any], probes: dict[str, str]) -> list[Probed]:
+    """Each probe a cell; what it says is the last line that it prints."""
+    about = {**laid, "disk_mb": limits.disk_mb, "inodes": limits.inodes}
+    cells = [{"id": "prelude", "source": f"BAIT = {about!r}\n{PRELUDE}"}]
+    cells += [{"id": name, "source": source} for name, source in probes.items()]
+    heard, ended = _run(sandbox, cells, limits)
+    found = []
+    for name in probes:
+        printed = "".join(one.get("text", "") for one in heard.outputs.get(name, []) if isinstance(one, dict))
+        try:
+            said = json.loads(printed.splitlines()[-1])
+            found.append(Probed(probe=name, held=said["held"] is True, detail=str(said["detail"])[:500]))
+        except (ValueError, LookupError, TypeError):
+            said = heard.forged or printed[-300:] or str(heard.outputs.get(name, ended))[-500:]
+            found.append(Probed(probe=name, held=False, detail=f"it did not come to an end: {said}"))
+    return found
+
+
+def _run(sandbox: Sandbox, cells: list[dict[str, str]], limits: Limits) -> tuple[protocol.Heard, Ended]:
+    nonce = protocol.new_nonce()
+    heard = protocol.Heard([cell["id"] for cell in cells], nonce)
+    request = protocol.cells_request(
+        cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mb << 20
+    )
+    return heard, sandbox.run_cells(request, heard, limits)
+
+
+def _sensible(one: Limited, limits: Limits) -> bool:
+    return one.over != "memory" or limits.memory_mb <= MOST_TRIED_MB
+
+
+def _limited(sandbox: Sandbox, limits: Limits, one: Limited) -> Probed:
+    """Break a limit on purpose; the sandbox must name it, or the program must have been refused."""
+    bounds = msgspec.structs.replace(limits, seconds=one.seconds or limits.seconds)
+    about = {"memory_mb": limits.memory_mb, "processes": limits.processes, "output_mb": limits.output_mb}
+    heard, ended = _run(sandbox, [{"id": "break", "source": f"BAIT = {about!r}\n{one.source}"}], bounds)
+    printed = "".join(
+        part.get("text", "") for part in heard.outputs.get("break", []) if isinstance(part, dict)
+    )
+    held = ended.over == one.over or one.refused in printed.splitlines()[-1:]
+    detail = (
+        f"ended {ended.over or 'as it liked'}, status {ended.status}, signal {ended.signal}; {printed[-200:]}"
+    )
+    return Probed(probe=one.name, held=held, detail="" if held else detail)
+
+
+def _survives(sandbox: Sandbox) -> Probed:
+    """Whether a daemon that a probe left goes on beating when all of the learner's is stopped."""
+    lines: list[Any] = []
+
+    def line(said: bytes) -> bytes | None:
+        lines.append(json.loads(said))
+        return None
+
+    request = {"tests": [{"id": "after", "source": AFTER}], "seconds": 10, "learner": "learner"}
+    sandbox.run_tests(json.dumps(request).encode() + b"\n", line, 30.0)
+    held = [one.get("status") for one in lines[:1]] == ["passed"]
+    return Probed(probe="outlive the stop", held=held, detail="" if held else str(lines)[:500])

@@ -1,0 +1,61 @@
+"""The learner's notebook with what it printed, as JSON, cut to size. A stranger's text, for feedback only.
+
+Outputs are looked at for their form and length, and never built: they go from the runner's line into
+the notebook as the bytes they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from hpclab.grading.execute.assemble import Piece
+
+MOST_BYTES = 1 << 20  # of the whole notebook
+MOST_OUTPUTS = 128 << 10  # bytes of one cell's outputs
+
+
+class _Output(msgspec.Struct):
+    output_type: Literal["stream", "display_data", "execute_result", "error"]
+
+
+def outputs(said: memoryview, room: int = MOST_OUTPUTS) -> msgspec.Raw:
+    """A cell's outputs as they are to stand in the notebook, or a word in place of what cannot."""
+    if said.nbytes > min(room, MOST_OUTPUTS):
+        return _said(f"[{said.nbytes >> 10} kB of output are left out]")
+    raw = bytes(said)
+    try:
+        msgspec.json.decode(raw, type=list[_Output])
+        raw.decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _said("[output of an unknown form is left out]")
+    return msgspec.Raw(raw)
+
+
+def _said(words: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode([{"output_type": "stream", "name": "stdout", "text": words}]))
+
+
+def notebook(pieces: tuple[Piece, ...], printed: Mapping[str, msgspec.Raw]) -> str:
+    """The notebook of ``pieces``, each with what it ``printed``; what is too much at its end is left out."""
+    cells: list[dict[str, Any]] = []
+    left = MOST_BYTES
+    for piece in pieces:
+        found = printed.get(piece.id, msgspec.Raw(b"[]"))
+        if len(bytes(found)) > left:
+            found = _said("[left out: the notebook became too large]")
+        source = piece.source if len(piece.source) <= left else "# left out: the notebook became too large"
+        left -= len(bytes(found)) + len(source)
+        cell: dict[str, Any] = {
+            "id": piece.id,
+            "metadata": {"hpclab": {"kind": piece.kind}},
+            "source": source,
+        }
+        if piece.kind == "text":
+            cells.append(cell | {"cell_type": "markdown"})
+        else:
+            cells.append(cell | {"cell_type": "code", "execution_count": None, "outputs": found})
+    whole = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return msgspec.json.encode(whole).decode()

@@ -1,0 +1,145 @@
+"""The warm process: everything imported, in a root directory that shows nothing of this machine; it forks huts.
+
+Started by ``grading.warm`` as ``python -I -m hpclab.grading.execute.forkserver``, with a connection to it as its stdin. No
+stranger's code and no test ever comes here: what is forked from it is as it was after its start.
+
+    keeper (the batch process)
+      └─ warmed, outside            holds the user namespace
+           └─ warmed, process 1     this one: when it ends, the kernel ends all below
+                └─ a hut            one submission's own: grading.hut
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from hpclab.errors import HpclabError
+from hpclab.grading.execute import processes, sandbox_init
+from hpclab.grading.execute.ipython import make
+from hpclab.grading.execute.wire import Wire
+from hpclab.sandbox import ids, kernel, rootfs, seccomp
+
+STAGE = Path("/tmp")  # where the new root directory is put together, in a mount namespace of our own
+# What labs in plain Python import sooner or later; half a second each time if it were not here.
+OFTEN = (
+    "numpy",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_agg",
+    "matplotlib_inline.backend_inline",
+    "IPython.core.magics",
+    "IPython.display",
+    "stack_data",
+    "multiprocessing.pool",
+)
+NAMESPACES = (
+    kernel.NEWUSER
+    | kernel.NEWNS
+    | kernel.NEWPID
+    | kernel.NEWNET
+    | kernel.NEWIPC
+    | kernel.NEWUTS
+    | kernel.NEWCGROUP
+)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What this process needs to know. ``shown``: the folders that Python and this package lie in."""
+
+    shown: list[str]
+    etc: dict[str, str]
+    who: str  # of sandbox.ids
+
+
+def main() -> None:
+    wire = Wire(socket.socket(fileno=os.dup(0)))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    message, _ = wire.receive()
+    plan = msgspec.convert(message, Plan)
+    kernel.die_with_parent()
+    os.setsid()
+    os.umask(0o022)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    imported()
+    kernel.unshare(NAMESPACES)
+    wire.send({"unshared": True})
+    wire.receive()  # the maps are written
+    # Opened with the rights of whoever grades, used as the sandbox's root.
+    handles = {Path(path): _handle(path) for path in plan.shown}
+    processes.SHOWN[:] = plan.shown
+    if plan.who != "one":
+        kernel.become(ids.ROOT, ids.ROOT)
+    kernel.die_with_parent()
+    kernel.dumpable()
+    first = os.fork()
+    if first:
+        wire.close()
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0x7F)
+    kernel.die_with_parent()
+    furnish(plan, handles)
+    serve(wire)
+
+
+def imported() -> None:
+    """Have in memory what huts need, and nothing of this user's environment."""
+    os.environ.clear()
+    os.environ.update(processes.ENVIRONMENT, OPENBLAS_NUM_THREADS="1", HOME="/nonexistent")
+    processes.SHELL.append(make())  # before matplotlib, which looks for it
+    for name in OFTEN:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    processes.FILTER.append(seccomp.program())
+    del os.environ["OPENBLAS_NUM_THREADS"]
+    gc.collect()
+    gc.freeze()  # a fork shares what is never written
+
+
+def _handle(path: str) -> str:
+    """``path`` as something that can be mounted when the path itself can no longer be walked."""
+    return f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"
+
+
+def furnish(plan: Plan, handles: dict[Path, str]) -> None:
+    """Build the root directory and move into it."""
+    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+    rootfs.assemble(STAGE, shown=handles, etc=plan.etc, rooms={})
+    for place in (processes.HOME, *processes.PLACES):
+        (STAGE / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    kernel.mount("proc", STAGE / "proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
+    rootfs.seal(STAGE)
+    kernel.pivot_root(STAGE)
+    for handle in handles.values():
+        os.close(int(handle.rpartition("/")[2]))
+
+
+def serve(wire: Wire) -> None:
+    """Fork a hut whenever the keeper wants one; end when the keeper has gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # huts that end, and orphans, leave nothing behind
+    wire.send({"ready": True})
+    while True:
+        try:
+            message, descriptors = wire.receive()
+        except EOFError:
+            os._exit(0)
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            wire.close()
+            end = Wire(socket.socket(fileno=descriptors[0]))
+            sandbox_init.live(end, msgspec.convert(message, processes.Plan))
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, EOFError, HpclabError) as problem:
+        sys.exit(f"{type(problem).__name__}: {problem}")

@@ -1,0 +1,315 @@
+"""A place for one submission without a cluster: a fork of a process that has everything imported.
+
+``with Warm() as warm:`` starts that process once; ``with warm.enter(lab, limits) as sandbox:`` gives a
+place of its own to each submission. This side is the keeper: outside, trusted, with the clock. It reads what
+comes out, no more than it must, and ends whatever takes too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+import msgspec
+
+import hpclab
+from hpclab.errors import CommandFailed, GradingError, HostUnsuitable
+from hpclab.grading.execute import protocol, wire
+from hpclab.grading.execute.interface import Answer, Ended, Sandbox
+from hpclab.grading.execute.pump import Pump
+from hpclab.grading.model import Lab, Limits
+from hpclab.sandbox import groups, ids, limits
+from hpclab.sandbox.groups import Group
+from hpclab.sandbox.limits import Use
+from hpclab.shell import wait_until
+
+START_SECONDS = 60.0
+ANSWER_SECONDS = 30.0  # for what takes a moment where nothing is wrong
+GRACE_SECONDS = 1.0  # the runner ends by itself when its time is over, and says where it was
+GROUPS = "hpclab-sandbox"
+CREDENTIALS = struct.Struct("iII")
+ETC = {
+    "passwd": "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
+    f"learner:x:{ids.LEARNER}:{ids.LEARNER}:learner:/home/learner:/bin/bash\n"
+    f"grader:x:{ids.GRADER}:{ids.GRADER}:grader:/nonexistent:/usr/sbin/nologin\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "group": f"root:x:0:\nlearner:x:{ids.LEARNER}:\ngrader:x:{ids.GRADER}:\nnogroup:x:65534:\n",
+    "hostname": "sandbox\n",
+    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
+}
+NO_NAMESPACES = (
+    "Strangers' programs run in namespaces of their own only. `hpclab doctor` says which of this machine's"
+    " settings forbids them, and who can change it."
+)
+
+
+class Warm:
+    """The warm process, and the sandboxes that it gives. Grade one submission after the other with it."""
+
+    def __init__(self) -> None:
+        self.ids = ids.at_hand(os.geteuid(), os.getegid())
+        self._lock = threading.Lock()
+        self._groups: list[Group] = []
+        self._complaints = os.memfd_create("complaints", os.MFD_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        if self.ids.apart:
+            readable_by_others(shown())
+        groups.sweep(GROUPS)
+        mine, theirs = wire.pair()
+        mine.socket.settimeout(START_SECONDS)
+        self._wire = mine
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "hpclab.grading.execute.forkserver"],
+            stdin=theirs.fileno(),
+            stdout=self._complaints,
+            stderr=self._complaints,
+            # A fork has its parent's memory, and there the environment that a program was started with.
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+        )
+        theirs.close()
+        try:
+            self._wire.send({"shown": [str(path) for path in shown()], "etc": ETC, "who": self.ids.who})
+            self._hear()
+            ids.write(self._process.pid, self.ids)
+            self._wire.send({"mapped": True})
+            self._hear()
+        except BaseException as problem:
+            self.close()
+            if isinstance(problem, OSError | CommandFailed):
+                raise HostUnsuitable(f"no sandbox could be made: {problem}", NO_NAMESPACES) from None
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it; the kernel ends every process in every sandbox with it."""
+        self._wire.close()
+        self._process.kill()
+        self._process.wait(timeout=ANSWER_SECONDS)
+        os.close(self._complaints)
+        wait_until(
+            self._tidy, "the control groups of sandboxes to be empty", seconds=ANSWER_SECONDS, every=0.01
+        )
+
+    def _hear(self) -> None:
+        try:
+            self._wire.receive()
+        except (EOFError, TimeoutError):
+            raise HostUnsuitable(f"no sandbox could be made: {self._said()}", NO_NAMESPACES) from None
+
+    def _said(self) -> str:
+        """What the warm process, or a hut, complained of last."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
+        size = os.fstat(self._complaints).st_size
+        text = os.pread(self._complaints, 1000, max(0, size - 1000)).decode(errors="replace").strip()
+        return text or "no message"
+
+    @contextlib.contextmanager
+    def enter(self, lab: Lab, bounds: Limits) -> Iterator[Sandbox]:
+        """A new sandbox for one submission of ``lab``; of the form that ``grading.sandbox`` calls Enter."""
+        with self.hut(PurePosixPath(lab.module, lab.name), bounds) as hut:
+            yield Place(self, hut, PurePosixPath(lab.module, lab.name))
+
+    @contextlib.contextmanager
+    def hut(self, folder: PurePosixPath, bounds: Limits) -> Iterator[Hut]:
+        mine, theirs = wire.pair()
+        mine.socket.settimeout(ANSWER_SECONDS)
+        mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        use = Use(
+            memory_mb=bounds.memory_mb,
+            processes=bounds.processes,
+            disk_mb=bounds.disk_mb,
+            inodes=bounds.inodes,
+            seconds=bounds.seconds,
+        )
+        plan = {"folder": str(folder), "use": msgspec.to_builtins(use), "who": self.ids.who}
+        group: Group | None = None
+        try:
+            with self._lock:
+                self._wire.send(plan, [theirs.fileno()])
+            theirs.close()
+            pid = _sender(mine.socket)
+            mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+            group = _grouped(pid, use)
+            mine.send({"go": True})
+            hut = Hut(mine, group)
+            hut.told("ready")
+            yield hut
+        except (EOFError, TimeoutError):
+            raise GradingError(f"a sandbox ended unasked: {self._said()}") from None
+        finally:
+            mine.close()
+            self._tidy(group)
+
+    def _tidy(self, ended: Group | None = None) -> bool:
+        """Remove the groups of huts that have ended; the kernel takes a moment to end them."""
+        with self._lock:
+            self._groups += [ended] if ended else []
+            self._groups = [group for group in self._groups if not group.remove()]
+            return not self._groups
+
+
+class Hut:
+    """The connection to one hut."""
+
+    def __init__(self, end: wire.Wire, group: Group | None) -> None:
+        self.wire, self.group = end, group
+
+    def told(self, what: str) -> Any:
+        """The hut's next word, which must be ``what``."""
+        message, _ = self.wire.receive()
+        if what not in message:
+            raise GradingError(f"a sandbox failed: {str(message.get('trouble', message)).strip()[-800:]}")
+        return message[what]
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        self.wire.send({"put": dict(files)})
+        self.told("put")
+
+    def run(
+        self, what: str, request: bytes, line: Callable[[bytes], bytes | None], seconds: float, most: int
+    ) -> tuple[Ended, int]:
+        """Have ``what`` run ("cells" or "tests"); how it ended, and how many processes it left."""
+        out, errors, answers = os.pipe(), os.pipe(), os.pipe() if what == "tests" else None
+        given = [answers[0]] if answers else []
+        began = time.monotonic()
+        heard: list[dict[str, Any]] = []
+
+        def each(said: bytes) -> None:
+            answer = line(said)
+            if answer is not None and answers:
+                with contextlib.suppress(BrokenPipeError):
+                    _write(answers[1], answer.rstrip(b"\n") + b"\n")
+
+        pump = Pump(out[0], errors[0], most=most, line=each)
+        try:
+            self.wire.send({what: request}, [*given, out[1], errors[1]])
+            for one in (*given, out[1], errors[1]):
+                os.close(one)
+            over = pump.run(began + seconds, lambda: heard.append(self.told("ended")), self.wire.fileno())
+            if not heard:
+                self.wire.send({"end": True})
+                heard.append(self.told("ended"))
+        finally:
+            pump.close()
+            if answers:
+                os.close(answers[1])
+        told = heard[0]
+        over = over or told["over"]
+        if not over and self.group and told["signal"] and self.group.killed():
+            over = "memory"
+        ended = protocol.ended(
+            told["status"],
+            told["signal"],
+            over=over,
+            seconds=time.monotonic() - began,
+            errors=pump.errors.decode(errors="replace"),
+        )
+        return ended, int(told["left"])
+
+
+class Place:
+    """What grading.sandbox asks of a place for one submission."""
+
+    def __init__(self, warm: Warm, hut: Hut, folder: PurePosixPath) -> None:
+        self._warm, self._hut, self._folder = warm, hut, folder
+        self._files: dict[str, bytes] = {}
+        self._left = 0
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        self._files.update(files)
+        self._hut.put(files)
+
+    def run_cells(self, request: bytes, line: Callable[[bytes], None], bounds: Limits) -> Ended:
+        ended, self._left = self._hut.run(
+            "cells", request, line, bounds.seconds + GRACE_SECONDS, _most(bounds)
+        )
+        return ended
+
+    def stop_learner(self, bounds: Limits) -> str:
+        """All of the learner's ended with the cells: the kernel ends a pid namespace with its first process."""
+        if not self._left:
+            return ""
+        return "a process that still ran" if self._left == 1 else f"{self._left} processes that still ran"
+
+    def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
+        return self._hut.run("tests", request, line, seconds, 64 << 20)[0]
+
+    def ask_program(self, request: bytes, bounds: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
+        lines: list[bytes] = []
+        with self._warm.hut(self._folder, bounds) as hut:
+            hut.put(self._files if files is None else files)
+            ended, _ = hut.run("cells", request, lines.append, bounds.seconds + GRACE_SECONDS, _most(bounds))
+        if len(lines) == 1 and not ended.over:
+            return Answer(line=lines[0])
+        return Answer(none=ended.over or "crash")
+
+
+def shown() -> list[Path]:
+    """The folders that Python, its packages and this one lie in, as far as they are not in /usr."""
+    places = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_exec_prefix)]
+    places += [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    places += [Path(os.path.realpath(sys.executable)).parent, Path(hpclab.__file__).resolve().parent]
+    return sorted({place for place in places if not place.is_relative_to("/usr") and place.is_dir()})
+
+
+def readable_by_others(folders: list[Path]) -> None:
+    """Raise HostUnsuitable where a stranger, who is another user, could not even read Python's packages."""
+    samples = [*folders, Path(hpclab.__file__), Path(msgspec.__file__)]
+    for sample in samples:
+        mode = sample.stat().st_mode
+        if not mode & stat.S_IROTH or (sample.is_dir() and not mode & stat.S_IXOTH):
+            raise HostUnsuitable(
+                f"{sample} can be read by its owner alone, and strangers' programs run as another user",
+                f"chmod -R go+rX {sample if sample.is_dir() else sample.parent}",
+            )
+
+
+def _most(bounds: Limits) -> int:
+    """Bytes that the keeper takes: as JSON a byte may take six, and a cell has a few more."""
+    return bounds.output_mb * 6 * limits.MB + 8 * limits.MB
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _sender(end: socket.socket) -> int:
+    """The process id, as this process sees it, of whoever writes the first byte."""
+    _, ancillary, _, _ = end.recvmsg(1, socket.CMSG_SPACE(CREDENTIALS.size))
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return int(CREDENTIALS.unpack(data)[0])
+    raise EOFError
+
+
+def _grouped(pid: int, use: Use) -> Group | None:
+    """A control group around the hut, where there can be one: the hard wall behind its own watcher."""
+    group = groups.new(GROUPS)
+    if group:
+        try:
+            group.limit(
+                use.memory_mb + 4 * use.disk_mb + 2 * limits.SLACK_MB, use.processes + 2 * limits.THREADS
+            )
+            group.add(pid)
+        except OSError:
+            group.remove()
+            return None
+    return group

@@ -1,0 +1,215 @@
+"""The processes in a hut: process 1 of a pid namespace, and in it the learner with the cells, or the grader with the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from hpclab.grading.assess import test_runner
+from hpclab.grading.execute import runner
+from hpclab.grading.execute.ipython import Shell
+from hpclab.sandbox import ids, kernel, limits, rootfs, seccomp
+from hpclab.sandbox.limits import Use
+from hpclab.sandbox.rootfs import Room
+
+HOME = "/home/learner"
+TOP = f"{HOME}/lab"  # the learner's folder of labs
+PLACES = ("/tmp", "/var/tmp", "/dev/shm")
+ENVIRONMENT = {
+    "HOME": HOME,
+    "USER": "learner",
+    "LOGNAME": "learner",
+    "SHELL": "/bin/bash",
+    "PATH": f"{Path(sys.prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
+LOOK_SECONDS = 0.05
+LINES, ANSWERS = 3, 4  # descriptors: where lines go, where replies come from
+GRADERS_MB = 1024
+BROKEN = 86  # process 1 itself could not do its work: nothing is known of the submission
+# Made before any fork.
+SHELL: list[Shell] = []
+FILTER: list[bytes] = []
+SHOWN: list[str] = []  # the folders that Python and this package lie in
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a hut. ``folder`` is the lab's, below the learner's folder."""
+
+    folder: str
+    use: Use
+    who: str  # of sandbox.ids
+
+    @property
+    def apart(self) -> bool:
+        return self.who != "one"
+
+    @property
+    def owner(self) -> int:
+        """Who owns the learner's files, as the hut sees it."""
+        return ids.LEARNER if self.apart else ids.ROOT
+
+
+def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> NoReturn:
+    """Process 1: a fresh /proc; then the work itself, or ``watched`` the limits, while a child does the work."""
+    try:
+        kernel.die_with_parent()
+        kernel.unshare(kernel.NEWNS)
+        kernel.mount("proc", "/proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
+        if not watched:
+            _work(work)
+        # Where there is one user only, the learner must find nothing in here, nor get in.
+        kernel.dumpable(yes=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        child = os.fork()
+        if child == 0:
+            _work(work)
+        os.closerange(3, report)
+        os.closerange(report + 1, 1 << 20)
+        told = _watch(child, use)
+    except BaseException:
+        os.write(2, traceback.format_exc(limit=-3).encode())
+        os._exit(BROKEN)
+    os.write(report, json.dumps(told).encode())
+    os._exit(0)
+
+
+def _work(work: Callable[[], int]) -> NoReturn:
+    status = 1
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        status = work()
+    except BaseException:
+        with contextlib.suppress(BaseException):
+            os.write(2, traceback.format_exc(limit=-3).encode())
+    os._exit(status)
+
+
+def _watch(child: int, use: Use) -> dict[str, Any]:
+    proc = Path("/proc")
+    while True:
+        signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
+        while True:
+            pid, status, used = os.wait4(-1, os.WNOHANG)
+            if pid == child:
+                code = os.waitstatus_to_exitcode(status)
+                peak = used.ru_maxrss > (use.memory_mb + limits.SLACK_MB) * 1024
+                return {
+                    "status": code if code >= 0 else None,
+                    "signal": -code if code < 0 else None,
+                    "over": "memory" if peak else "",
+                    "left": sum(entry.name.isdigit() for entry in os.scandir(proc)) - 1,
+                }
+            if not pid:
+                break
+        if over := limits.broken(use, proc, but=1):
+            return {"status": None, "signal": int(signal.SIGKILL), "over": over}
+
+
+# ---- who works -------------------------------------------------------------------------------
+
+
+def learner(plan: Plan, request: bytes, out: int, errors: int) -> int:
+    """Become the learner, for good, and run the cells."""
+    _only_descriptors(errors, out)
+    if plan.apart:
+        kernel.become(plan.owner, plan.owner)
+    kernel.unshare(kernel.NEWUSER)  # the kernel counts a user's processes there, so for this sandbox alone
+    kernel.dumpable()
+    ids.write_own(inside=ids.LEARNER, outside=plan.owner)
+    limits.set_rlimits(plan.use)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # not the hut, if the kernel has to choose
+    kernel.no_capabilities()
+    _confined()
+    os.chdir(Path(TOP, plan.folder))
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()  # Python's own does so after each fork
+    sys.path.insert(0, "")  # as in a notebook: modules may lie beside it
+    return runner.run(json.loads(request), LINES, SHELL[0])
+
+
+def fresh(room: Room) -> None:
+    """New folders in memory at PLACES. What is shown below one of them (a clone in /var/tmp) is shown there again."""
+    handles = {
+        Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC)
+        for path in SHOWN
+        if any(Path(path).is_relative_to(place) for place in PLACES)
+    }
+    for place in PLACES:
+        rootfs.tmpfs(Path(place), room)
+    for path, handle in sorted(handles.items()):
+        if not path.exists():  # else a folder above it has brought it along
+            rootfs.show(Path(f"/proc/self/fd/{handle}"), path)
+        os.close(handle)
+
+
+def grader(plan: Plan, request: bytes, lines: int, out: int, errors: int) -> int:
+    """Become somebody else, who may read the learner's files, and run the tests."""
+    fresh(Room(mb=64, inodes=1024))
+    kernel.mount("", HOME, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
+    _only_descriptors(errors, out, lines)
+    if plan.apart:
+        kernel.become(ids.GRADER, ids.GRADER, [kernel.CAP_DAC_READ_SEARCH])
+    else:
+        kernel.no_capabilities()
+    handle = _real_folder(plan.folder)
+    limits.set_rlimits(Use(memory_mb=GRADERS_MB, processes=64, disk_mb=64, inodes=1024, seconds=3600))
+    _confined()
+    os.fchdir(handle)
+    os.close(handle)
+
+    def say(line: dict[str, Any]) -> None:
+        data = json.dumps(line).encode() + b"\n"
+        while data:
+            data = data[os.write(LINES, data) :]
+
+    with open(ANSWERS, "rb") as answers:
+        test_runner.run(json.loads(request), say, answers.readline)
+    return 0
+
+
+def _only_descriptors(errors: int, *others: int) -> None:
+    """Nothing on 0, ``errors`` on 1 and 2, the others from LINES on; and no descriptor besides."""
+    kept = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 100) for one in (errors, *others)]
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(kept[0], 1)
+    os.dup2(kept[0], 2)
+    for number, one in enumerate(kept[1:], LINES):
+        os.dup2(one, number, inheritable=False)
+    os.closerange(LINES + len(others), 1 << 20)
+
+
+def _confined() -> None:
+    """No way to more rights; a session and an environment as a learner has them."""
+    seccomp.no_new_privileges()
+    seccomp.apply(FILTER[0])
+    kernel.dumpable()
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(ENVIRONMENT)
+
+
+def _real_folder(folder: str) -> int:
+    """A descriptor of the lab's folder; of an empty one where the learner has removed it, or put a link there."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    place = os.open(HOME, flags)
+    try:
+        for part in Path(TOP, folder).relative_to(HOME).parts:
+            place = os.open(part, flags, dir_fd=place)
+    except OSError:
+        place = os.open(PLACES[0], flags)  # which is fresh
+    return place

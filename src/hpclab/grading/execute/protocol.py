@@ -1,0 +1,139 @@
+"""What the keeper of a sandbox and the runner in it say to each other. Pure.
+
+One request, a line of JSON on the runner's stdin; then lines of JSON from it, in this order and no other::
+
+    {"nonce": N, "begin": "cell-1"}
+    {"nonce": N, "cell": "cell-1", "status": "ok", "outputs": [...], "seconds": 0.1}     or "error"
+    …
+    {"nonce": N, "done": true}
+
+To a question it writes one line instead: {"nonce": N, "replies": [...]}.
+
+The learner's code lives in the runner's process and can write whatever it likes, nonce and all. So no
+mark depends on a line: they feed the page that the learner sees. The nonce tells lines from
+what a program wrote by accident to a descriptor that it should not have had.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from hpclab.grading.execute.interface import Answer, Ended
+
+# Exit statuses of the runner that name a limit.
+LATE, FULL = 84, 85
+LINE_BYTES = 64 << 20  # the longest line that a keeper takes
+REPLY_BYTES = 1 << 20
+
+
+class Line(msgspec.Struct, forbid_unknown_fields=True):
+    """One line of the runner's, if it has the form of one."""
+
+    nonce: str
+    begin: str | None = None
+    cell: str | None = None
+    status: str = ""
+    outputs: list[Any] = []
+    seconds: float = 0.0
+    done: bool = False
+
+
+def new_nonce() -> str:
+    return secrets.token_hex(16)
+
+
+def cells_request(cells: Sequence[dict[str, str]], *, nonce: str, seconds: float, output_bytes: int) -> bytes:
+    """Run these cells and tell of each."""
+    return _line({"cells": list(cells), "nonce": nonce, "seconds": seconds, "output_bytes": output_bytes})
+
+
+def question_request(cells: Sequence[dict[str, str]], question: object, *, seconds: float) -> bytes:
+    """Run these cells in silence, then answer ``question``, as ``hpclab.evidence.function`` put it."""
+    return _line({"cells": list(cells), "question": question, "seconds": seconds, "output_bytes": 0})
+
+
+def answer_line(answer: Answer) -> bytes:
+    """What a test's question gets back, in one line.
+
+    The learner's line is a text in it, so whatever it says is never taken for the keeper's own word.
+    """
+    if answer.none or len(answer.line) > REPLY_BYTES + 1000:  # more than the runner sends
+        return _line({"none": answer.none or "output"})
+    return _line({"line": answer.line.decode(errors="replace")})
+
+
+def trouble_line(problem: str) -> bytes:
+    """The question could not be put, for a reason of ours."""
+    return _line({"trouble": problem})
+
+
+def _line(request: object) -> bytes:
+    return json.dumps(request).encode() + b"\n"
+
+
+class Heard:
+    """The lines of one run, as they come; call it with each. What is not as it must be is ``forged``."""
+
+    def __init__(self, cells: Sequence[str], nonce: str) -> None:
+        self._cells = list(cells)
+        self._nonce = nonce
+        self._begun = 0  # how many cells have begun, and how many have ended
+        self._ended = 0
+        self.done = False
+        self.forged = ""
+        self.failed = False  # a cell raised
+        self.outputs: dict[str, list[Any]] = {}
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def last(self) -> str:
+        """The cell that began last."""
+        return self._cells[self._begun - 1] if self._begun else ""
+
+    @property
+    def all_ran(self) -> bool:
+        return self.done and not self.forged
+
+    def __call__(self, line: bytes) -> None:
+        if self.forged:
+            return
+        try:
+            said = msgspec.json.decode(line, type=Line)
+        except (msgspec.MsgspecError, RecursionError):
+            self.forged = "a line that is none of the runner's came on its channel"
+            return
+        if not secrets.compare_digest(said.nonce.encode(), self._nonce.encode()):
+            self.forged = "a line without the run's own sign came on the runner's channel"
+        elif not self._fits(said):
+            self.forged = "lines came on the runner's channel in an order that the runner does not write"
+
+    def _fits(self, said: Line) -> bool:
+        if self.done:
+            return False
+        if said.begin is not None:
+            fits = self._begun == self._ended < len(self._cells) and said.begin == self._cells[self._begun]
+            self._begun += fits
+            return fits
+        if said.cell is not None:
+            fits = (
+                self._begun == self._ended + 1 and said.cell == self.last and said.status in ("ok", "error")
+            )
+            if fits:
+                self._ended += 1
+                self.failed = self.failed or said.status == "error"
+                self.outputs[said.cell] = said.outputs
+                self.seconds[said.cell] = said.seconds
+            return fits
+        self.done = said.done and self._ended == len(self._cells)
+        return self.done
+
+
+def ended(status: int | None, signal: int | None, *, over: str, seconds: float, errors: str) -> Ended:
+    """How the runner ended. ``over`` is what the keeper saw; else the runner's own status may name a limit."""
+    named = {LATE: "seconds", FULL: "output"}.get(status if status is not None else -1, "")
+    return Ended(status=status, signal=signal, over=over or named, seconds=seconds, errors=errors)

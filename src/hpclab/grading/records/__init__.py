@@ -1,0 +1,1 @@
+"""The append-only ledger of a course, and the audit that compares everything with it."""

@@ -1,0 +1,189 @@
+"""Is everything of a class as it was written down? The ledger, receipts, objects and results, each against the others.
+
+    audit(folder) -> Report(problems, notes, records, head)
+
+``problems`` name the place and what is wrong; ``notes`` are what a crash may leave and nobody has to mend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hpclab.errors import GradingError
+from hpclab.grading.records.ledger import Ledger
+from hpclab.grading.submissions import objects, student_ids
+from hpclab.grading.submissions.store import Receipt, read_receipt, receipt_of
+
+Key = tuple[str, str, int]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found. ``head`` is the seal of the last record: written down elsewhere, it proves that none is missing."""
+
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    records: int
+    head: str
+
+
+def audit(folder: Path, *, head: str = "") -> Report:
+    """Look at everything. ``head``: a seal written down earlier, which must be in the ledger."""
+    ledger = Ledger(folder)
+    problems = ledger.verify()
+    try:
+        records = list(ledger.records())
+    except GradingError as problem:
+        return Report(problems=(*problems, problem.problem), notes=(), records=0, head="")
+    if head and head not in {record["seal"] for record in records}:
+        problems.append(
+            f"{ledger.path}: no record has the seal {student_ids.shown(head)}: records are missing or changed"
+        )
+    received = {
+        key: one for one in records if one.get("kind") == "received" and (key := _key(one)) is not None
+    }
+    problems += _receipts(folder, received)
+    problems += _objects(folder, received)
+    problems += _results(folder, records, received)
+    return Report(
+        problems=tuple(problems),
+        notes=tuple(_notes(folder, records, received)),
+        records=len(records),
+        head=str(records[-1]["seal"]) if records else "",
+    )
+
+
+def _key(record: dict[str, Any]) -> Key | None:
+    found = record.get("lab"), record.get("student"), record.get("number")
+    lab, student, number = found
+    if isinstance(lab, str) and isinstance(student, str) and isinstance(number, int):
+        return lab, student, number
+    return None
+
+
+def _receipts(folder: Path, received: dict[Key, dict[str, Any]]) -> Iterator[str]:
+    """Each receipt says what its record says, and each record has its receipt."""
+    seen: set[Key] = set()
+    for path in sorted((folder / "receipts").glob("*/*/*.json")):
+        if path.name.startswith("."):
+            continue
+        try:
+            receipt = read_receipt(path)
+        except GradingError as problem:
+            yield problem.problem
+            continue
+        key = (receipt.lab, receipt.student, receipt.number)
+        seen.add(key)
+        if key not in received:
+            yield f"{path}: the ledger has no record of this receipt"
+        elif why := _differs(receipt, received[key]):
+            yield f"{path}: it is not what the ledger says: {why}"
+    for lab, student, number in sorted(received.keys() - seen):
+        yield f"{folder / 'receipts' / lab / student}/{number}.json is missing; the ledger has its record"
+
+
+def _differs(receipt: Receipt, record: dict[str, Any]) -> str:
+    try:
+        said = receipt_of(record)
+    except msgspec.ValidationError as problem:
+        return str(problem)
+    fields = [name for name in Receipt.__struct_fields__ if getattr(said, name) != getattr(receipt, name)]
+    return ", ".join(fields)
+
+
+def _objects(folder: Path, received: dict[Key, dict[str, Any]]) -> Iterator[str]:
+    """What was received is still there, byte by byte."""
+    whose: dict[str, list[str]] = {}
+    for (lab, student, number), record in received.items():
+        whose.setdefault(str(record.get("hash")), []).append(f"{lab} {student} {number}")
+    for name, receipts in whose.items():
+        try:
+            objects.verify(folder / "objects", name)
+        except GradingError as problem:
+            yield f"{problem.problem} (receipt {'; '.join(receipts)})"
+
+
+def _results(
+    folder: Path, records: list[dict[str, Any]], received: dict[Key, dict[str, Any]]
+) -> Iterator[str]:
+    """Each mark has its result file, each result file its record, and both belong to something received."""
+    known: dict[str, str] = {}
+    for record in records:
+        if record.get("kind") != "graded":
+            continue
+        path, wanted = str(record.get("result")), record.get("result_hash")
+        what = f"the mark of {record.get('student')} for {record.get('lab')}, version {record.get('number')}"
+        key = _key(record)
+        if key is None or key not in received or received[key].get("hash") != record.get("hash"):
+            yield f"{what}: the ledger has no such submission"
+        if path.startswith("/") or ".." in path.split("/"):
+            yield f"{what}: its result lies outside the class: {student_ids.shown(path)}"
+            continue
+        if path in known and known[path] != wanted:
+            yield f"{what}: two records name {path} and differ in what it holds"
+        known[path] = str(wanted)
+        try:
+            found = hashlib.sha256((folder / path).read_bytes()).hexdigest()
+        except OSError as problem:
+            yield f"{what}: {folder / path}: {problem.strerror}"
+            continue
+        if found != wanted:
+            yield f"{what}: {folder / path} is not what was recorded"
+    for file in _unrecorded(folder, records):
+        if not _was_queued(file, records):
+            yield f"{file}: the ledger has no record of this result, nor of a run that it comes from"
+
+
+def _unrecorded(folder: Path, records: list[dict[str, Any]]) -> Iterator[Path]:
+    """Results that no record of a mark names."""
+    known = {str(record.get("result")) for record in records if record.get("kind") == "graded"}
+    for file in sorted((folder / "batches").glob("*/*/results/*.json")):
+        if file.relative_to(folder).as_posix() not in known and not file.name.startswith("."):
+            yield file
+
+
+def _was_queued(file: Path, records: list[dict[str, Any]]) -> bool:
+    uuid = _uuid(file)
+    return any(record.get("kind") == "queued" and record.get("uuid") == uuid for record in records)
+
+
+class _Task(msgspec.Struct):
+    uuid: str = ""
+
+
+class _Result(msgspec.Struct):
+    task: _Task = msgspec.field(default_factory=_Task)
+
+
+def _uuid(file: Path) -> str:
+    """The run that a result says it comes from."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Result).task.uuid
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict[str, Any]]) -> Iterator[str]:
+    told = {record.get("aside") for record in records if record.get("kind") == "mended"}
+    for record in records:
+        if record.get("kind") == "mended":
+            yield (
+                f"a crash left an unfinished line of {record.get('bytes')} bytes in the ledger; it is kept in"
+                f" {record.get('aside')}"
+            )
+    for path in sorted(folder.glob("ledger.torn-*")):
+        if path.name not in told:
+            yield f"{path}: an unfinished line that was put aside without a record"
+    for file in _unrecorded(folder, records):
+        if _was_queued(file, records):  # a failure of the grader's own, or marks that nobody accepted
+            yield f"{file}: no mark was taken from it"
+    used = {str(record.get("hash")) for record in received.values()}
+    for path in sorted((folder / "objects").glob("*")):
+        if path.name not in used:
+            yield f"{path}: no receipt names it (a reception that was cut off leaves this)"
+    for path in sorted((folder / "receipts").glob("*/*/.*.json.pending")):
+        yield f"{path}: a reception that was cut off; the next `hpclab collect` finishes it"

@@ -1,0 +1,185 @@
+"""Content by its hash: one folder for each, written once, verified whenever it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+import sys
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from hpclab.errors import GradingError
+from hpclab.grading.records.ledger import canonical
+
+HASH = re.compile(r"[0-9a-f]{64}")
+CHUNK = 1 << 20
+REMEDY = (
+    "Somebody or a failing disk changed it after the receipt. `hpclab audit` shows what else is wrong;"
+    " restore the class from a backup."
+)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One file of an object."""
+
+    size: int
+    sha256: str
+
+
+def put(home: Path, staged: Path) -> tuple[str, dict[str, Entry]]:
+    """Keep the files of ``staged`` under ``home``; the object's name and what is in it."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = home / f".{secrets.token_hex(8)}.part"
+    try:
+        entries = _copy(staged, aside / "files")
+        name, text = _named(entries)
+        if (home / name).exists():
+            return name, entries
+        _write(aside / "manifest.json", text)
+        sync_folder(aside)
+        try:
+            aside.rename(home / name)
+        except OSError:
+            if not (home / name).exists():  # else another process was first with the same content
+                raise
+        sync_folder(home)
+        return name, entries
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def name_of(staged: Path) -> str:
+    """What the object with these files is called, whether it is kept or not."""
+    there = [path for path in staged.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return _named({path.relative_to(staged).as_posix(): digest(path, sys.maxsize - 1) for path in there})[0]
+
+
+def manifest(home: Path, name: str) -> dict[str, Entry]:
+    """The verified list of an object's files. Raises GradingError."""
+    if not HASH.fullmatch(name):
+        raise GradingError(f"{name!r:.80} is not the hash of a submission", "It has 64 hexadecimal digits.")
+    path = home / name / "manifest.json"
+    try:
+        text = _regular(path, 64 << 20)
+    except FileNotFoundError:
+        raise GradingError(f"the store has no submission {name}", REMEDY) from None
+    if hashlib.sha256(text).hexdigest() != name:
+        raise GradingError(f"{path} is not what was received", REMEDY)
+    return msgspec.convert(json.loads(text), type=dict[str, Entry])
+
+
+def read(home: Path, name: str, path: str, most_bytes: int) -> bytes:
+    """One verified file of an object. Raises GradingError."""
+    entry = manifest(home, name).get(path)
+    if entry is None:
+        raise GradingError(f"submission {name[:12]} holds no {path!a}", "See its receipt for what it holds.")
+    if entry.size > most_bytes:
+        raise GradingError(
+            f"{path!a} of submission {name[:12]} has {entry.size} bytes, more than {most_bytes}",
+            "A notebook this large holds something besides the lab: look at it, then ask for it again.",
+        )
+    whole = home / name / "files" / path
+    try:
+        data = _regular(whole, entry.size)
+    except OSError as problem:
+        raise GradingError(f"{whole}: {problem.strerror}", REMEDY) from None
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise GradingError(f"{whole} is not what was received", REMEDY)
+    return data
+
+
+def verify(home: Path, name: str) -> None:
+    """Every file of an object is what was received, and there are no others. Raises GradingError."""
+    wanted = manifest(home, name)
+    top = home / name / "files"
+    there = {
+        path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_symlink() or not path.is_dir()
+    }
+    for path in sorted(there ^ set(wanted)):
+        what = "was added to" if path in there else "is missing from"
+        raise GradingError(f"{path!a} {what} submission {name}", REMEDY)
+    for path, entry in wanted.items():
+        try:
+            found = digest(top / path, entry.size)
+        except OSError as problem:
+            raise GradingError(f"{top / path}: {problem.strerror}", REMEDY) from None
+        if found != entry:
+            raise GradingError(f"{top / path} is not what was received", REMEDY)
+
+
+def digest(path: Path, most_bytes: int) -> Entry:
+    """Size and SHA-256 of a regular file, reading at most one byte more than ``most_bytes``."""
+    total, found = 0, hashlib.sha256()
+    file = _open(path)
+    try:
+        while total <= most_bytes and (chunk := os.read(file, min(CHUNK, most_bytes + 1 - total))):
+            total += len(chunk)
+            found.update(chunk)
+    finally:
+        os.close(file)
+    return Entry(total, found.hexdigest())
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in ``folder`` to the disk."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _copy(staged: Path, target: Path) -> dict[str, Entry]:
+    """Every file below ``staged``, copied and flushed, folders too; sorted by path."""
+    target.mkdir(parents=True, mode=0o700)
+    found: dict[str, Entry] = {}
+    folders = [target]
+    for path in sorted(staged.rglob("*")):
+        place = target / path.relative_to(staged)
+        if path.is_dir() and not path.is_symlink():
+            place.mkdir(mode=0o700)
+            folders.append(place)
+            continue
+        data = _regular(path, None)
+        _write(place, data)
+        name = PurePosixPath(path.relative_to(staged)).as_posix()
+        found[name] = Entry(len(data), hashlib.sha256(data).hexdigest())
+    for folder in reversed(folders):
+        if folder != target and not any(folder.iterdir()):
+            folder.rmdir()
+        else:
+            sync_folder(folder)
+    return dict(sorted(found.items()))
+
+
+def _named(entries: dict[str, Entry]) -> tuple[str, bytes]:
+    text = canonical({path: msgspec.structs.asdict(entry) for path, entry in entries.items()})
+    return hashlib.sha256(text).hexdigest(), text
+
+
+def _open(path: Path) -> int:
+    """A descriptor of a regular file that is no link. Raises OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(22, "is not a regular file", str(path))
+    return file
+
+
+def _regular(path: Path, most_bytes: int | None) -> bytes:
+    with os.fdopen(_open(path), "rb") as file:
+        return file.read() if most_bytes is None else file.read(most_bytes + 1)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+        os.fchmod(out.fileno(), 0o400)

@@ -1,0 +1,53 @@
+"""A receipt as a text for the student."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpclab.files import write_whole
+from hpclab.grading import lateness as rules
+from hpclab.grading.settings import Class
+from hpclab.grading.submissions.store import Receipt
+from hpclab.grading.submissions.student_ids import shown
+
+
+def lateness(receipt: Receipt, members: Class) -> str:
+    """Whether this version came in time; what that costs is decided with the mark."""
+    found = rules.lateness(
+        receipt.received, members.due(receipt.lab, receipt.student), members.late, members.zone
+    )
+    if not found.seconds or not found.days:
+        return found.words
+    return f"{rules.duration(found.seconds)} late"
+
+
+def text(receipt: Receipt, members: Class) -> str:
+    """The receipt, line by line."""
+    person = members.students.get(receipt.student)
+    name = f"{person.name} ({receipt.student})" if person and person.name else receipt.student
+    due = members.due(receipt.lab, receipt.student)
+    lines = [
+        f"Receipt {receipt.number}: {receipt.lab}, {name}",
+        "",
+        f"received  {members.shown(receipt.received)}, {lateness(receipt, members)}",
+        *([f"due       {members.shown(due)}"] if due is not None else []),
+        f"from      {printable(receipt.source)}",
+        f"content   sha256:{receipt.hash}",
+        f"record    {receipt.record}",
+        "",
+        *(f"{size:>12,} bytes  {path}" for path, size in sorted(receipt.files.items())),
+        *(["", *(f"note: {printable(note)}" for note in receipt.notes)] if receipt.notes else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write(receipt: Receipt, members: Class) -> Path:
+    """Lay the text beside the receipt."""
+    place = members.folder / "receipts" / receipt.lab / receipt.student / f"{receipt.number}.txt"
+    write_whole(place, text(receipt, members).encode())
+    return place
+
+
+def printable(text: str) -> str:
+    """``text`` as it is where that is harmless to print, else escaped."""
+    return text if text.isprintable() else shown(text, 400)

@@ -1,0 +1,245 @@
+"""From a folder that may be hostile, and may change while we look, to regular files of our own.
+
+    staging = Staging(target, first="ex01.ipynb")
+    staging.tree(folder)                    everything below an open folder
+    staging.file(folder, name, "as.py")     or one file
+    staging.files, staging.notes, staging.changed
+
+Folders are open descriptors, never paths, so a name that is swapped for a link while we look leads nowhere: each
+step opens one name, without following a link, below a folder that is already open. A file is opened first without
+any effect (O_PATH), looked at, and only a regular one is then read, through the very same inode. Bits of the
+mode are not kept. What is not taken becomes a note for the receipt; nothing of it stops the rest.
+
+The notebook comes first, so that no heap of other files can push it over a limit.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from hpclab.grading.submissions import paths
+from hpclab.grading.submissions.student_ids import shown
+
+CHUNK = 1 << 20
+NOTES = 20  # more are counted, not listed
+TRIES = 3  # for a file that changes while it is read
+KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+
+
+class Caps(msgspec.Struct, frozen=True, kw_only=True):
+    """What one submission may hold. A lab's own notebook has some tens of kilobytes, a run one with pictures some
+    megabytes; 64 MiB take a cell that printed without end, and its outputs are dropped before anybody parses them."""
+
+    file_bytes: int = 64 << 20
+    total_bytes: int = 256 << 20
+    entries: int = 2000  # taken
+    listed: int = 20_000  # names looked at in one folder
+
+
+USUAL = Caps()
+
+
+class Staging:
+    """Files taken into ``target``, a new folder. ``owner``: whose they must be, where that is known."""
+
+    def __init__(
+        self, target: Path, *, first: str = "", caps: Caps = USUAL, owner: int | None = None
+    ) -> None:
+        self.target = target
+        self.files: dict[str, int] = {}
+        self.changed = 0.0  # the latest change of anything taken, by the file system's clock
+        self._first, self._caps, self._owner = first, caps, owner
+        self._notes: list[str] = []
+        self._more = 0
+        self._seen = 0
+        self._full = False
+        target.mkdir(mode=0o700, parents=True)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not taken, and why."""
+        return (*self._notes, *([f"and {self._more} more of this kind"] if self._more else []))
+
+    def note(self, text: str) -> None:
+        """Tell something for the receipt."""
+        if len(self._notes) < NOTES:
+            self._notes.append(text)
+        else:
+            self._more += 1
+
+    def tree(self, folder: int, below: str = "") -> None:
+        """Take everything below ``folder``, the notebook first."""
+        here = os.fstat(folder)
+        if self._owner not in (None, here.st_uid):
+            self.note(f"{shown(below or '.')} was not taken: it belongs to somebody else")
+            return
+        self.changed = max(self.changed, here.st_ctime)
+        names, more = listing(folder, self._caps.listed)
+        if more:
+            self.note(
+                f"{shown(below or '.')}: more than {self._caps.listed} names, only the notebook is looked for"
+            )
+            names = [self._first] if not below and self._first else []
+        names.sort(key=lambda name: (below or name != self._first, os.fsencode(name)))
+        for name in names:
+            path = f"{below}/{name}" if below else name
+            if paths.ignored(path):
+                continue
+            if self._seen >= self._caps.entries:
+                if not self._full:
+                    self.note(
+                        f"from {shown(path)} on nothing was taken: more than {self._caps.entries} files"
+                    )
+                self._full = True
+                return
+            self._seen += 1
+            if why := paths.wrong_with(path):
+                self.note(f"{shown(path)} was not taken: {why}")
+            else:
+                self._entry(folder, name, path, here)
+
+    def file(self, folder: int, name: str, path: str) -> None:
+        """Take one file of ``folder`` as ``path``."""
+        if why := paths.wrong_with(path):
+            self.note(f"{shown(path)} was not taken: {why}")
+        else:
+            self._entry(folder, name, path, os.fstat(folder))
+
+    def _entry(self, folder: int, name: str, path: str, here: os.stat_result) -> None:
+        try:
+            with opened(name, os.O_PATH, folder) as handle:
+                found = os.fstat(handle)
+                kind = stat.S_IFMT(found.st_mode)
+                if kind == stat.S_IFDIR and found.st_dev == here.st_dev:
+                    with opened(name, os.O_RDONLY | os.O_DIRECTORY, folder) as inner:
+                        if os.path.samestat(os.fstat(inner), found):
+                            self.tree(inner, path)
+                        else:
+                            self.note(f"{shown(path)} was not taken: it changed while it was read")
+                elif why := self._wrong(found, kind, here):
+                    self.note(f"{shown(path)} was not taken: {why}")
+                else:
+                    self._take(handle, path, found, here)
+        except OSError as problem:
+            why = {
+                errno.ENOENT: "it went away while it was read",
+                errno.ELOOP: "it is a link",
+                errno.ENOTDIR: "it changed while it was read",
+                errno.EWOULDBLOCK: "another program holds it",
+            }.get(problem.errno or 0, problem.strerror or "it cannot be read")
+            self.note(f"{shown(path)} was not taken: {why}")
+
+    def _wrong(self, found: os.stat_result, kind: int, here: os.stat_result) -> str:
+        if kind != stat.S_IFREG and kind != stat.S_IFDIR:
+            return f"it is {KINDS.get(kind, 'no file')}"
+        if found.st_dev != here.st_dev:
+            return "it lies on another file system"
+        if self._owner is not None and found.st_uid != self._owner:
+            return "it belongs to somebody else"
+        if found.st_nlink > 1 and found.st_uid != here.st_uid:
+            return "it is a second name (hard link) of somebody else's file"
+        if found.st_size > self._caps.file_bytes:
+            return f"it has {found.st_size} bytes, more than {self._caps.file_bytes}"
+        if sum(self.files.values()) + found.st_size > self._caps.total_bytes:
+            return f"all files together have more than {self._caps.total_bytes} bytes"
+        return ""
+
+    def _take(self, handle: int, path: str, found: os.stat_result, here: os.stat_result) -> None:
+        for _ in range(TRIES):
+            size = self._copy(handle, self.target / path, found)
+            after = os.fstat(handle)
+            if size == found.st_size and _same(found, after):
+                break
+            (self.target / path).unlink()
+            if why := self._wrong(after, stat.S_IFREG, here):
+                self.note(f"{shown(path)} was not taken: {why}")
+                return
+            found = after
+        else:
+            self.note(f"{shown(path)} was not taken: it changed while it was read")
+            return
+        self.files[path] = size
+        self.changed = max(self.changed, found.st_ctime)
+        if found.st_mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
+            self.note(f"{shown(path)}: special bits of its mode were not kept")
+        if found.st_nlink > 1:
+            self.note(f"{shown(path)} has {found.st_nlink} names (hard links)")
+        if path.lower().endswith(ARCHIVES):
+            self.note(f"{shown(path)} is an archive and was not opened")
+
+    def _copy(self, handle: int, place: Path, found: os.stat_result) -> int:
+        """Copy at most what was promised and one byte more; how many bytes there were."""
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The inode that was looked at, whatever its name means by now. O_NONBLOCK: a lease on it must not hold us.
+        source = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            total = 0
+            with place.open("xb") as out:
+                while total <= found.st_size and (
+                    chunk := os.read(source, min(CHUNK, found.st_size + 1 - total))
+                ):
+                    out.write(chunk)
+                    total += len(chunk)
+            return total
+        except BaseException:
+            place.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(source)
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_size, one.st_mtime_ns, one.st_ctime_ns) == (
+        other.st_size,
+        other.st_mtime_ns,
+        other.st_ctime_ns,
+    )
+
+
+def listing(folder: int, most: int) -> tuple[list[str], bool]:
+    """At most ``most`` names in an open folder, and whether there are more."""
+    names: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if len(names) >= most:
+                return names, True
+            names.append(entry.name)
+    return names, False
+
+
+@contextmanager
+def opened(name: str | Path, flags: int, folder: int | None = None) -> Iterator[int]:
+    """A descriptor of ``name`` in ``folder``; a link is opened as itself with O_PATH and refused else."""
+    file = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def below(folder: int, *parts: str) -> Iterator[int]:
+    """The folder ``parts`` below an open one, step by step. Raises OSError."""
+    file = os.dup(folder)
+    try:
+        for part in parts:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=file)
+            os.close(file)
+            file = inner
+        yield file
+    finally:
+        os.close(file)
