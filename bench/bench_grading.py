@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hpclab import layout
-from hpclab.cli.grading.lab import lab_of
+from hpclab.app.grading.lab_model import lab_of
 from hpclab.exercises import build, source, views
 from hpclab.grading.model import Lab, Result
 from hpclab.grading.submissions.store import Store
@@ -120,7 +120,7 @@ class Peak:
     """The largest memory of each kind of trusted process while this is entered."""
 
     def __init__(self, folder: Path) -> None:
-        self._kinds = {"the command": "grade", "a task": "hpclab.cli.grading.task"}
+        self._kinds = {"the command": "grade", "a task": "hpclab.app.grading.array_task"}
         self._folder = str(folder)
         self.mib: dict[str, float] = {}
         self._over = threading.Event()

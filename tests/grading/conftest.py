@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.cli import places
+from hpclab.app import targets
 
 KEEP = os.environ.get("HPCLAB_KEEP_CLASSES") == "1"  # for whoever looks into a failure
 
@@ -28,7 +28,7 @@ def own_state() -> Iterator[Path]:
             patch.delenv(name, raising=False)
         state.chmod(0o755)
         yield state
-        places.remove_left()
+        targets.remove_left()
     if not KEEP:
         shutil.rmtree(state, ignore_errors=True)
 

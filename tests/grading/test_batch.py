@@ -17,7 +17,7 @@ import msgspec
 import psutil
 import pytest
 
-from hpclab.cli import common, places
+from hpclab.app import clusters, targets
 from hpclab.cluster import lifecycle
 from hpclab.errors import HpclabError
 from hpclab.grading import worker
@@ -165,7 +165,7 @@ def tasks_here() -> list[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             line = process.cmdline()
-            if "hpclab.cli.grading.task" in line and any(word.startswith(state) for word in line):
+            if "hpclab.app.grading.array_task" in line and any(word.startswith(state) for word in line):
                 found.append(process)
     return found
 
@@ -321,9 +321,10 @@ def test_a_lost_node_takes_no_mark_along(
 SITE = """
 import sys
 from pathlib import Path
-from hpclab.cli import main, places
-from hpclab.cli.grading import spool
-from hpclab.cli.common import submit_settings
+from hpclab.app import targets as places
+from hpclab.cli import main
+from hpclab.app.grading import spool
+from hpclab.app.clusters import submit_settings
 name = sys.argv[1]
 places.at_site = lambda _settings: places.on_cluster(name, submit_settings("local"))
 spool._is_strangers = lambda _how: True  # the account there is another one than root
@@ -337,8 +338,8 @@ def site(own_state: Path) -> Iterator[str]:
     spools = Path(os.environ["HPCLAB_STATE"], "grading")
     spools.mkdir(parents=True, exist_ok=True)
     name = f"site{os.getpid()}"
-    there = msgspec.structs.replace(common.place(lambda _: None), writable=(spools,))
-    lifecycle.up(places.spec_of_default(name), there, lambda _: None, seconds=180)
+    there = msgspec.structs.replace(clusters.place(lambda _: None), writable=(spools,))
+    lifecycle.up(targets.spec_of_default(name), there, lambda _: None, seconds=180)
     try:
         yield name
     finally:

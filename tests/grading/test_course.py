@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import layout
-from hpclab.cli.grading.lab import lab_of
+from hpclab.app.grading.lab_model import lab_of
 from hpclab.exercises import build, source, wrong
 from tests.grading import classroom
 from tests.grading.classroom import Classroom

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from hpclab import layout
-from hpclab.cli.grading import version
-from hpclab.cli.grading.lab import lab_of
+from hpclab.app.grading import version
+from hpclab.app.grading.lab_model import lab_of
 from hpclab.exercises import source
 from hpclab.grading import batch, gradebook, settings
 from hpclab.grading.execute import limits
@@ -136,7 +136,7 @@ def test_nothing_is_marked_where_a_probe_gets_out(place: Path) -> None:
     room.enrol(["ada"])
     room.hand_in("ada", classroom.files(room.lab, ANSWERS))
     script = (
-        "import sys\nfrom hpclab.cli.grading import task\nfrom hpclab.grading.execute import canary\n"
+        "import sys\nfrom hpclab.app.grading import array_task as task\nfrom hpclab.grading.execute import canary\n"
         "found = [canary.Probed(probe='network', held=False, detail='reached the host')]\n"
         "task.canary.probe = lambda *_, **__: found\n"
     )
@@ -237,7 +237,7 @@ def test_with_one_id_plain_labs_are_graded_and_labs_with_a_cluster_refused(
     def task(lab: Lab, files: dict[str, bytes]) -> tuple[Path, subprocess.CompletedProcess[str]]:
         spool = spool_of_one(place, lab, files)
         accounts.admin("chown", "-R", f"{nobody.pw_uid}:{nobody.pw_gid}", str(spool))
-        words = [*as_nobody, sys.executable, "-I", "-m", "hpclab.cli.grading.task", spool, "1", "0"]
+        words = [*as_nobody, sys.executable, "-I", "-m", "hpclab.app.grading.array_task", spool, "1", "0"]
         settings_of = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
         return spool, subprocess.run(
             words, capture_output=True, text=True, timeout=600, cwd="/", env=settings_of, check=False

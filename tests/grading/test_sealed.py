@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from hpclab import layout
-from hpclab.cli import sealed as adapter
+from hpclab.app.grading import isolated_sandbox as adapter
 from hpclab.cluster.client import Sealed
 from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Ended
@@ -532,7 +532,7 @@ def test_no_link_of_the_learners_leads_the_grader_elsewhere(cluster: Sealed, gon
 
 KEEPER = """
 import sys, time
-from hpclab.cli import sealed
+from hpclab.app.grading import isolated_sandbox as sealed
 from hpclab.grading.model import Lab, Limits
 import msgspec
 lab = msgspec.json.decode(sys.argv[1], type=Lab)
@@ -576,7 +576,7 @@ def test_it_dies_with_its_keeper_and_leaves_nothing(tmp_path: Path) -> None:
 
 ONE_RUN = """
 import json, sys
-from hpclab.cli import sealed
+from hpclab.app.grading import isolated_sandbox as sealed
 from hpclab.grading.execute import protocol as asking
 from hpclab.grading.model import Lab, Limits
 import msgspec

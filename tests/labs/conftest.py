@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.cli import attempt, places
+from hpclab.app import lab_run, targets
 
 
 @pytest.fixture(scope="session")
@@ -25,13 +25,13 @@ def own_state() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def private(own_state: Path) -> Iterator[places.PrivateClusters]:
+def private(own_state: Path) -> Iterator[targets.PrivateClusters]:
     """Clusters that live for one run each."""
-    with places.PrivateClusters() as clusters:
+    with targets.PrivateClusters() as clusters:
         yield clusters
 
 
 @pytest.fixture(scope="session")
 def at_once() -> int:
     """How many clusters run side by side."""
-    return int(os.environ.get("HPCLAB_TEST_JOBS") or attempt.default_jobs())
+    return int(os.environ.get("HPCLAB_TEST_JOBS") or lab_run.default_jobs())

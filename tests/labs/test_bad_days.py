@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 from hpclab import headless, layout, shell
-from hpclab.cli import places, workers
+from hpclab.app import parallel, targets
 from hpclab.cluster import lifecycle
 from hpclab.cluster import process as process_one
 from hpclab.errors import ClusterError, CommandFailed, HpclabError
@@ -74,10 +74,10 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def bad_day(private: places.PrivateClusters, folder: Path) -> Iterator[Callable[[str], headless.Run]]:
+def bad_day(private: targets.PrivateClusters, folder: Path) -> Iterator[Callable[[str], headless.Run]]:
     """A function that waits for the end of one bad day; all began together."""
     notebooks = {name: notebook(folder, name, cells) for name, cells in BAD.items()}
-    stop = workers.Stop()
+    stop = parallel.Stop()
     with private.fresh(lambda _: None) as launch, ThreadPoolExecutor(len(BAD)) as pool:
 
         def begin(name: str) -> Future[headless.Run]:
@@ -184,7 +184,7 @@ def test_files_are_kept_within_limits(bad_day: Callable[[str], headless.Run], tm
     assert [(file.path, file.size) for file in kept.skipped] == [("large.bin", 6 << 20)]
 
 
-def test_a_cluster_that_goes_down_is_named(private: places.PrivateClusters, folder: Path) -> None:
+def test_a_cluster_that_goes_down_is_named(private: targets.PrivateClusters, folder: Path) -> None:
     waits = notebook(folder, "goes-down", ["import time\ntime.sleep(3000)", "1"])
     before, runs = set(lifecycle.names()), threading.Event()
 
@@ -229,7 +229,7 @@ def hpclab_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for process in begun:
         process.kill()
         process.wait()
-    places.remove_left()
+    targets.remove_left()
 
 
 def jobs(name: str) -> int:
@@ -255,7 +255,7 @@ def test_a_killed_run_is_cleaned_up_by_the_next(hpclab_run: Begin) -> None:
     living, other = hpclab_run()
     process.kill()
     process.wait()
-    places.remove_left()
+    targets.remove_left()
     assert lifecycle.running(name) is None
     assert [path.name for path in left() if name.rsplit("-", 1)[0] in path.name] == []
     assert lifecycle.running(other), "the run that lives was disturbed"

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pytest
 
 from hpclab import layout
-from hpclab.cli import attempt, places, prove, workers
+from hpclab.app import lab_run, parallel, targets
+from hpclab.cli import prove
 from hpclab.exercises import build, source, wrong
 
 SHORT = 140  # seconds of a lab whose wrong answers are tried in `make test`, too
@@ -56,9 +57,9 @@ Proof = Callable[[Chosen], tuple[prove.Case, prove.Verdict]]
 
 
 @pytest.fixture(scope="module")
-def proof(request: pytest.FixtureRequest, private: places.PrivateClusters, at_once: int) -> Iterator[Proof]:
+def proof(request: pytest.FixtureRequest, private: targets.PrivateClusters, at_once: int) -> Iterator[Proof]:
     """A function that waits for a run."""
-    how, stop = attempt.how_to_run(), workers.Stop()
+    how, stop = lab_run.how_to_run(), parallel.Stop()
     given = [
         item.callspec.params.get("run")
         for item in request.session.items

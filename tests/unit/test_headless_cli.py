@@ -19,7 +19,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpclab import headless, layout
-from hpclab.cli import attempt, main, places, prove, run, workers
+from hpclab.app import lab_run, parallel, targets
+from hpclab.cli import main, prove, run
 from hpclab.cluster import lifecycle
 from hpclab.errors import ClusterError, UsageError
 from hpclab.headless import Failure, Mark, Result
@@ -33,7 +34,7 @@ EX01 = layout.course() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
 def own_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """What is made lies elsewhere than this person's."""
     folder = tmp_path / "build"
-    for module in (attempt, prove):
+    for module in (lab_run, prove):
         monkeypatch.setattr(module, "build_folder", lambda: folder)
     return folder
 
@@ -74,33 +75,33 @@ def test_what_cannot_be_is_refused_at_once(argv: list[str], says: str) -> None:
 
 
 def test_the_account_and_the_node_type_reach_the_labs_jobs_the_qos_only_the_notebooks() -> None:
-    how = attempt.how_to_run("perlmutter", account="m1234", qos="debug", gpu=False)
+    how = lab_run.how_to_run("perlmutter", account="m1234", qos="debug", gpu=False)
     assert {"SBATCH_ACCOUNT=m1234", "SBATCH_CONSTRAINT=cpu", "SLURM_ACCOUNT=m1234"} <= set(how.settings)
     assert not any("QOS" in setting for setting in how.settings)
     assert how.options == ["--qos=debug"]
-    assert attempt.how_to_run("perlmutter").options == ["--qos=shared"]
-    assert "SBATCH_CONSTRAINT=gpu" in attempt.how_to_run("perlmutter").settings
-    assert attempt.how_to_run("local").options == ["--qos=shared"]  # of the site that it imitates
+    assert lab_run.how_to_run("perlmutter").options == ["--qos=shared"]
+    assert "SBATCH_CONSTRAINT=gpu" in lab_run.how_to_run("perlmutter").settings
+    assert lab_run.how_to_run("local").options == ["--qos=shared"]  # of the site that it imitates
 
 
 def test_a_long_lab_gets_a_longer_job_and_a_cell_less_than_its_job() -> None:
-    how = attempt.how_to_run("local")
-    short, long = attempt.Lab("a/b", Path("x"), seconds=60), attempt.Lab("a/b", Path("x"), seconds=600)
+    how = lab_run.how_to_run("local")
+    short, long = lab_run.Lab("a/b", Path("x"), seconds=60), lab_run.Lab("a/b", Path("x"), seconds=600)
     assert (how.limit(short), how.limit(long), replace(how, minutes=3).limit(long)) == (15, 50, 3)
 
 
 def test_a_lab_that_ran_well_is_due_when_something_it_was_made_from_changes() -> None:
-    how, lab = attempt.how_to_run("local"), attempt.reference(EX01)
-    one = attempt.stamp(lab, how)
-    assert one == attempt.stamp(lab, how)
+    how, lab = lab_run.how_to_run("local"), lab_run.reference(EX01)
+    one = lab_run.stamp(lab, how)
+    assert one == lab_run.stamp(lab, how)
     for other in (replace(how, parameters={"n": 1}), replace(how, options=[])):
-        assert attempt.stamp(lab, other) != one
+        assert lab_run.stamp(lab, other) != one
     assert set(one) == {"notebook", "templates", "parameters", "site", "evidence", "version"}
 
 
 def test_fresh_runs_what_has_not_changed(own_build: Path) -> None:
-    how, lab = attempt.how_to_run("local"), attempt.reference(EX01)
-    good = Result(job="1", state="COMPLETED", complete=True, stamp=attempt.stamp(lab, how))
+    how, lab = lab_run.how_to_run("local"), lab_run.reference(EX01)
+    good = Result(job="1", state="COMPLETED", complete=True, stamp=lab_run.stamp(lab, how))
     headless.keep(headless.Run(good, "{}"), lab.folder)
     assert not run.is_due(lab, how, fresh=False)
     assert run.is_due(lab, how, fresh=True)
@@ -112,12 +113,12 @@ def test_fresh_runs_what_has_not_changed(own_build: Path) -> None:
 
 def test_a_place_that_fails_is_a_result_and_not_the_end_of_all() -> None:
     @contextmanager
-    def broken(_progress: places.Progress) -> Iterator[Runner]:
+    def broken(_progress: targets.Progress) -> Iterator[Runner]:
         raise ClusterError("the nodes did not come", "Look at the log.")
         yield
 
-    done = attempt.attempt(
-        attempt.reference(EX01), attempt.how_to_run(), broken, lambda _: None, lambda _: None
+    done = lab_run.attempt(
+        lab_run.reference(EX01), lab_run.how_to_run(), broken, lambda _: None, lambda _: None
     )
     assert (done.result.ok, done.result.problem, done.result.remedy) == (
         False,
@@ -131,7 +132,7 @@ def test_a_place_at_a_site_has_the_courses_programs_and_the_sites_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    with places.at_site(["SBATCH_ACCOUNT=m1234"])(lambda _: None) as launch:
+    with targets.at_site(["SBATCH_ACCOUNT=m1234"])(lambda _: None) as launch:
         said = launch(["sh", "-c", "command -v papermill; echo $SBATCH_ACCOUNT; ps -o pid= -o sid= -p $$"])
         missing = launch(["no-such-program"])
     program, account, numbers = said.stdout.splitlines()
@@ -239,7 +240,7 @@ def test_as_many_at_once_as_asked_for() -> None:
         together.wait()  # three have to be here at the same time
         return item * 2
 
-    workers.side_by_side(range(6), work, 3, lambda item, result: got.append((item, result)), workers.Stop())
+    parallel.side_by_side(range(6), work, 3, lambda item, result: got.append((item, result)), parallel.Stop())
     assert sorted(got) == [(item, item * 2) for item in range(6)]
 
 
@@ -247,13 +248,13 @@ def test_as_many_at_once_as_asked_for() -> None:
 def test_a_signal_stops_what_waits_and_takes_everything_down(number: int) -> None:
     waiting = threading.Semaphore(0)
     events: list[str] = []
-    stop = workers.Stop()
+    stop = parallel.Stop()
 
     def work(item: int) -> None:
         try:
             waiting.release()
             stop.pause(200)
-        except workers.Stopped:
+        except parallel.Stopped:
             events.append("cancelled")
             raise
 
@@ -265,8 +266,8 @@ def test_a_signal_stops_what_waits_and_takes_everything_down(number: int) -> Non
 
     before = signal.getsignal(number)
     threading.Thread(target=send).start()
-    with pytest.raises(workers.Interrupted) as caught, stop:
-        workers.side_by_side(
+    with pytest.raises(parallel.Interrupted) as caught, stop:
+        parallel.side_by_side(
             range(5), work, 2, lambda *_: events.append("finished"), stop, lambda: events.append("down")
         )
     assert sorted(events) == ["cancelled", "cancelled", "down"]
@@ -275,26 +276,26 @@ def test_a_signal_stops_what_waits_and_takes_everything_down(number: int) -> Non
 
 
 def test_a_signal_outside_of_the_work_is_an_interrupt_once() -> None:
-    with workers.Stop():
+    with parallel.Stop():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)  # while it cleans up
 
 
 def test_an_error_in_one_stops_the_others() -> None:
-    stop, stopped = workers.Stop(), threading.Event()
+    stop, stopped = parallel.Stop(), threading.Event()
 
     def work(item: int) -> None:
         if item:
             raise ZeroDivisionError
         try:
             stop.pause(200)
-        except workers.Stopped:
+        except parallel.Stopped:
             stopped.set()
             raise
 
     with pytest.raises(ZeroDivisionError):
-        workers.side_by_side(range(2), work, 2, lambda *_: None, stop)
+        parallel.side_by_side(range(2), work, 2, lambda *_: None, stop)
     assert stopped.is_set()
 
 
@@ -314,11 +315,11 @@ def test_clusters_whose_run_was_killed_are_removed_and_no_others(
     monkeypatch.setattr(lifecycle, "down", lambda name, *_, **__: removed.append(name))
     try:
         wait_for_lock(clusters / ".run-7.owner")
-        places.remove_left()
+        targets.remove_left()
     finally:
         living.communicate()
     assert removed == [f"run-{ended.pid}-1", f"run-{ended.pid}-2"]
-    places.remove_left()
+    targets.remove_left()
     assert removed[4:] == ["run-7-1"]
 
 
@@ -339,7 +340,7 @@ def wait_for_lock(path: Path) -> None:
 
 
 def case(expected: dict[str, float], name: str = "round 1") -> prove.Case:
-    return prove.Case(attempt.Lab("01-x/ex01", Path("x")), name, (), expected)
+    return prove.Case(lab_run.Lab("01-x/ex01", Path("x")), name, (), expected)
 
 
 def result(*marks: Mark, **facts: object) -> Result:
@@ -390,7 +391,7 @@ def test_the_cases_of_a_lab() -> None:
     assert (reference.name, untouched.name) == ("reference", "untouched")
     assert reference.expected.keys() == untouched.expected.keys()
     assert set(untouched.expected.values()) == {0.0}
-    assert reference.folder == attempt.runs_folder() / "01-slurm-basics/ex01-submit-monitor"
+    assert reference.folder == lab_run.runs_folder() / "01-slurm-basics/ex01-submit-monitor"
     wrong = sorted(path.stem for path in (EX01.with_suffix("") / "wrong").glob("*.md"))
     assert sorted(name for one in rounds for name in one.tries) == wrong
     assert len({one.lab.notebook.read_bytes() for one in (reference, untouched, *rounds)}) == 2 + len(rounds)
@@ -399,8 +400,8 @@ def test_the_cases_of_a_lab() -> None:
 
 def test_the_reference_run_of_a_proof_is_the_run_of_the_lab() -> None:
     """So that the book needs no second run: both have the same stamp."""
-    how = attempt.how_to_run()
-    assert attempt.stamp(prove.cases(EX01)[0].lab, how) == attempt.stamp(attempt.reference(EX01), how)
+    how = lab_run.how_to_run()
+    assert lab_run.stamp(prove.cases(EX01)[0].lab, how) == lab_run.stamp(lab_run.reference(EX01), how)
     assert headless.EXECUTED == "executed.ipynb"
 
 

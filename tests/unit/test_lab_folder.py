@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from hpclab import layout
-from hpclab.cli import common
+from hpclab.app import clusters
 from hpclab.errors import HostUnsuitable
 
 
 def test_the_folder_is_in_the_clone_or_where_one_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert common.lab_folder() == layout.course() / "lab"
+    assert clusters.lab_folder() == layout.course() / "lab"
     monkeypatch.setenv("HPCLAB_LAB", str(tmp_path / "my work"))
-    assert common.lab_folder() == tmp_path / "my work"
+    assert clusters.lab_folder() == tmp_path / "my work"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HPCLAB_LAB", "here")
-    assert common.lab_folder() == tmp_path / "here"
+    assert clusters.lab_folder() == tmp_path / "here"
 
 
 def test_root_gives_away_no_folder_that_somebody_uses(
@@ -29,9 +29,9 @@ def test_root_gives_away_no_folder_that_somebody_uses(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     given: list[Path] = []
     monkeypatch.setattr(os, "chown", lambda path, *_ids, **_how: given.append(path))
-    common._learners_folder(tmp_path / "new/folder")
+    clusters._learners_folder(tmp_path / "new/folder")
     assert given == [tmp_path / "new/folder"] and given[0].is_dir()
     (tmp_path / "precious").touch()
     with pytest.raises(HostUnsuitable, match="somebody else"):
-        common._learners_folder(tmp_path)
+        clusters._learners_folder(tmp_path)
     assert given == [tmp_path / "new/folder"]

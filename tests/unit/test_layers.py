@@ -51,6 +51,7 @@ TALKS = (
     "cluster/boot.py",
     "cluster/agent.py",
     "sandbox/seccomp.py",
+    "app/grading/array_task.py",
     "grading/execute/runner.py",
     "grading/assess/test_runner.py",
     "grading/execute/ipython.py",

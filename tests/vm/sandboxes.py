@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cli.grading.lab import lab_of
+from hpclab.app.grading.lab_model import lab_of
 from hpclab.exercises import build
 from hpclab.grading.execute import canary, plain_sandbox
 from hpclab.layout import course

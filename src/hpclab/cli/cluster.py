@@ -15,17 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hpclab import layout
-from hpclab.cli.common import (
-    DEFAULT_NAME,
-    DEFAULT_SITE,
-    compose,
-    ensure_up,
-    lab_folder,
-    name_option,
-    place,
-    progress_line,
-    site_names,
-)
+from hpclab.app.clusters import DEFAULT_NAME, DEFAULT_SITE, compose, lab_folder, place, site_names
+from hpclab.cli.common import ensure_up, name_option, progress_line
 from hpclab.cluster import lifecycle
 from hpclab.cluster.spec import LOGIN, Spec
 from hpclab.errors import ClusterError, HpclabError, UsageError

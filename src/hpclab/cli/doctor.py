@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpclab.cli.common import load_site, site_names
+from hpclab.app.clusters import load_site, site_names
 from hpclab.cluster import cgroups, identity, visibility
 from hpclab.doctor import judge, look
 from hpclab.errors import HpclabError

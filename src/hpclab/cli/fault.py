@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from hpclab.cli.common import DEFAULT_NAME, complete_cluster, console, name_option
+from hpclab.app.clusters import DEFAULT_NAME
+from hpclab.cli.common import complete_cluster, console, name_option
 from hpclab.cluster import lifecycle
 from hpclab.cluster.faults import KINDS, active
 from hpclab.cluster.faults.model import Fault, Kind, Option

@@ -14,15 +14,16 @@ import psutil
 from rich.console import Console
 
 from hpclab import layout
-from hpclab.cli import attempt
+from hpclab.app import lab_run
+from hpclab.app.clusters import site_names
+from hpclab.app.grading import class_run, version
+from hpclab.app.grading import results as kept
+from hpclab.app.grading.array_rounds import How
+from hpclab.app.grading.lab_model import lab_of
+from hpclab.app.grading.results import Reporter
 from hpclab.cli.classes import class_option
-from hpclab.cli.common import console, site_names
-from hpclab.cli.grading import results as kept
-from hpclab.cli.grading import run, version
-from hpclab.cli.grading.jobs import How
-from hpclab.cli.grading.lab import lab_of
-from hpclab.cli.grading.results import Reporter
-from hpclab.cli.grading.show import Progress
+from hpclab.cli.common import console
+from hpclab.cli.grading_progress import Progress
 from hpclab.cli.labs import complete_lab
 from hpclab.errors import DeadlineExceeded, GradingError, UsageError
 from hpclab.exercises import build
@@ -96,7 +97,7 @@ def grade(
     how = How(
         site=site,
         at_once=jobs or (tasks_here(found) if site == "local" else AT_A_SITE),
-        usual=attempt.how_to_run(site, account=account, qos=qos),
+        usual=lab_run.how_to_run(site, account=account, qos=qos),
         image=image and image.absolute(),
         options=options,
         queued=(queue_minutes or (10 if site == "local" else DAY)) * 60.0,
@@ -105,7 +106,7 @@ def grade(
     grader = version.grader()
     with alone(folder):
         if not dry_run:
-            run.settle(
+            class_run.settle(
                 folder,
                 found,
                 how,
@@ -124,16 +125,18 @@ def grade(
         if due:
             threading.Thread(target=ahead).start()
             with Progress(console, len(due)) as progress:
-                have |= run.run(folder, found, due, how, grader, Reporter(progress.say, progress.result))
-        from hpclab.cli.grading import marks  # not above: see ``ahead``
+                have |= class_run.run(
+                    folder, found, due, how, grader, Reporter(progress.say, progress.result)
+                )
+        from hpclab.cli import grading_marks  # not above: see ``ahead``
 
-        marks.finish(members, found, have, yes=yes)
+        grading_marks.finish(members, found, have, yes=yes)
 
 
 def ahead() -> None:
     """Import what the end needs, nbgrader and its database, while the machines start: it takes a second."""
     with contextlib.suppress(Exception):  # it is said when it is needed
-        importlib.import_module("hpclab.cli.grading.marks")
+        importlib.import_module("hpclab.cli.grading_marks")
 
 
 def tasks_here(lab: Lab) -> int:
@@ -141,7 +144,7 @@ def tasks_here(lab: Lab) -> int:
     needs = limits.needs(lab, limits.limits(lab), 1)
     room = psutil.virtual_memory().total // (needs.memory_mb << 20)
     # Who waits for jobs of a cluster leaves the CPU to others; plain Python does not.
-    most = attempt.default_jobs() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
+    most = lab_run.default_jobs() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
     return max(1, min(most, room))
 
 

@@ -13,15 +13,8 @@ from types import FrameType
 import click
 
 from hpclab import layout, shell
-from hpclab.cli.common import (
-    DEFAULT_SITE,
-    compose,
-    console,
-    ensure_up,
-    lab_folder,
-    name_option,
-    submit_settings,
-)
+from hpclab.app.clusters import DEFAULT_SITE, compose, lab_folder, submit_settings
+from hpclab.cli.common import console, ensure_up, name_option
 from hpclab.cluster import lifecycle, portal
 from hpclab.exercises import build
 

@@ -18,8 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from hpclab import headless
-from hpclab.cli import places, workers
-from hpclab.cli.attempt import (
+from hpclab.app import parallel, targets
+from hpclab.app.lab_run import (
     How,
     Lab,
     attempt,
@@ -29,9 +29,9 @@ from hpclab.cli.attempt import (
     reference,
     runs_folder,
 )
-from hpclab.cli.board import Board
-from hpclab.cli.common import console
+from hpclab.cli.common import console, progress_line
 from hpclab.cli.labs import complete_lab
+from hpclab.cli.progress import Board
 from hpclab.cli.run import choose, width
 from hpclab.errors import ExerciseError
 from hpclab.exercises import build, source, views, wrong
@@ -128,7 +128,7 @@ def judge(case: Case, result: headless.Result) -> Verdict:
 
 
 def try_out(
-    case: Case, how: How, place: places.Place, pause: workers.Pause, note: Callable[[str], None]
+    case: Case, how: How, place: targets.Place, pause: parallel.Pause, note: Callable[[str], None]
 ) -> Verdict:
     """Run a case at ``place``, keep the run, judge it."""
     done = attempt(case.lab, how, place, pause, note)
@@ -160,8 +160,9 @@ def prove(lab: Sequence[str], every: bool, jobs: int | None, rounds: int | None)
     verdicts: list[tuple[Case, Verdict]] = []
     how = how_to_run()
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(workers.Stop())
-        private = stack.enter_context(places.PrivateClusters(how.settings))
+        stop = stack.enter_context(parallel.Stop())
+        with progress_line("looking for the cluster's programs") as progress:
+            private = stack.enter_context(targets.PrivateClusters(how.settings, progress=progress))
         board = stack.enter_context(Board(console, "proofs", len(wanted)))
 
         def work(case: Case) -> Verdict:
@@ -175,7 +176,7 @@ def prove(lab: Sequence[str], every: bool, jobs: int | None, rounds: int | None)
         ordered = sorted(wanted, key=lambda case: -case.lab.seconds)
         at_once = min(jobs or default_jobs(), len(ordered)) or 1
         try:
-            workers.side_by_side(ordered, work, at_once, finished, stop, private.close)
+            parallel.side_by_side(ordered, work, at_once, finished, stop, private.close)
         finally:
             report.summarize(runs_folder())
     verdicts.sort(key=lambda pair: wanted.index(pair[0]))

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from hpclab import layout
+from hpclab.app.grading.lab_model import lab_of
 from hpclab.cli.classes import class_option
-from hpclab.cli.grading.lab import lab_of
 from hpclab.cli.labs import chosen_labs, complete_lab
 from hpclab.errors import UsageError
 from hpclab.exercises import build, source, views

@@ -15,15 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from hpclab import headless
-from hpclab.cli import places, workers
-from hpclab.cli.attempt import How, Lab, attempt, default_jobs, how_to_run, reference, runs_folder, stamp
-from hpclab.cli.board import Board
-from hpclab.cli.common import (
-    complete_cluster,
-    console,
-    site_names,
-)
+from hpclab.app import parallel, targets
+from hpclab.app.clusters import site_names
+from hpclab.app.lab_run import How, Lab, attempt, default_jobs, how_to_run, reference, runs_folder, stamp
+from hpclab.cli.common import complete_cluster, console, progress_line
 from hpclab.cli.labs import chosen_labs, complete_lab
+from hpclab.cli.progress import Board
 from hpclab.errors import NotebookFailed, UsageError
 from hpclab.headless import kept, report
 
@@ -182,12 +179,14 @@ def is_due(lab: Lab, how: How, *, fresh: bool) -> bool:
 def _run_all(labs: Sequence[Lab], how: How, site: str, name: str | None, at_once: int) -> None:
     """Run the labs, keep each run, and say of each how it went."""
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(workers.Stop())
-        place, stopping = places.at_site(how.settings), workers.nothing
+        stop = stack.enter_context(parallel.Stop())
+        place, stopping = targets.at_site(how.settings), parallel.nothing
         if site == "local" and name:
-            place = stack.enter_context(places.named(name, how.settings))
+            with progress_line("starting") as progress:
+                place = stack.enter_context(targets.named(name, how.settings, progress))
         elif site == "local":
-            private = stack.enter_context(places.PrivateClusters(how.settings))
+            with progress_line("looking for the cluster's programs") as progress:
+                private = stack.enter_context(targets.PrivateClusters(how.settings, progress=progress))
             place, stopping = private.fresh, private.close
         board = stack.enter_context(Board(console, "labs", len(labs)))
 
@@ -199,7 +198,7 @@ def _run_all(labs: Sequence[Lab], how: How, site: str, name: str | None, at_once
             board.done(lab.label, result.sentence(), ok=result.ok)
             complain(lab, result)
 
-        workers.side_by_side(labs, work, at_once, finished, stop, stopping)
+        parallel.side_by_side(labs, work, at_once, finished, stop, stopping)
 
 
 def complain(lab: Lab, result: headless.Result) -> None:

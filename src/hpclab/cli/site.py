@@ -7,7 +7,7 @@ import os
 import click
 
 from hpclab import sites
-from hpclab.cli.common import load_site, site_names
+from hpclab.app.clusters import load_site, site_names
 
 
 def complete_site(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

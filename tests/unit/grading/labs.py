@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from hpclab.cli.grading.lab import lab_of
+from hpclab.app.grading.lab_model import lab_of
 from hpclab.grading.model import Lab
 
 TEXT = """---

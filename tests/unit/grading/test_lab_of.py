@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import layout
-from hpclab.cli.grading.lab import lab_of
+from hpclab.app.grading.lab_model import lab_of
 from hpclab.exercises import build, lint, source
 from hpclab.grading.execute import limits
 from tests.unit.grading import labs

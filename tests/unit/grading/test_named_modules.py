@@ -12,5 +12,5 @@ import pytest
 @pytest.mark.parametrize("script", ["autograder/grade-array.sbatch", "containers/grader.def"])
 def test_the_modules_that_scripts_name_are_there(root: Path, script: str) -> None:
     named = re.findall(r"\bhpclab(?:\.\w+)+", (root / script).read_text())
-    assert "hpclab.cli.grading.task" in named
+    assert "hpclab.app.grading.array_task" in named
     assert [name for name in named if importlib.util.find_spec(name) is None] == []

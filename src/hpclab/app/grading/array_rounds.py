@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from hpclab import layout
-from hpclab.cli import attempt, places, workers
-from hpclab.cli.grading.results import Collected, Reporter
+from hpclab.app import lab_run, parallel, targets
+from hpclab.app.grading.results import Collected, Reporter
 from hpclab.cluster.spec import Spec
 from hpclab.grading import array
 from hpclab.grading.batch import Batch
@@ -27,7 +27,7 @@ class How:
 
     site: str
     at_once: int
-    usual: attempt.How
+    usual: lab_run.How
     image: Path | None = None  # of Apptainer, in which the tasks run
     options: Sequence[str] = ()
     queued: float = 600.0
@@ -37,15 +37,17 @@ class How:
 @contextlib.contextmanager
 def rounds(spool: Path, batch: Batch, how: How, collected: Collected, reporter: Reporter) -> Iterator[Rounds]:
     """What does a round: a job array of a site, or of a cluster of this machine that lives for the purpose."""
-    with workers.Stop() as stop, contextlib.ExitStack() as stack:
+    with parallel.Stop() as stop, contextlib.ExitStack() as stack:
         if how.site == "local":
             how = with_image_in(spool, how)
             private = stack.enter_context(
-                places.PrivateClusters(how.usual.settings, (spool,), lambda name: spec_for(name, batch))
+                targets.PrivateClusters(
+                    how.usual.settings, (spool,), lambda name: spec_for(name, batch), reporter.say
+                )
             )
             launch = stack.enter_context(private.fresh(reporter.say))
         else:
-            launch = stack.enter_context(places.at_site(how.usual.settings)(reporter.say))
+            launch = stack.enter_context(targets.at_site(how.usual.settings)(reporter.say))
         yield lambda number, shared: _as_array(
             launch, spool, batch, how, number, shared, collected, reporter, stop
         )
@@ -63,7 +65,7 @@ def with_image_in(spool: Path, how: How) -> How:
 
 def spec_for(name: str, batch: Batch) -> Spec:
     """The cluster whose array tasks grade: nodes on which one of them fits."""
-    usual = places.spec_of_default(name)
+    usual = targets.spec_of_default(name)
     return msgspec.structs.replace(
         usual,
         cpus_per_node=max(usual.cpus_per_node, batch.needs.cpus),
@@ -81,7 +83,7 @@ def _as_array(
     shared: Sequence[Sequence[str]],
     collected: Collected,
     reporter: Reporter,
-    stop: workers.Stop,
+    stop: parallel.Stop,
 ) -> None:
     script = layout.course() / "autograder" / "grade-array.sbatch"
     options = [*how.usual.options, *how.options]
@@ -95,7 +97,7 @@ def watch(
     how: How,
     look: Callable[[], int],
     reporter: Reporter,
-    stop: workers.Stop,
+    stop: parallel.Stop,
 ) -> None:
     """Wait for the batch's jobs; ``look`` brings results home. A signal cancels them and raises Interrupted."""
     with stop.looked_at():
@@ -109,6 +111,6 @@ def watch(
                 queued=how.queued,
                 slowest=how.slowest,
             )
-        except workers.Stopped:
+        except parallel.Stopped:
             stop.check()
             raise

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from hpclab import __version__, headless, layout
-from hpclab.cli import places, workers
-from hpclab.cli.common import DEFAULT_SITE, load_site, submit_settings
+from hpclab.app import parallel, targets
+from hpclab.app.clusters import DEFAULT_SITE, load_site, submit_settings
 from hpclab.cluster import lifecycle
 from hpclab.errors import HpclabError
 from hpclab.exercises import build, source
@@ -119,7 +119,7 @@ def stamp(lab: Lab, how: How) -> dict[str, str]:
 
 
 def attempt(
-    lab: Lab, how: How, place: places.Place, pause: workers.Pause, note: Callable[[str], None]
+    lab: Lab, how: How, place: targets.Place, pause: parallel.Pause, note: Callable[[str], None]
 ) -> headless.Run:
     """Run ``lab`` at ``place``. What goes wrong is in the result; only a stop is raised."""
     made_from = stamp(lab, how)

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from hpclab import layout
-from hpclab.cli import workers
-from hpclab.cli.grading.jobs import How
+from hpclab.app import parallel
+from hpclab.app.grading.array_rounds import How
 from hpclab.cluster import cgroups, identity
 from hpclab.errors import HpclabError
 from hpclab.files import write_whole
@@ -46,7 +46,7 @@ def laid_out(home: Path, batch: Batch, lab: Lab, how: How, store: Store) -> Iter
         _give_away(spool)
     try:
         yield spool
-    except (KeyboardInterrupt, workers.Interrupted, HpclabError):
+    except (KeyboardInterrupt, parallel.Interrupted, HpclabError):
         raise  # the next command brings home what is there
     else:
         close(home, spool)

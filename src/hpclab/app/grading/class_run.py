@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cli import places, workers
-from hpclab.cli.grading.jobs import How, Rounds, rounds, watch
-from hpclab.cli.grading.results import Collected, Found, Reporter
-from hpclab.cli.grading.spool import OPEN, Open, close, laid_out
+from hpclab.app import parallel, targets
+from hpclab.app.grading.array_rounds import How, Rounds, rounds, watch
+from hpclab.app.grading.results import Collected, Found, Reporter
+from hpclab.app.grading.spool import OPEN, Open, close, laid_out
 from hpclab.errors import GradingError
 from hpclab.grading import batch as batches
 from hpclab.grading import worker
@@ -148,10 +148,10 @@ def settle(folder: Path, lab: Lab, how: How, reporter: Reporter) -> None:
             ) from None
         collected = Collected(home, spool, batch, then, reporter)
         if opened.site == "local":
-            places.remove_left()  # the cluster of a command that is gone
+            targets.remove_left()  # the cluster of a command that is gone
         elif opened.site == how.site:
             reporter.say(f"looking for jobs of the batch {batch.id}, which an earlier command left")
-            with workers.Stop() as stop, places.at_site(how.usual.settings)(reporter.say) as launch:
+            with parallel.Stop() as stop, targets.at_site(how.usual.settings)(reporter.say) as launch:
                 watch(launch, batch, how, collected.gather, reporter, stop)
         else:
             raise GradingError(

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from hpclab import layout
-from hpclab.cli.common import DEFAULT_NAME, DEFAULT_SITE, load_site, submit_settings
+from hpclab.app.clusters import DEFAULT_NAME, DEFAULT_SITE, load_site, submit_settings
 from hpclab.cluster import cgroup_scope, cgroups, drain, identity, isolated
 from hpclab.cluster.client import Sealed
 from hpclab.cluster.isolated import Shown

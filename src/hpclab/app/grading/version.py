@@ -8,7 +8,7 @@ from hpclab import __version__, layout
 
 # What decides a mark, besides the lab: from these a grader's name is made.
 DECIDES = (
-    *("grading", "evidence", "slurm", "sandbox", "cluster", "cli/grading", "cli/sealed.py"),
+    *("grading", "evidence", "slurm", "sandbox", "cluster", "app/grading"),
     *("shell.py", "files.py"),
 )
 

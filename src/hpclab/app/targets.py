@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from hpclab import layout, locks, shell
-from hpclab.cli.common import DEFAULT_SITE, compose, ensure_up, place, progress_line, submit_settings
+from hpclab.app.clusters import DEFAULT_SITE, compose, place, submit_settings
 from hpclab.cluster import lifecycle
 from hpclab.cluster.spec import Spec
 from hpclab.errors import DeadlineExceeded, HpclabError
@@ -67,9 +67,9 @@ def _launcher(command: Callable[[Sequence[str]], list[str]]) -> Runner:
 
 
 @contextmanager
-def named(name: str, settings: Sequence[str]) -> Iterator[Place]:
+def named(name: str, settings: Sequence[str], progress: Progress) -> Iterator[Place]:
     """The embedded cluster ``name``, started if need be, and then stopped again."""
-    mine = lifecycle.running(name) is None and ensure_up(spec_of_default(name))
+    mine = lifecycle.running(name) is None and lifecycle.up(spec_of_default(name), place(progress), progress)
     try:
         yield on_cluster(name, settings)
     finally:
@@ -85,10 +85,12 @@ class PrivateClusters:
         settings: Sequence[str] = (),
         writable: Sequence[Path] = (),
         spec_of: Callable[[str], Spec] = spec_of_default,
+        progress: Progress = lambda _: None,
     ) -> None:
         self._settings = settings or submit_settings("local")
         self._writable = tuple(writable)
         self._spec_of = spec_of
+        self._progress = progress
         self._guard = threading.Lock()
         self._names: set[str] = set()
         self._count = 0
@@ -96,8 +98,7 @@ class PrivateClusters:
         self._stack = ExitStack()
 
     def __enter__(self) -> PrivateClusters:
-        with progress_line("looking for the cluster's programs") as progress:
-            there = place(progress)
+        there = place(self._progress)
         # A lab without a person has no business in a learner's folder.
         self._place = msgspec.structs.replace(there, writable=self._writable)
         clusters = layout.state_home() / "clusters"

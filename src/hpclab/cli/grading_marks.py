@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hpclab.app.grading.results import Found
 from hpclab.cli.common import console
-from hpclab.cli.grading.results import Found
 from hpclab.cli.run import width
 from hpclab.errors import GradingError
 from hpclab.grading import gradebook

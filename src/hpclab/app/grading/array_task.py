@@ -1,6 +1,6 @@
 """One task of a grading run, on a node: grades the submissions that its round gives it, one after another.
 
-    python -I -m hpclab.cli.grading.task SPOOL ROUND INDEX
+    python -I -m hpclab.app.grading.array_task SPOOL ROUND INDEX
 
 What is graded already is passed over, so a task that begins again goes on where it was. Before the first
 submission is marked, the probes of ``grading.canary`` must have passed on a node of this kind.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cli.grading import version
+from hpclab.app.grading import version
 from hpclab.errors import GradingError, HostUnsuitable, HpclabError
 from hpclab.files import write_whole
 from hpclab.grading import batch as batches
@@ -110,9 +110,9 @@ def same(batch: Batch) -> None:
 def places(lab: Lab) -> Iterator[Enter]:
     """Where submissions of ``lab`` are run: a sealed cluster for each, or forks of one warm process."""
     if lab.nodes:
-        from hpclab.cli import sealed
+        from hpclab.app.grading import isolated_sandbox
 
-        yield sealed.enter
+        yield isolated_sandbox.enter
     else:
         from hpclab.grading.execute import plain_sandbox
 
