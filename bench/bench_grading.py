@@ -41,7 +41,7 @@ from hpclab.grading.submissions.store import Store
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent
-EX01 = layout.course() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
+EX01 = layout.clone_folder() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
 LAB = """---
 title: Four small answers
 difficulty: 1
@@ -176,20 +176,21 @@ def by_nbgrader(folder: Path, path: Path, given: Mapping[str, bytes]) -> float:
 
 def by_hpclab(folder: Path, path: Path, given: Mapping[str, bytes]) -> tuple[float, Peak, list[Result]]:
     """A class, its submissions taken in, `hpclab grade`."""
-    klass = folder / "class"
-    klass.mkdir(mode=0o700)
+    course = folder / "class"
+    course.mkdir(mode=0o700)
     people = "".join(f'[[student]]\nid = "{one}"\n' for one in given)
-    (klass / "settings.toml").write_text(f'title = "Bench"\nzone = "UTC"\n[labs.{path.stem}]\n{people}')
-    store = Store(klass)
+    (course / "settings.toml").write_text(f'title = "Bench"\nzone = "UTC"\n[labs.{path.stem}]\n{people}')
+    store = Store(course)
     for student, data in given.items():
         staged = folder / "staged" / student
         staged.mkdir(parents=True)
         (staged / f"{path.stem}.ipynb").write_bytes(data)
         store.receive(student, path.stem, staged, "bench", time.time())
     with Peak(folder) as peak:
-        seconds = run(BIN / "hpclab", "grade", path, "--class", klass, "--yes")
+        seconds = run(BIN / "hpclab", "grade", path, "--course", course, "--yes")
     results = [
-        msgspec.json.decode(one.read_bytes(), type=Result) for one in klass.glob("batches/*/*/results/*.json")
+        msgspec.json.decode(one.read_bytes(), type=Result)
+        for one in course.glob("batches/*/*/results/*.json")
     ]
     return seconds, peak, results
 

@@ -15,7 +15,7 @@ import nbformat
 from hpclab.exercises import build, source, views
 from hpclab.grading import settings
 from hpclab.grading.model import Cell, JobSeen, Lab, Mark, Result, Run, Task, Test, Verdict
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt
 
 NOON = 1_796_040_000.25  # 30 November 2026, 12:00 UTC, and a quarter of a second
@@ -205,7 +205,7 @@ def source_notebook() -> bytes:
     return build.as_bytes(views.grader_view(exercise()))
 
 
-def klass(folder: Path, text: str = SETTINGS) -> Class:
+def course(folder: Path, text: str = SETTINGS) -> Course:
     """The class, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "settings.toml").write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 INSIDE = Path("/run/hpclab")
 
 
-def course() -> Path:
+def clone_folder() -> Path:
     """The clone this package is installed from (it holds sites/, notebooks/, templates/)."""
     return Path(__file__).resolve().parents[2]
 

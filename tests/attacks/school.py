@@ -64,9 +64,9 @@ def graded(name: str, chosen: Sequence[Attack], place: Path) -> Graded:
         school.begin([*honest, *(one.name for one in chosen)])
         school.hand_in(chosen, honest)
         refused = school.collect()
-        grade = school.run("grade", source, "--yes", "--class", school.folder, seconds=GRADING)
+        grade = school.run("grade", source, "--yes", "--course", school.folder, seconds=GRADING)
         for command in ("feedback", "export", "report"):
-            school.run(command, material.LABS[name], "--class", school.folder, seconds=COLLECTING)
+            school.run(command, material.LABS[name], "--course", school.folder, seconds=COLLECTING)
         done = Graded(lab, school.folder, refused, school.results(), {})
         done.shown = {student: school.given_back(student) for student in done.results}
         done.harm, done.left = host.harm(), [f"{one.pid} {one.cmdline()}" for one in host.left()]
@@ -98,7 +98,7 @@ class School:
         return done
 
     def begin(self, students: Sequence[str]) -> None:
-        assert self.run("class", "new", self.folder, "--zone", "UTC").returncode == 0, self.log
+        assert self.run("course", "new", self.folder, "--zone", "UTC").returncode == 0, self.log
         people = "".join(f'[[student]]\nid = "{one}"\nname = "{planted("name")}"\n' for one in students)
         text = f'title = "Attacked"\nzone = "UTC"\n[labs.{material.LABS[self.lab.name]}]\n{people}'
         (self.folder / "settings.toml").write_text(text)
@@ -128,7 +128,7 @@ class School:
         archives = sorted(one for one in self.place.iterdir() if one.suffix in (".zip", ".gz"))
         for source in [self.place / "inbox", *archives]:
             words = ("collect", material.LABS[self.lab.name], source, "--from", "folders", "--json")
-            done = self.run(*words, "--class", self.folder, seconds=COLLECTING)
+            done = self.run(*words, "--course", self.folder, seconds=COLLECTING)
             assert done.returncode in (0, 1), self.log
             for outcome in map(json.loads, done.stdout.splitlines()):
                 if outcome["what"] == "refused":

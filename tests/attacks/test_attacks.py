@@ -47,7 +47,7 @@ def classes(request: pytest.FixtureRequest) -> Iterator[Class]:
     places = Path(tempfile.mkdtemp(prefix="hpclab-attacks-", dir="/var/tmp"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HPCLAB_STATE", str(places / "state"))
-        for name in ("HPCLAB_CLUSTER", "HPCLAB_CLASS"):
+        for name in ("HPCLAB_CLUSTER", "HPCLAB_COURSE"):
             patch.delenv(name, raising=False)
 
         def of(lab: str) -> Graded:

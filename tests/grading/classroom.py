@@ -54,7 +54,7 @@ class Classroom:
 
     def command(self, *words: object) -> list[str]:
         program = str(Path(sys.executable).with_name("hpclab"))
-        return [program, "grade", *map(str, [self.source, "--class", self.folder, *words])]
+        return [program, "grade", *map(str, [self.source, "--course", self.folder, *words])]
 
     def grade(self, *words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`hpclab grade LAB --yes WORDS`."""

@@ -24,7 +24,7 @@ def own_state() -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HPCLAB_STATE", str(state / "state"))
         patch.setenv("HPCLAB_LAB", str(state / "lab"))
-        for name in ("HPCLAB_CLUSTER", "HPCLAB_CLASS"):
+        for name in ("HPCLAB_CLUSTER", "HPCLAB_COURSE"):
             patch.delenv(name, raising=False)
         state.chmod(0o755)
         yield state

@@ -25,7 +25,9 @@ from tests.grading.test_course import answers
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 LABS = [
-    path for path in build.sources(layout.course() / "notebooks") if path.parent.name == "01-slurm-basics"
+    path
+    for path in build.sources(layout.clone_folder() / "notebooks")
+    if path.parent.name == "01-slurm-basics"
 ]
 STUDENTS = (
     *("ada", "grace", "katherine"),  # honest
@@ -62,7 +64,7 @@ def hpclab(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             timeout=seconds,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "HPCLAB_CLASS": str(place / "class"), "COLUMNS": "150"},
+            env={**os.environ, "HPCLAB_COURSE": str(place / "class"), "COLUMNS": "150"},
             check=False,
         )
 
@@ -111,7 +113,7 @@ def test_everybody_gets_what_is_due(
         assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    must("class", "new", place / "class", "--zone", "Europe/Berlin")
+    must("course", "new", place / "class", "--zone", "Europe/Berlin")
     people = "".join(f'[[student]]\nid = "{one}"\nname = "{one.title()}"\n' for one in STUDENTS)
     tables = "".join(f"[labs.{path.stem}]\n" for path in LABS)
     (place / "class/settings.toml").write_text(f'title = "Twelve"\nzone = "Europe/Berlin"\n{tables}{people}')

@@ -56,8 +56,8 @@ def test_what_nbgrader_submits_is_collected_with_its_owner_and_a_time_of_the_ser
     nbgrader(work, "submit", LAB)
 
     settings_file.begin(tmp_path / "class", title="T", zone="UTC")
-    members = settings_file.add(tmp_path / "class", [Student(id="ada", account=ME, hub=ME)])
-    found = collect(members, LAB, exchange / "hpc", "auto", How())
+    course = settings_file.add(tmp_path / "class", [Student(id="ada", account=ME, hub=ME)])
+    found = collect(course, LAB, exchange / "hpc", "auto", How())
     receipts = [one.receipt for one in found if one.receipt]
     assert [(one.student, one.number, sorted(one.files)) for one in receipts] == [
         ("ada", 1, [f"{LAB}.ipynb"]),

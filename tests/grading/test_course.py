@@ -17,7 +17,7 @@ from tests.grading.classroom import Classroom
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
-LABS = build.sources(layout.course() / "notebooks")
+LABS = build.sources(layout.clone_folder() / "notebooks")
 
 
 def answers(path: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ def test_a_learner_fetches_hands_in_and_fetches_feedback(tmp_path: Path, root: P
     for path in (shared, learner):
         path.mkdir()
     shared.chmod(0o777)
-    known = class_data.klass(folder)
+    known = class_data.course(folder)
     template = (root / "autograder" / formgrader.CONFIG).read_text()
     there = f"c.Exchange.root = {str(shared)!r}\n"
     (folder / formgrader.CONFIG).write_text(formgrader.config(template, known.title) + there)

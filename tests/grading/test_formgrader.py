@@ -15,7 +15,7 @@ import pytest
 from hpclab.book import browser
 from hpclab.grading import formgrader, gradebook
 from hpclab.grading.model import Result, Verdict
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.shell import tail, wait_until
 from tests import class_data
 
@@ -31,10 +31,10 @@ TOKEN = "a-token-for-this-test"
 
 
 @pytest.fixture
-def known(tmp_path: Path, root: Path) -> Class:
+def known(tmp_path: Path, root: Path) -> Course:
     """A class in a path with a space, graded."""
     folder = tmp_path / "my class"
-    found = class_data.klass(folder)
+    found = class_data.course(folder)
     template = (root / "autograder" / formgrader.CONFIG).read_text()
     (folder / formgrader.CONFIG).write_text(formgrader.config(template, found.title))
     gradebook.release(found, LAB, class_data.source_notebook())
@@ -42,13 +42,13 @@ def known(tmp_path: Path, root: Path) -> Class:
     return found
 
 
-def write(known: Class, results: list[Result]) -> None:
+def write(known: Course, results: list[Result]) -> None:
     receipts = class_data.receipts(results)
     gradebook.write(known, LAB, results, receipts, submitted=lambda one: one.executed.encode() or None)
 
 
 @pytest.fixture
-def address(known: Class, tmp_path: Path) -> Iterator[str]:
+def address(known: Course, tmp_path: Path) -> Iterator[str]:
     """JupyterLab with nbgrader's extensions, started in the class's folder; the formgrader's address."""
     home = tmp_path / "home"
     home.mkdir()
@@ -141,7 +141,7 @@ def placeholders(page: Page) -> dict[str, str | None]:
     return {str(one.get_attribute("id")): one.get_attribute("placeholder") for one in fields.all()}
 
 
-def test_a_person_grades_in_the_formgrader(known: Class, address: str, page: Page, tmp_path: Path) -> None:
+def test_a_person_grades_in_the_formgrader(known: Course, address: str, page: Page, tmp_path: Path) -> None:
     shown = rows(page, f"{address}/manage_assignments")
     assert shown[LAB.name][1] == "2026-11-30 13:00:00 CET", "the deadline, in the class's zone"
     page.screenshot(path=tmp_path / "assignments.png")
@@ -187,7 +187,7 @@ def save(page: Page, field: str, text: str, call: str) -> None:
 
 
 def test_a_hostile_notebook_does_nothing_there(
-    known: Class, address: str, page: Page, tmp_path: Path
+    known: Course, address: str, page: Page, tmp_path: Path
 ) -> None:
     submission(page, address, "mia")
     assert page.title() == LAB.name and page.locator("body").is_visible()
@@ -213,7 +213,7 @@ POST = """async address => {
 }"""
 
 
-def test_buttons_that_would_do_harm_name_our_command(known: Class, address: str, page: Page) -> None:
+def test_buttons_that_would_do_harm_name_our_command(known: Course, address: str, page: Page) -> None:
     before = files(known.folder)
     for call, says in REFUSED.items():
         answer: Any = page.evaluate(POST, f"{address}/api/{call}")
@@ -228,7 +228,7 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: data for path, data in found.items() if not path.name.startswith("gradebook.db")}
 
 
-def test_nbgrader_s_own_program_hands_our_lab_out_again(known: Class) -> None:
+def test_nbgrader_s_own_program_hands_our_lab_out_again(known: Course) -> None:
     """`nbgrader generate_assignment` on our source makes our release, and finds nothing to change."""
     bin = Path(sys.executable).parent
     released = known.folder / "release" / LAB.name / f"{LAB.name}.ipynb"

@@ -29,7 +29,7 @@ from tests.unit.grading.labs import ANSWERS
 
 pytestmark = pytest.mark.timeout(2400)
 
-EX01 = layout.course() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
+EX01 = layout.clone_folder() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
 
 
 def reference(path: Path) -> dict[str, str]:
@@ -168,7 +168,12 @@ def stranger() -> Iterator[tuple[str, list[str]]]:
     try:
         accounts.admin("useradd", "--create-home", "--shell", "/bin/bash", name)
         accounts.give_subids(name)
-        seen = [layout.course(), Path(sys.prefix), Path(sys.base_prefix), layout.cache_home() / "packages"]
+        seen = [
+            layout.clone_folder(),
+            Path(sys.prefix),
+            Path(sys.base_prefix),
+            layout.cache_home() / "packages",
+        ]
         yield name, [*accounts.view_of_a_stranger(seen), "runuser", "-u", name, "--", "env", "-i"]
     finally:
         accounts.remove_user(name)
@@ -231,7 +236,7 @@ def test_with_one_id_plain_labs_are_graded_and_labs_with_a_cluster_refused(
     place: Path, nobody: pwd.struct_passwd
 ) -> None:
     """As on the nodes of a site that gives its users no sub-ids."""
-    seen = accounts.view_of_a_stranger([layout.course(), Path(sys.prefix), Path(sys.base_prefix)])
+    seen = accounts.view_of_a_stranger([layout.clone_folder(), Path(sys.prefix), Path(sys.base_prefix)])
     as_nobody = [*seen, "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
 
     def task(lab: Lab, files: dict[str, bytes]) -> tuple[Path, subprocess.CompletedProcess[str]]:

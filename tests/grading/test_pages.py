@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.book import browser
-from hpclab.cli.class_labs import marked
+from hpclab.cli.course_labs import marked
 from hpclab.cli.feedback import timeline
 from hpclab.grading import gradebook
 from hpclab.grading.reports import class_report, class_report_page, feedback
@@ -21,7 +21,7 @@ BOOK = "https://book.example/hpc"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everybody's feedback and the report."""
-    known = class_data.klass(tmp_path_factory.mktemp("class"))
+    known = class_data.course(tmp_path_factory.mktemp("class"))
     lab, results = class_data.lab(), class_data.all_results()
     gradebook.write(known, lab, results, class_data.receipts(results))
     there = marked(known, lab.name)

@@ -67,10 +67,10 @@ def notebook(folder: Path, name: str, cells: Sequence[str], graded: bool = True)
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """Where the notebooks lie: below the clone, which the cluster sees."""
-    made = layout.course() / "build" / f"bad-days-{os.getpid()}"
+    made = layout.clone_folder() / "build" / f"bad-days-{os.getpid()}"
     made.mkdir(parents=True)
     yield made
-    shell.run(["rm", "-rf", str(made), str(layout.course() / "build" / "given" / made.name)])
+    shell.run(["rm", "-rf", str(made), str(layout.clone_folder() / "build" / "given" / made.name)])
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ class Chosen(NamedTuple):
 
 def every_run() -> list[Chosen]:
     """Of the longest labs first: those that end last are short."""
-    labs = [source.load(path) for path in build.sources(layout.course() / "notebooks")]
+    labs = [source.load(path) for path in build.sources(layout.clone_folder() / "notebooks")]
     labs.sort(key=lambda lab: (-lab.about.cost.seconds, str(lab.path)))
     found = []
     for lab in labs:

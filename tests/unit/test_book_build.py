@@ -114,7 +114,7 @@ def course(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     name = "notebooks/01-slurm-basics/ex01-submit-monitor.md"
     (tmp_path / name).parent.mkdir(parents=True)
     shutil.copy(root / name, tmp_path / name)
-    monkeypatch.setattr(layout, "course", lambda: tmp_path)
+    monkeypatch.setattr(layout, "clone_folder", lambda: tmp_path)
     return tmp_path
 
 

@@ -16,7 +16,7 @@ from hpclab import headless, layout, slurm
 from hpclab.errors import ClusterError, CommandFailed, UsageError
 from hpclab.headless import job as jobs
 
-TEMPLATE = layout.course() / "templates" / "notebook.sbatch"
+TEMPLATE = layout.clone_folder() / "templates" / "notebook.sbatch"
 EXECUTED = json.dumps(
     {
         "cells": [

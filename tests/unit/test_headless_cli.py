@@ -27,7 +27,7 @@ from hpclab.headless import Failure, Mark, Result
 from hpclab.shell import wait_until
 from hpclab.slurm import Runner
 
-EX01 = layout.course() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
+EX01 = layout.clone_folder() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from hpclab.errors import HostUnsuitable
 def test_the_folder_is_in_the_clone_or_where_one_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert clusters.lab_folder() == layout.course() / "lab"
+    assert clusters.lab_folder() == layout.clone_folder() / "lab"
     monkeypatch.setenv("HPCLAB_LAB", str(tmp_path / "my work"))
     assert clusters.lab_folder() == tmp_path / "my work"
     monkeypatch.chdir(tmp_path)

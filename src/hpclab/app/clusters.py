@@ -22,11 +22,11 @@ DEFAULT_SITE = "perlmutter"
 
 
 def site_names() -> list[str]:
-    return sites.names(layout.course() / "sites")
+    return sites.names(layout.clone_folder() / "sites")
 
 
 def load_site(name: str) -> sites.Site:
-    return sites.load(name, layout.course() / "sites")
+    return sites.load(name, layout.clone_folder() / "sites")
 
 
 def submit_settings(site: str, *, gpu: bool = True, account: str = "") -> list[str]:
@@ -40,7 +40,7 @@ def submit_settings(site: str, *, gpu: bool = True, account: str = "") -> list[s
 
 def place(progress: Callable[[str], None]) -> lifecycle.Place:
     """The packages and folders a cluster needs, fetched on the first call."""
-    mine = [layout.course(), Path(sys.prefix), Path(sys.base_prefix)]
+    mine = [layout.clone_folder(), Path(sys.prefix), Path(sys.base_prefix)]
     visibility.check(mine, by_root=os.geteuid() == 0)
     _learners_folder(lab_folder())
     return lifecycle.Place(
@@ -76,7 +76,7 @@ def lab_folder() -> Path:
     Never overwritten, never removed.
     """
     chosen = os.environ.get("HPCLAB_LAB")
-    return Path(chosen).absolute() if chosen else layout.course() / "lab"
+    return Path(chosen).absolute() if chosen else layout.clone_folder() / "lab"
 
 
 def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: int, outbound: bool) -> Spec:

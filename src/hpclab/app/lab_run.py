@@ -59,7 +59,7 @@ class How:
 
 def build_folder() -> Path:
     """Where everything that is made goes."""
-    return layout.course() / "build"
+    return layout.clone_folder() / "build"
 
 
 def runs_folder() -> Path:
@@ -100,10 +100,10 @@ def reference(path: Path) -> Lab:
 
 def stamp(lab: Lab, how: How) -> dict[str, str]:
     """What a run of ``lab`` would be made from."""
-    package = layout.course() / "src" / "hpclab"
+    package = layout.clone_folder() / "src" / "hpclab"
     return headless.stamp(
         notebook=lab.notebook.read_bytes(),
-        templates=[layout.course() / "templates"],
+        templates=[layout.clone_folder() / "templates"],
         parameters=dict(how.parameters),
         site=[
             msgspec.to_builtins(how.site),

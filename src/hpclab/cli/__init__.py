@@ -33,7 +33,7 @@ COMMANDS = {
     "run": "run:run",
     "labs": "labs:labs",
     "book": "book:book",
-    "class": "classes:classes",
+    "course": "course:course",
     "collect": "collect:collect",
     "grade": "grade:grade",
     "audit": "audit:audit",

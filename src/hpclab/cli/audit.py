@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpclab.cli.classes import class_option, complete_lab_of_class, lab_called
+from hpclab.cli.course import complete_lab_of_course, course_option, lab_called
 from hpclab.grading import settings
 from hpclab.grading.records import audit as looking
 from hpclab.grading.records.ledger import Ledger
@@ -33,7 +33,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 @click.command()
 @click.option("--student", default="", help="Show what happened with this student's work.")
 @click.option(
-    "--lab", default="", shell_complete=complete_lab_of_class, help="Show what happened with this lab."
+    "--lab", default="", shell_complete=complete_lab_of_course, help="Show what happened with this lab."
 )
 @click.option(
     "--head",
@@ -42,7 +42,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     help="A seal that an earlier audit printed: it must still be in the ledger. Only this shows that nobody cut off its end.",
 )
 @click.option("--json", "as_json", is_flag=True, help="What was found as JSON, for programs.")
-@class_option
+@course_option
 @click.pass_context
 def audit(ctx: click.Context, student: str, lab: str, head: str, as_json: bool, folder: Path) -> None:
     """Check the records of a class: ledger, receipts, what was handed in, results.
@@ -51,15 +51,15 @@ def audit(ctx: click.Context, student: str, lab: str, head: str, as_json: bool, 
     compared with it, byte by byte. Ends with status 1 when something is wrong. With --student or --lab,
     also a table of what happened, in order.
     """
-    members = settings.load(folder)
-    lab = lab_called(members, lab) if lab else ""
+    course = settings.load(folder)
+    lab = lab_called(course, lab) if lab else ""
     report = looking.audit(folder, head=head)
     if as_json:
         click.echo(msgspec.json.encode(report))
         ctx.exit(1 if report.problems else 0)
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     if (student or lab) and report.head:
-        out.print(_history(members, student, lab))
+        out.print(_history(course, student, lab))
     for note in report.notes:
         out.print(f"note: {printable(note)}", markup=False, soft_wrap=True)
     for problem in report.problems:
@@ -75,16 +75,16 @@ def audit(ctx: click.Context, student: str, lab: str, head: str, as_json: bool, 
         )
 
 
-def _history(members: settings.Class, student: str, lab: str) -> Table:
+def _history(course: settings.Course, student: str, lab: str) -> Table:
     match = {key: value for key, value in (("student", student), ("lab", lab)) if value}
     table = Table(show_edge=False, header_style="bold", pad_edge=False)
     for column in ("when", "what", "lab", "student", "version", ""):
         table.add_column(column, overflow="fold")
-    for record in Ledger(members.folder).records(**match):
+    for record in Ledger(course.folder).records(**match):
         kind = str(record["kind"])
         when = record["received"] if kind == "received" else record["at"]
         cells = (
-            members.shown(float(when)),
+            course.shown(float(when)),
             kind,
             *(str(record.get(key, "")) for key in ("lab", "student", "number")),
             "  ".join(_told(key, record[key]) for key in SHOWN.get(kind, ()) if key in record),

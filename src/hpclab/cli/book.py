@@ -42,7 +42,7 @@ def book() -> None:
 )
 def build(answers: str, allow_missing: bool, runs: Path | None) -> None:
     """Build the book. Nothing is executed: outputs come from stored runs."""
-    course = layout.course()
+    course = layout.clone_folder()
     runs = runs or course / "build" / "runs"
     found = [_lab(path, runs, answers) for path in exercises.sources(course / "notebooks")]
     missing = [lab.label for lab in found if not lab.ran]
@@ -92,7 +92,7 @@ def check(answers: str, no_browser: bool, external: bool) -> None:
 
 def _root(answers: str) -> Path:
     """The book with answers lies apart, so that nobody publishes it by mistake."""
-    return layout.course() / "build" / ("book" if answers == "out" else "book-with-answers")
+    return layout.clone_folder() / "build" / ("book" if answers == "out" else "book-with-answers")
 
 
 def _built(answers: str) -> Path:

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from hpclab.cli.classes import class_option, complete_lab_of_class, lab_called, when_in
+from hpclab.cli.course import complete_lab_of_course, course_option, lab_called, when_in
 from hpclab.grading import settings
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions import collect as intake
 from hpclab.grading.submissions import sources, student_ids
 from hpclab.grading.submissions.collect import REFUSED, TAKEN, UNCHANGED, How, Outcome
@@ -29,7 +29,7 @@ COLOURS = {TAKEN: "green", UNCHANGED: "dim", REFUSED: "red"}
 
 
 @click.command()
-@click.argument("lab", shell_complete=complete_lab_of_class)
+@click.argument("lab", shell_complete=complete_lab_of_course)
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
 @click.option(
     "--from",
@@ -53,7 +53,7 @@ COLOURS = {TAKEN: "green", UNCHANGED: "dim", REFUSED: "red"}
     help="Moodle's grading worksheet of this assignment (CSV), which says whose number is whose.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each submission, for programs.")
-@class_option
+@course_option
 @click.pass_context
 def collect(
     ctx: click.Context,
@@ -72,9 +72,9 @@ def collect(
     Nothing in SOURCE is changed, and collecting again is harmless. Ends with status 1 when
     something was refused.
     """
-    members = settings.load(folder)
-    lab = lab_called(members, lab)
-    when = None if received is None else time.time() if received == "now" else when_in(members, received)
+    course = settings.load(folder)
+    lab = lab_called(course, lab)
+    when = None if received is None else time.time() if received == "now" else when_in(course, received)
     interactive = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
     progress = Progress(
         TextColumn("collecting"),
@@ -90,13 +90,13 @@ def collect(
     def ask(found: Found, close: list[str]) -> str:
         progress.stop()
         try:
-            return _ask(members, found, close)
+            return _ask(course, found, close)
         finally:
             progress.start()
 
     with progress:
         outcomes = intake.collect(
-            members,
+            course,
             lab,
             source,
             kind,
@@ -118,7 +118,7 @@ def collect(
     ctx.exit(1 if any(one.what == REFUSED for one in outcomes) else 0)
 
 
-def _ask(members: Class, found: Found, close: Sequence[str]) -> str:
+def _ask(course: Course, found: Found, close: Sequence[str]) -> str:
     """Who this is: an id of the class, or nothing."""
     number = f", number {found.lms} there" if found.lms else ""
     click.echo(
@@ -128,30 +128,30 @@ def _ask(members: Class, found: Found, close: Sequence[str]) -> str:
         answer: str = click.prompt(
             "Student's id (empty: leave it out)", default=close[0] if close else "", err=True
         ).strip()
-        if not answer or answer in members.students:
+        if not answer or answer in course.students:
             return answer
-        near = ", ".join(student_ids.near(answer, members.students)) or "nobody"
+        near = ", ".join(student_ids.near(answer, course.students)) or "nobody"
         click.echo(f"There is no {printable(answer)} in this class; near it: {near}.", err=True)
 
 
-def _show(lab: str, outcomes: Sequence[Outcome], members: Class) -> None:
+def _show(lab: str, outcomes: Sequence[Outcome], course: Course) -> None:
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     if not outcomes:
         out.print(f"Nothing for {lab} is there.", markup=False)
         return
     table = Table(show_edge=False, header_style="bold", pad_edge=False)
-    for column in ("submission", "student", "", f"received ({members.zone.key})", "receipt", "remarks"):
+    for column in ("submission", "student", "", f"received ({course.zone.key})", "receipt", "remarks"):
         table.add_column(column, overflow="fold")
     for one in outcomes:
         given = one.receipt
-        received = f"{members.shown(given.received).partition(' (')[0]}, {one.late}" if given else ""
+        received = f"{course.shown(given.received).partition(' (')[0]}, {one.late}" if given else ""
         number = f"{given.number} ({given.hash[:12]})" if given else ""
         row = (printable(one.label), one.student, one.what, received, number, printable(one.why))
         table.add_row(*(Text(cell, style=COLOURS[one.what] if cell == one.what else "") for cell in row))
     out.print(table)
     counts = Counter(one.what for one in outcomes)
     there = {one.student for one in outcomes if one.receipt}
-    missing = [id for id in members.students if id not in there]
+    missing = [id for id in course.students if id not in there]
     listed = ", ".join(missing[:LISTED]) + (
         f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
     )

@@ -17,7 +17,7 @@ from hpclab.app.clusters import load_site, site_names
 from hpclab.cluster import cgroups, identity, visibility
 from hpclab.doctor import judge, look
 from hpclab.errors import HpclabError
-from hpclab.layout import cache_home, course
+from hpclab.layout import cache_home, clone_folder
 from hpclab.packages import apptainer, prefix
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -78,7 +78,7 @@ def _machine() -> list[judge.Finding]:
 
 def _hidden(*, by_root: bool) -> tuple[str, str]:
     try:
-        visibility.check([course(), Path(sys.prefix), Path(sys.base_prefix)], by_root=by_root)
+        visibility.check([clone_folder(), Path(sys.prefix), Path(sys.base_prefix)], by_root=by_root)
     except HpclabError as problem:
         return problem.problem, problem.remedy
     return "", ""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from hpclab.cli.class_labs import complete_lab, lab_named, marked
-from hpclab.cli.classes import class_option
+from hpclab.cli.course import course_option
+from hpclab.cli.course_labs import complete_lab, lab_named, marked
 from hpclab.errors import UsageError
 from hpclab.files import write_whole
 from hpclab.grading import gradebook, settings
@@ -42,7 +42,7 @@ from hpclab.grading.reports import export as exporting
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file; by default reports/LAB.csv, LAB.canvas.csv or LAB.moodle.csv in the class's folder.",
 )
-@class_option
+@course_option
 def export(
     lab: Sequence[str],
     kind: str,
@@ -62,18 +62,18 @@ def export(
         hpclab export ex01 --format canvas --assignment "Lab 1 (4711)"
         hpclab export ex01 --format moodle
     """
-    klass = settings.load(folder)
-    names = list(dict.fromkeys(lab_named(klass, one) for one in lab))
+    course = settings.load(folder)
+    names = list(dict.fromkeys(lab_named(course, one) for one in lab))
     if kind != "csv" and len(names) > 1:
         raise UsageError(
             f"{kind} takes one lab a file, and {len(names)} are named", "Name one, or use --format csv."
         )
-    found = [marked(klass, name) for name in names]
+    found = [marked(course, name) for name in names]
     some = next(iter({**found[0].unmarked, **found[0].results}.values()))
-    known = gradebook.lab_of(klass, some)
+    known = gradebook.lab_of(course, some)
     data = exporting.export(
         kind,
-        klass,
+        course,
         [row for one in found for row in one.rows],
         assignment=assignment or known.title,
         points=sum(test.points for test in known.tests),

@@ -11,8 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from hpclab.cli.class_labs import Marked, complete_lab, complete_student, lab_named, marked
-from hpclab.cli.classes import class_option
+from hpclab.cli.course import course_option
+from hpclab.cli.course_labs import Marked, complete_lab, complete_student, lab_named, marked
 from hpclab.errors import GradingError, UsageError
 from hpclab.grading import formgrader, gradebook, settings
 from hpclab.grading.model import JobSeen, Result
@@ -20,7 +20,7 @@ from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.reports import exchange as handing
 from hpclab.grading.reports import feedback as pages
 from hpclab.grading.reports.feedback_model import Told, told
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt, Store
 from hpclab.slurm import Job
 
@@ -42,7 +42,7 @@ from hpclab.slurm import Job
     metavar="ADDRESS",
     help="Where the course's book is on the web: then each task links to its section. By default HPCLAB_BOOK.",
 )
-@class_option
+@course_option
 def feedback(lab: str, students: Sequence[str], exchange: bool, book: str, folder: Path) -> None:
     """Write for each student what was found in LAB, what was expected, and what to do next.
 
@@ -56,18 +56,18 @@ def feedback(lab: str, students: Sequence[str], exchange: bool, book: str, folde
     """
     if book and not book.startswith(("https://", "http://")):
         raise UsageError(f"--book {book} is no address", "Give one that begins with https://")
-    klass = settings.load(folder)
-    name = lab_named(klass, lab)
+    course = settings.load(folder)
+    name = lab_named(course, lab)
     for student in students:
-        klass.student(student)
-    there = marked(klass, name)
+        course.student(student)
+    there = marked(course, name)
     chosen = [student for student in there.results if not students or student in students]
     receipts = {(one.student, one.number): one for one in Store(folder).receipts(name)}
     published = last_published(folder, name)
     written = [
-        _one(klass, there, there.results[student], receipts, published, book, exchange) for student in chosen
+        _one(course, there, there.results[student], receipts, published, book, exchange) for student in chosen
     ]
-    _tell(klass, there, written, students, exchange)
+    _tell(course, there, written, students, exchange)
 
 
 def timeline(jobs: Sequence[JobSeen]) -> tuple[bytes, str]:
@@ -108,7 +108,7 @@ def last_published(folder: Path, lab: str) -> dict[str, dict[str, Any]]:
 
 
 def _one(
-    klass: Class,
+    course: Course,
     there: Marked,
     result: Result,
     receipts: Mapping[tuple[str, int], Receipt],
@@ -117,25 +117,32 @@ def _one(
     exchange: bool,
 ) -> Written:
     student = result.task.student
-    mine, known = there.standings.get(student), gradebook.lab_of(klass, result)
+    mine, known = there.standings.get(student), gradebook.lab_of(course, result)
     if mine is None or not gradebook.fits(result, mine, known):
         raise GradingError(
             f"the marks of {student} in the gradebook are not those of the last result: writing them was cut off",
             f"Write them again: hpclab grade {there.lab}",
         )
     all_of_it = told(
-        klass, known, result, mine, there.lateness.get(student), now=time.time(), book=book, timeline=timeline
+        course,
+        known,
+        result,
+        mine,
+        there.lateness.get(student),
+        now=time.time(),
+        book=book,
+        timeline=timeline,
     )
-    path = pages.write(klass, all_of_it)
-    nbgrader = formgrader.read(klass.folder)
+    path = pages.write(course, all_of_it)
+    nbgrader = formgrader.read(course.folder)
     receipt = receipts.get((student, result.task.number))
     name = handing.file_name(nbgrader, receipt) if exchange and receipt else None
     handed_out = name is not None and bool(handing.put(nbgrader, name, path.read_bytes()))
-    new = _note(klass, all_of_it, path, handed_out, published.get(student, {}))
+    new = _note(course, all_of_it, path, handed_out, published.get(student, {}))
     return Written(student=student, path=path, new=new, handed_out=handed_out, way=name is not None)
 
 
-def _note(klass: Class, told: Told, path: Path, handed_out: bool, before: Mapping[str, Any]) -> bool:
+def _note(course: Course, told: Told, path: Path, handed_out: bool, before: Mapping[str, Any]) -> bool:
     """Write into the ledger what was published; false where that is what it says already."""
     fields = {
         "number": told.receipt,
@@ -148,17 +155,17 @@ def _note(klass: Class, told: Told, path: Path, handed_out: bool, before: Mappin
     }
     if all(before.get(key) == value for key, value in fields.items()):
         return False
-    Ledger(klass.folder).append("published", lab=told.lab, student=told.student, **fields)
+    Ledger(course.folder).append("published", lab=told.lab, student=told.student, **fields)
     return True
 
 
 def _tell(
-    klass: Class, there: Marked, written: Sequence[Written], students: Sequence[str], exchange: bool
+    course: Course, there: Marked, written: Sequence[Written], students: Sequence[str], exchange: bool
 ) -> None:
     for one in written:
         out = ", handed out" if one.handed_out else ""
         click.echo(
-            f"{one.student}: {one.path.relative_to(klass.folder)}{'' if one.new else ' (as before)'}{out}"
+            f"{one.student}: {one.path.relative_to(course.folder)}{'' if one.new else ' (as before)'}{out}"
         )
     if exchange and (stay := [one.student for one in written if not one.way]):
         click.echo(

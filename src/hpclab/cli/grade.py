@@ -21,8 +21,8 @@ from hpclab.app.grading import results as kept
 from hpclab.app.grading.array_rounds import How
 from hpclab.app.grading.lab_model import lab_of
 from hpclab.app.grading.results import Reporter
-from hpclab.cli.classes import class_option
 from hpclab.cli.common import console
+from hpclab.cli.course import course_option
 from hpclab.cli.grading_progress import Progress
 from hpclab.cli.labs import complete_lab
 from hpclab.errors import DeadlineExceeded, GradingError, UsageError
@@ -31,7 +31,7 @@ from hpclab.grading import settings
 from hpclab.grading.execute import limits
 from hpclab.grading.locking import locked
 from hpclab.grading.model import Lab
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt, Store
 
 DAY = 24 * 60  # minutes
@@ -69,7 +69,7 @@ AT_A_SITE = 10  # tasks at once, where nothing else is said
 )
 @click.option("--yes", is_flag=True, help="Write the marks without asking.")
 @click.option("--dry-run", is_flag=True, help="Say who would be graded, and stop.")
-@class_option
+@course_option
 def grade(
     lab: str,
     students: str,
@@ -90,10 +90,10 @@ def grade(
     Of each student the version counts that was received last. Submissions that this very grader has graded are not graded again.
     A command that was stopped goes on where it was. The marks are shown before they are written.
     """
-    members = settings.load(folder)
-    found = lab_of(build.find(lab, layout.course() / "notebooks"))
+    course = settings.load(folder)
+    found = lab_of(build.find(lab, layout.clone_folder() / "notebooks"))
     only = [one.strip() for one in students.split(",") if one.strip()]
-    receipts = wanted(members, Store(folder), found.name, only)
+    receipts = wanted(course, Store(folder), found.name, only)
     how = How(
         site=site,
         at_once=jobs or (tasks_here(found) if site == "local" else AT_A_SITE),
@@ -119,7 +119,7 @@ def grade(
             if (student, one.hash) in known
         }
         due = {student: one for student, one in receipts.items() if student not in have}
-        announce(only or list(members.students), found, receipts, due)
+        announce(only or list(course.students), found, receipts, due)
         if dry_run:
             return
         if due:
@@ -130,7 +130,7 @@ def grade(
                 )
         from hpclab.cli import grading_marks  # not above: see ``ahead``
 
-        grading_marks.finish(members, found, have, yes=yes)
+        grading_marks.finish(course, found, have, yes=yes)
 
 
 def ahead() -> None:
@@ -162,14 +162,14 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def wanted(members: Class, store: Store, lab: str, students: Sequence[str]) -> dict[str, Receipt]:
+def wanted(course: Course, store: Store, lab: str, students: Sequence[str]) -> dict[str, Receipt]:
     """The version of each student that is graded: the last one that came before the lab closed. Raises UsageError."""
     for student in students:
-        members.student(student)
-    chosen = set(students) or set(members.students)
+        course.student(student)
+    chosen = set(students) or set(course.students)
     found: dict[str, Receipt] = {}
     for one in sorted(store.receipts(lab), key=lambda one: (one.received, one.number)):
-        closes = members.closes(lab, one.student)
+        closes = course.closes(lab, one.student)
         if one.student in chosen and (closes is None or one.received <= closes):
             found[one.student] = one
     if not found:

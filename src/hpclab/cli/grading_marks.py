@@ -17,27 +17,27 @@ from hpclab.errors import GradingError
 from hpclab.grading import gradebook
 from hpclab.grading.model import Lab, Result, Verdict
 from hpclab.grading.records.ledger import Ledger
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions import ipynb
 from hpclab.grading.submissions.store import Store
 
 
-def finish(members: Class, lab: Lab, have: Mapping[str, Found], *, yes: bool) -> None:
+def finish(course: Course, lab: Lab, have: Mapping[str, Found], *, yes: bool) -> None:
     """Show what the marks change, and write them where that is wanted. Raises GradingError where marks are missing."""
     results = [found.result for _, found in sorted(have.items())]
-    changes = gradebook.changes(members, lab, results)
+    changes = gradebook.changes(course, lab, results)
     show(changes, results)
     if yes or not changes or click.confirm(f"Write the marks of {len(results)} submissions?", default=False):
-        store = Store(members.folder)
+        store = Store(course.folder)
         written = gradebook.write(
-            members, lab, results, store.receipts(), lambda result: _notebook(store, lab, result)
+            course, lab, results, store.receipts(), lambda result: _notebook(store, lab, result)
         )
-        record(members, have)
+        record(course, have)
         for student, reason in written.unmarked:
             if have[student].result.verdict is Verdict.SYSTEM_ERROR:
                 continue  # told below, as what went wrong
             console.print(f"{student} has no mark: {reason}", markup=False, soft_wrap=True)
-        click.echo(f"Written to {members.folder / 'gradebook.db'}. Feedback: hpclab feedback {lab.name}")
+        click.echo(f"Written to {course.folder / 'gradebook.db'}. Feedback: hpclab feedback {lab.name}")
     else:
         click.echo("Nothing is written. The results are kept: the same command shows them again.")
     failed = [one for one in results if one.verdict is Verdict.SYSTEM_ERROR]
@@ -58,9 +58,9 @@ def _notebook(store: Store, lab: Lab, result: Result) -> bytes | None:
         return None
 
 
-def record(members: Class, have: Mapping[str, Found]) -> None:
+def record(course: Course, have: Mapping[str, Found]) -> None:
     """Note in the ledger what was graded, once for each result."""
-    ledger = Ledger(members.folder)
+    ledger = Ledger(course.folder)
     known = {(one["uuid"], one["student"], one["number"]) for one in ledger.records("graded")}
     for student, found in sorted(have.items()):
         one = found.result
@@ -80,7 +80,7 @@ def record(members: Class, have: Mapping[str, Found]) -> None:
             verdict=str(one.verdict),
             earned=one.earned,
             points=one.points,
-            result=str(found.path.relative_to(members.folder)),
+            result=str(found.path.relative_to(course.folder)),
             result_hash=hashlib.sha256(found.path.read_bytes()).hexdigest(),
         )
 

@@ -101,7 +101,7 @@ def _release_notebooks(name: str) -> None:
     It is the learner's folder, so the learner's account writes there, on the login node: whoever
     started the cluster may be root, whom links in that folder could lead anywhere.
     """
-    course = layout.course()
+    course = layout.clone_folder()
     made = [build.student(path, course / "build/student") for path in build.sources(course / "notebooks")]
     words = ["python", "-c", RELEASE, str(lab_folder()), str(course / "templates"), *map(str, made)]
     told = shell.run(lifecycle.command(name, "login", "", "/", words), step="preparing the notebooks")

@@ -47,7 +47,7 @@ def labs() -> None:
 
 
 def _notebooks() -> Path:
-    return layout.course() / "notebooks"
+    return layout.clone_folder() / "notebooks"
 
 
 def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -90,7 +90,7 @@ lab_argument = click.argument("lab", nargs=-1, shell_complete=complete_lab)
 )
 def build_command(lab: Sequence[str], out: Path | None) -> None:
     """Write the learner's, the grader's and the reference notebook of each LAB."""
-    target = out or layout.course() / "build"
+    target = out or layout.clone_folder() / "build"
     for path in chosen_labs(lab):
         exercise = source.load(path)
         for kind in build.VIEWS:
@@ -132,7 +132,7 @@ def _count(number: int, what: str) -> str:
 
 def _place(problem: Problem) -> str:
     path = problem.path
-    name = path.relative_to(layout.course()) if path.is_relative_to(layout.course()) else path
+    name = path.relative_to(layout.clone_folder()) if path.is_relative_to(layout.clone_folder()) else path
     return f"{name}, line {problem.line}" if problem.line else str(name)
 
 
@@ -163,12 +163,12 @@ def release_command(out: Path | None, archive: Path | None) -> None:
     """Write the learners' edition of the course, ready for nbgitpuller or as an archive."""
     if archive and not archive.name.endswith((".tar.gz", ".tgz")):
         raise UsageError(f"--archive {archive} is no .tar.gz", "Name a file that ends in .tar.gz.")
-    files = release.contents(layout.course())
+    files = release.contents(layout.clone_folder())
     if archive:
         release.archive(files, archive.absolute())
         click.echo(f"{archive}: {_count(len(files), 'file')}")
     if out or not archive:
-        folder = (out or layout.course() / "build" / "students").absolute()
+        folder = (out or layout.clone_folder() / "build" / "students").absolute()
         release.folder(files, folder)
         click.echo(f"{folder}: {_count(len(files), 'file')}")
 

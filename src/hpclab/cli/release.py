@@ -10,14 +10,14 @@ import click
 
 from hpclab import layout
 from hpclab.app.grading.lab_model import lab_of
-from hpclab.cli.classes import class_option
+from hpclab.cli.course import course_option
 from hpclab.cli.labs import chosen_labs, complete_lab
 from hpclab.errors import UsageError
 from hpclab.exercises import build, source, views
 from hpclab.files import write_whole
 from hpclab.grading import formgrader, gradebook, settings
 from hpclab.grading.model import Lab
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions import student_ids
 
 
@@ -28,7 +28,7 @@ from hpclab.grading.submissions import student_ids
     is_flag=True,
     help="Also lay each LAB into nbgrader's exchange, where learners run `nbgrader fetch_assignment LAB`.",
 )
-@class_option
+@course_option
 def release(lab: Sequence[str], exchange: bool, folder: Path) -> None:
     """Give LAB to a class: its notebooks under source and release, and its entry in the gradebook.
 
@@ -39,30 +39,30 @@ def release(lab: Sequence[str], exchange: bool, folder: Path) -> None:
         hpclab release ex01
         hpclab release 01 --exchange
     """
-    klass = settings.load(folder)
+    course = settings.load(folder)
     paths = chosen_labs(lab)
     for path in paths:
         alone(path)
-    configure(klass)
+    configure(course)
     for path in paths:
         known = lab_of(path)
         notebook = build.as_bytes(views.grader_view(source.load(path)))
-        first, second = gradebook.release(klass, known, notebook)
+        first, second = gradebook.release(course, known, notebook)
         click.echo(f"{known.name}: {first.relative_to(folder)}, {second.relative_to(folder)}")
         if exchange:
             click.echo(f"{known.name}: {formgrader.hand_out(folder, known.name)}")
             for remark in remarks(known):
                 click.echo(remark, err=True)
-        if known.name not in klass.labs:
+        if known.name not in course.labs:
             click.echo(f"It has no deadline: add [labs.{known.name}] to {folder / settings.NAME}", err=True)
 
 
-def configure(klass: Class) -> None:
+def configure(course: Course) -> None:
     """Give the class nbgrader's configuration, once; from then on it is the instructor's."""
-    path = klass.folder / formgrader.CONFIG
+    path = course.folder / formgrader.CONFIG
     if not path.exists():
-        template = (layout.course() / "autograder" / formgrader.CONFIG).read_text(encoding="utf-8")
-        write_whole(path, formgrader.config(template, klass.title).encode())
+        template = (layout.clone_folder() / "autograder" / formgrader.CONFIG).read_text(encoding="utf-8")
+        write_whole(path, formgrader.config(template, course.title).encode())
         click.echo(
             f"{path}: nbgrader's settings, with the course's name in the exchange; they are yours to change"
         )
@@ -72,7 +72,9 @@ def alone(path: Path) -> None:
     """Refuse a lab whose name nbgrader could not tell from another's: it knows no modules. Raises UsageError."""
     student_ids.check_id(path.stem, what="lab")
     others = [
-        one for one in build.sources(layout.course() / "notebooks") if one.stem == path.stem and one != path
+        one
+        for one in build.sources(layout.clone_folder() / "notebooks")
+        if one.stem == path.stem and one != path
     ]
     if others:
         named = " and ".join(f"{one.parent.name}/{one.stem}" for one in (path, *others))

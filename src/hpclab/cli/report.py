@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpclab.cli.class_labs import complete_lab, lab_named, marked
-from hpclab.cli.classes import class_option
+from hpclab.cli.course import course_option
+from hpclab.cli.course_labs import complete_lab, lab_named, marked
 from hpclab.files import write_whole
 from hpclab.grading import gradebook, settings
 from hpclab.grading.model import Lab, Result
@@ -20,23 +20,23 @@ from hpclab.grading.reports import class_report_page
 from hpclab.grading.reports.class_report import Summary
 from hpclab.grading.reports.feedback_page import points
 from hpclab.grading.sanitize import line
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 
 
 @click.command()
 @click.argument("lab", shell_complete=complete_lab)
 @click.option("--names", is_flag=True, help="Also list everybody here; the page has them in any case.")
-@class_option
+@course_option
 def report(lab: str, names: bool, folder: Path) -> None:
     """Show how the class did in LAB: marks, what people stumbled over, whom to look at.
 
     Also writes a page, reports/LAB.html in the class's folder, for instructors only.
     """
-    klass = settings.load(folder)
-    name = lab_named(klass, lab)
-    there = marked(klass, name)
+    course = settings.load(folder)
+    name = lab_named(course, lab)
+    there = marked(course, name)
     found = reporting.summary(
-        klass.title, newest(klass, there.results, there.unmarked), there.rows, there.results
+        course.title, newest(course, there.results, there.unmarked), there.rows, there.results
     )
     path = folder / "reports" / f"{name}.html"
     write_whole(path, class_report_page.html(found))
@@ -45,10 +45,10 @@ def report(lab: str, names: bool, folder: Path) -> None:
     click.echo(f"\n{path}")
 
 
-def newest(klass: Class, *kinds: object) -> Lab:
+def newest(course: Course, *kinds: object) -> Lab:
     """The lab as the newest of these results knows it."""
     every: list[Result] = [one for kind in kinds if isinstance(kind, dict) for one in kind.values()]
-    return gradebook.lab_of(klass, max(every, key=lambda one: one.task.received))
+    return gradebook.lab_of(course, max(every, key=lambda one: one.task.received))
 
 
 def show(found: Summary, *, everybody: bool) -> None:

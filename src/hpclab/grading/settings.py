@@ -82,7 +82,7 @@ class Read(Strict, frozen=True):
     alias: list[Alias] = []
 
 
-class Class:
+class Course:
     """One class: what its file says, checked."""
 
     def __init__(self, folder: Path, read: Read) -> None:
@@ -156,7 +156,7 @@ class Class:
         return None if when is None else moment(when, self.zone)
 
 
-def load(folder: Path) -> Class:
+def load(folder: Path) -> Course:
     """Read and check ``folder/settings.toml``. Raises GradingError that names file, key and cure."""
     path = folder / NAME
     try:
@@ -164,7 +164,7 @@ def load(folder: Path) -> Class:
     except FileNotFoundError:
         raise GradingError(
             f"there is no class in {folder}: it has no {NAME}",
-            f"Begin one with `hpclab class new {folder}`, or name another with --class FOLDER or HPCLAB_CLASS.",
+            f"Begin one with `hpclab course new {folder}`, or name another with --course FOLDER or HPCLAB_COURSE.",
         ) from None
     except OSError as problem:
         raise GradingError(f"{path} cannot be read: {problem.strerror}", "Check its permissions.") from None
@@ -173,7 +173,7 @@ def load(folder: Path) -> Class:
     if wrong := problems(read):
         more = f"\n{len(wrong) - 1} more: " + "; ".join(what for what, _ in wrong[1:]) if wrong[1:] else ""
         raise GradingError(f"{path}: {wrong[0][0]}{more}", wrong[0][1])
-    return Class(folder, read)
+    return Course(folder, read)
 
 
 def problems(read: Read) -> list[tuple[str, str]]:
@@ -271,4 +271,4 @@ def _remedy(problem: str) -> str:
         return "See the page `class` of the book for the keys there are (book/reference/class.md)."
     if "datetime" in problem or "RFC3339" in problem:
         return "Write a day and a time without quotes, for instance due = 2026-03-02T23:59:59"
-    return "Compare it with what `hpclab class new FOLDER` writes."
+    return "Compare it with what `hpclab course new FOLDER` writes."

@@ -10,9 +10,9 @@ import msgspec
 from hpclab.errors import GradingError, UsageError
 from hpclab.files import write_whole
 from hpclab.grading.locking import locked
-from hpclab.grading.settings import NAME, Alias, Class, Read, Student, load, problems
+from hpclab.grading.settings import NAME, Alias, Course, Read, Student, load, problems
 
-START = """# A class of HPC Lab. `hpclab class show` checks this file and shows what it says.
+START = """# A class of HPC Lab. `hpclab course show` checks this file and shows what it says.
 # Everything about people is in this folder: keep it where only you can read it.
 
 title = {title}
@@ -69,7 +69,7 @@ def begin(folder: Path, *, title: str, zone: str) -> Path:
     return path
 
 
-def add(folder: Path, new: Sequence[Student | Alias]) -> Class:
+def add(folder: Path, new: Sequence[Student | Alias]) -> Course:
     """Write ``new`` at the end of the class's settings, if what comes out is right, and load them."""
     path = folder / NAME
     if new:

@@ -43,7 +43,7 @@ class Order:
 
     notebook: Path
     folder: str
-    templates: Path = field(default_factory=lambda: layout.course() / "templates")
+    templates: Path = field(default_factory=lambda: layout.clone_folder() / "templates")
     lab: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Sequence[str] = ()

@@ -10,6 +10,6 @@ here = os.getcwd()
 for name, value in {
     "PYTHONPATH": here, "PYTHONSTARTUP": f"{here}/start.py", "PYTHONHOME": here, "PYTHONINSPECT": "1", "LD_PRELOAD": f"{here}/lie.so", "LD_LIBRARY_PATH": here, "BASH_ENV": f"{here}/start.sh",
     "ENV": f"{here}/start.sh", "PATH": f"{here}/bin", "IFS": "/", "TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8", "SLURM_CONF": f"{here}/slurm.conf", "HOME": here,
-    "HPCLAB_LEARNER": "root", "HPCLAB_CLASS": here, "NBGRADER_VALIDATING": "1", "IPYTHONDIR": here, "TMPDIR": here, "GLIBC_TUNABLES": "glibc.malloc.check=3", "MALLOC_TRACE": f"{here}/trace",
+    "HPCLAB_LEARNER": "root", "HPCLAB_COURSE": here, "NBGRADER_VALIDATING": "1", "IPYTHONDIR": here, "TMPDIR": here, "GLIBC_TUNABLES": "glibc.malloc.check=3", "MALLOC_TRACE": f"{here}/trace",
 }.items():
     os.environ[name] = value

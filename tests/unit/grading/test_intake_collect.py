@@ -45,7 +45,7 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
 @pytest.fixture
-def members(tmp_path: Path) -> Path:
+def course(tmp_path: Path) -> Path:
     """A class with three students; ada has this process's account."""
     folder = tmp_path / "class"
     settings_file.begin(folder, title="T", zone="Europe/Berlin")
@@ -58,8 +58,8 @@ def members(tmp_path: Path) -> Path:
     return folder
 
 
-def labs(members: Path, times: str) -> None:
-    path = members / "settings.toml"
+def labs(course: Path, times: str) -> None:
+    path = course / "settings.toml"
     path.write_text(path.read_text() + f"\n[labs.{LAB}]\n{times}\n")
 
 
@@ -70,19 +70,19 @@ def lay(top: Path, *names: str, text: str = NOTEBOOK) -> Path:
     return top
 
 
-def run(members: Path, source: Path, *more: str, code: int = 0) -> dict[str, dict[str, Any]]:
+def run(course: Path, source: Path, *more: str, code: int = 0) -> dict[str, dict[str, Any]]:
     """`hpclab collect --json`: what became of each submission, by its label."""
-    done = CliRunner().invoke(main, ["collect", "--class", str(members), "--json", LAB, str(source), *more])
+    done = CliRunner().invoke(main, ["collect", "--course", str(course), "--json", LAB, str(source), *more])
     assert done.exit_code == code, done.output
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert audit(members).problems == ()
+    assert audit(course).problems == ()
     return {one["label"]: one for one in found}
 
 
 # ---- folders ---------------------------------------------------------------------------------
 
 
-def test_a_lab_is_found_wherever_learners_have_it(members: Path, tmp_path: Path) -> None:
+def test_a_lab_is_found_wherever_learners_have_it(course: Path, tmp_path: Path) -> None:
     top = tmp_path / "homes"
     lay(top, f"ada/{LAB}.ipynb", "ada/job.sh")
     lay(
@@ -92,7 +92,7 @@ def test_a_lab_is_found_wherever_learners_have_it(members: Path, tmp_path: Path)
         "bob-hub/private.txt",
     )
     lay(top, f"cy/{LAB}/{LAB}.ipynb", "cy/other/other.ipynb")
-    found = run(members, top)
+    found = run(course, top)
     assert {one["student"]: sorted(one["receipt"]["files"]) for one in found.values()} == {
         "ada": [f"{LAB}.ipynb", "job.sh"],
         "bob": [f"{LAB}.ipynb", "job.sh"],  # nothing but the lab
@@ -100,21 +100,21 @@ def test_a_lab_is_found_wherever_learners_have_it(members: Path, tmp_path: Path)
     }
 
 
-def test_collecting_again_gives_no_new_receipt_and_a_change_gives_one(members: Path, tmp_path: Path) -> None:
+def test_collecting_again_gives_no_new_receipt_and_a_change_gives_one(course: Path, tmp_path: Path) -> None:
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb")
-    first = run(members, top)["ada"]
-    again = run(members, top)["ada"]
+    first = run(course, top)["ada"]
+    again = run(course, top)["ada"]
     assert (first["what"], again["what"], again["why"]) == ("taken", "unchanged", "as in receipt 1")
     assert again["receipt"] == first["receipt"]
     lay(top, f"ada/{LAB}.ipynb", text=NOTEBOOK + " ")
-    assert run(members, top)["ada"]["receipt"]["number"] == 2
-    assert len(list(Ledger(members).records("received"))) == 2
+    assert run(course, top)["ada"]["receipt"]["number"] == 2
+    assert len(list(Ledger(course).records("received"))) == 2
 
 
-def test_what_is_not_there_is_said_and_gives_no_receipt(members: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_is_said_and_gives_no_receipt(course: Path, tmp_path: Path) -> None:
     top = lay(tmp_path / "homes", "ada/notes.txt", f"eve/{LAB}.ipynb", f"Bob/{LAB}.ipynb", "readme")
     (top / "cy").symlink_to(tmp_path)
-    found = run(members, top, code=1)
+    found = run(course, top, code=1)
     assert {label: (one["what"], one["why"]) for label, one in found.items()} == {
         "ada": ("refused", f"there is no {LAB}.ipynb in it"),
         "eve": ("refused", "the class knows no student 'eve'"),
@@ -122,27 +122,25 @@ def test_what_is_not_there_is_said_and_gives_no_receipt(members: Path, tmp_path:
         "cy": ("refused", "it is not a folder"),
         "readme": ("refused", "it is not a folder"),
     }
-    assert Store(members).receipts() == []
+    assert Store(course).receipts() == []
 
 
-def test_strangers_are_added_only_when_asked_for_and_only_with_good_ids(
-    members: Path, tmp_path: Path
-) -> None:
+def test_strangers_are_added_only_when_asked_for_and_only_with_good_ids(course: Path, tmp_path: Path) -> None:
     names = ["eve", "EVE", "dan+1", "BOB", "x\u202ey"]
     top = lay(tmp_path / "homes", *(f"{name}/{LAB}.ipynb" for name in names))
-    found = run(members, top, "--add", code=1)
+    found = run(course, top, "--add", code=1)
     why = {label: one["why"] for label, one in found.items() if one["what"] == "refused"}
     assert set(why) == {"eve", "dan+1", "BOB", "'x\\u202ey'"}  # EVE comes first
     assert "differs in case alone" in why["eve"] and "differs in case alone" in why["BOB"]
     assert "plus sign" in why["dan+1"] and "right-to-left" in why["'x\\u202ey'"]
-    assert "EVE" in settings.load(members).students
+    assert "EVE" in settings.load(course).students
 
 
-def test_a_hostile_folder_gets_a_receipt_for_what_is_honest_in_it(members: Path, tmp_path: Path) -> None:
+def test_a_hostile_folder_gets_a_receipt_for_what_is_honest_in_it(course: Path, tmp_path: Path) -> None:
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb", f"bob/{LAB}/job.sh")
     (top / "ada/passwd").symlink_to("/etc/passwd")
     os.mkfifo(top / f"bob/{LAB}/{LAB}.ipynb")
-    found = run(members, top)
+    found = run(course, top)
     assert found["ada"]["receipt"]["notes"] == ["'passwd' was not taken: it is a link"]
     assert found["bob"]["receipt"]["notes"] == [
         "there is no notebook in it",
@@ -150,18 +148,18 @@ def test_a_hostile_folder_gets_a_receipt_for_what_is_honest_in_it(members: Path,
     ]
 
 
-def test_a_notebook_that_cannot_be_read_is_told_at_once(members: Path, tmp_path: Path) -> None:
+def test_a_notebook_that_cannot_be_read_is_told_at_once(course: Path, tmp_path: Path) -> None:
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb", text='{"cells": [')
-    [note] = run(members, top)["ada"]["receipt"]["notes"]
+    [note] = run(course, top)["ada"]["receipt"]["notes"]
     assert note.startswith(f"it cannot be marked: {LAB}.ipynb is not JSON")
 
 
 def test_one_that_breaks_the_reader_keeps_nobody_else_from_being_received(
-    members: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb", f"cy/{LAB}.ipynb")
     lay(top, f"bob-hub/{LAB}.ipynb", text='{"cells": [{"cell_type": "code", "source": ' + "7" * 5000 + "}]}")
-    found = {one["student"]: one for one in run(members, top).values()}
+    found = {one["student"]: one for one in run(course, top).values()}
     assert {one["what"] for one in found.values()} == {"taken"} and len(found) == 3
     assert "cannot be marked" in found["bob"]["receipt"]["notes"][0]
 
@@ -173,69 +171,69 @@ def test_one_that_breaks_the_reader_keeps_nobody_else_from_being_received(
     monkeypatch.setattr(ipynb, "read", broken)
     lay(top, f"cy/{LAB}.ipynb", text=NOTEBOOK + "  ")
     lay(top, f"bob-hub/{LAB}.ipynb", text="777 ")
-    found = {one["student"]: one for one in run(members, top, code=1).values()}
+    found = {one["student"]: one for one in run(course, top, code=1).values()}
     assert found["bob"]["what"] == "refused" and "ZeroDivisionError: unforeseen" in found["bob"]["why"]
     assert found["cy"]["what"] == "taken"
 
 
-def test_going_back_to_an_earlier_version_is_a_version(members: Path, tmp_path: Path) -> None:
+def test_going_back_to_an_earlier_version_is_a_version(course: Path, tmp_path: Path) -> None:
     top = tmp_path / "homes"
     numbers = []
     for text in (NOTEBOOK, NOTEBOOK + " ", NOTEBOOK):
         lay(top, f"ada/{LAB}.ipynb", text=text)
-        numbers.append(run(members, top)["ada"]["receipt"]["number"])
+        numbers.append(run(course, top)["ada"]["receipt"]["number"])
     assert numbers == [1, 2, 3]
 
 
 def test_the_only_notebook_gets_its_name_back_and_of_several_none_is_chosen_here(
-    members: Path, tmp_path: Path
+    course: Path, tmp_path: Path
 ) -> None:
     top = lay(tmp_path / "homes", f"ada/{LAB} (1).ipynb", f"cy/{LAB} (1).ipynb", f"cy/{LAB} (2).ipynb")
-    found = run(members, top)
+    found = run(course, top)
     assert list(found["ada"]["receipt"]["files"]) == [f"{LAB}.ipynb"]
     assert list(found["cy"]["receipt"]["files"]) == [f"{LAB} (1).ipynb", f"{LAB} (2).ipynb"]
-    assert {one["what"] for one in run(members, top).values()} == {"unchanged"}
+    assert {one["what"] for one in run(course, top).values()} == {"unchanged"}
 
 
 # ---- time ------------------------------------------------------------------------------------
 
 
-def test_without_a_trusted_time_somebody_has_to_say_one(members: Path, tmp_path: Path) -> None:
-    labs(members, "due = 2026-01-10T23:59:59\ncloses = 2026-01-20T23:59:59")
+def test_without_a_trusted_time_somebody_has_to_say_one(course: Path, tmp_path: Path) -> None:
+    labs(course, "due = 2026-01-10T23:59:59\ncloses = 2026-01-20T23:59:59")
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb")
     os.utime(top / f"ada/{LAB}.ipynb", (0, 0))  # the file's own word does not count
-    done = CliRunner().invoke(main, ["collect", "--class", str(members), LAB, str(top)])
+    done = CliRunner().invoke(main, ["collect", "--course", str(course), LAB, str(top)])
     assert done.exit_code == 2 and "--received" in done.output
-    assert "refused" in run(members, top, "--received", "now", code=1)["ada"]["what"]
-    one = run(members, top, "--received", "2026-01-10T23:59:59")["ada"]
+    assert "refused" in run(course, top, "--received", "now", code=1)["ada"]["what"]
+    one = run(course, top, "--received", "2026-01-10T23:59:59")["ada"]
     assert one["late"] == "in time"
     assert (
-        settings.load(members).shown(one["receipt"]["received"]) == "2026-01-10 23:59:59 CET (Europe/Berlin)"
+        settings.load(course).shown(one["receipt"]["received"]) == "2026-01-10 23:59:59 CET (Europe/Berlin)"
     )
-    assert "2026-01-10 23:59:59 CET" in (members / f"receipts/{LAB}/ada/1.txt").read_text()
+    assert "2026-01-10 23:59:59 CET" in (course / f"receipts/{LAB}/ada/1.txt").read_text()
 
 
 @pytest.mark.parametrize(("seconds", "late"), [(0, "in time"), (1, "1 second late")])
 def test_the_deadline_is_decided_by_the_receipt(
-    members: Path, tmp_path: Path, seconds: int, late: str
+    course: Path, tmp_path: Path, seconds: int, late: str
 ) -> None:
-    labs(members, "due = 2026-01-10T23:59:59")
+    labs(course, "due = 2026-01-10T23:59:59")
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb")
-    found = settings.load(members)
+    found = settings.load(course)
     due = found.due(LAB, "ada")
     assert due is not None
     [one] = collect(found, LAB, top, "folders", How(now=lambda: due + seconds, received=due + seconds))
     assert one.late == late
 
 
-def test_after_closing_only_an_extension_helps(members: Path, tmp_path: Path) -> None:
-    labs(members, "closes = 2026-01-10T23:59:59")
+def test_after_closing_only_an_extension_helps(course: Path, tmp_path: Path) -> None:
+    labs(course, "closes = 2026-01-10T23:59:59")
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb", f"cy/{LAB}.ipynb")
-    path = members / "settings.toml"
+    path = course / "settings.toml"
     path.write_text(
         f'{path.read_text()}\n[[extension]]\nstudent = "cy"\nlab = "{LAB}"\nuntil = 2026-02-01T00:00:00\nreason = "ill"\n'
     )
-    found = run(members, top, "--received", "2026-01-15T12:00:00", code=1)
+    found = run(course, top, "--received", "2026-01-15T12:00:00", code=1)
     assert found["cy"]["what"] == "taken"
     assert "the lab closed at 2026-01-10 23:59:59 CET (Europe/Berlin)" in found["ada"]["why"]
 
@@ -248,10 +246,10 @@ def submitted(inbound: Path, name: str, *, text: str = NOTEBOOK) -> Path:
 
 
 def test_every_version_in_an_exchange_is_taken_with_the_file_server_s_time(
-    members: Path, tmp_path: Path
+    course: Path, tmp_path: Path
 ) -> None:
-    course = tmp_path / "exchange/hpc"
-    inbound = course / "inbound"
+    exchange = tmp_path / "exchange/hpc"
+    inbound = exchange / "inbound"
     first = submitted(inbound, f"ada+{LAB}+2020-01-01 10:00:00.000000 UTC+c2Vj")
     second = submitted(inbound, f"ada+{LAB}+2020-01-02 10:00:00.000000 UTC", text=NOTEBOOK + " ")
     submitted(inbound, "ada+ex02+2020-01-01 10:00:00.000000 UTC+c2Vj")
@@ -259,7 +257,7 @@ def test_every_version_in_an_exchange_is_taken_with_the_file_server_s_time(
         os.utime(path / f"{LAB}.ipynb", (1, 1))
         os.utime(path, (1, 1))
     before = time.time()
-    found = run(members, course)
+    found = run(course, exchange)
     assert {label: one["receipt"]["number"] for label, one in found.items()} == {
         first.name: 1,
         second.name: 2,
@@ -268,10 +266,10 @@ def test_every_version_in_an_exchange_is_taken_with_the_file_server_s_time(
         assert before - 60 < one["receipt"]["received"] <= time.time()  # not 2020, not 1970
         assert list(one["receipt"]["files"]) == [f"{LAB}.ipynb"]
         assert one["receipt"]["notes"][0].startswith("its name says 2020-01-0")
-    assert {one["what"] for one in run(members, inbound).values()} == {"unchanged"}
+    assert {one["what"] for one in run(course, inbound).values()} == {"unchanged"}
     # The first version submitted once more, after the second: that is a version of its own.
     submitted(inbound, f"ada+{LAB}+2020-01-03 10:00:00.000000 UTC+c2Vj")
-    assert [one["what"] for one in run(members, inbound).values()] == ["unchanged", "unchanged", "taken"]
+    assert [one["what"] for one in run(course, inbound).values()] == ["unchanged", "unchanged", "taken"]
 
 
 @pytest.mark.parametrize(
@@ -284,54 +282,54 @@ def test_every_version_in_an_exchange_is_taken_with_the_file_server_s_time(
     ],
 )
 def test_whose_it_is_says_the_file_system_not_the_name(
-    members: Path, tmp_path: Path, name: str, why: str
+    course: Path, tmp_path: Path, name: str, why: str
 ) -> None:
     folder = submitted(tmp_path / "inbound", f"{name}+{LAB}+2026-01-01 10:00:00.000000 UTC+c2Vj")
-    one = run(members, tmp_path / "inbound", "--add", code=1)[folder.name]
+    one = run(course, tmp_path / "inbound", "--add", code=1)[folder.name]
     assert (one["what"], one["student"]) == ("refused", "")
     assert why in one["why"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_others_files_in_a_submission_and_owners_without_a_name(members: Path, tmp_path: Path) -> None:
+def test_others_files_in_a_submission_and_owners_without_a_name(course: Path, tmp_path: Path) -> None:
     inbound = tmp_path / "inbound"
     mixed = submitted(inbound, f"ada+{LAB}+2026-01-01 10:00:00.000000 UTC+c2Vj")
     (mixed / "planted.py").write_text("")
     os.chown(mixed / "planted.py", 54321, -1)
     nobody = submitted(inbound, f"cy+{LAB}+2026-01-01 10:00:00.000000 UTC+c2Vj")
     os.chown(nobody, 54321, -1)
-    found = run(members, inbound, code=1)
+    found = run(course, inbound, code=1)
     assert list(found[mixed.name]["receipt"]["files"]) == [f"{LAB}.ipynb"]
     assert "'planted.py' was not taken: it belongs to somebody else" in found[mixed.name]["receipt"]["notes"]
     assert "its owner is uid 54321" in found[nobody.name]["why"]
 
 
-def test_links_in_an_exchange_are_not_followed(members: Path, tmp_path: Path) -> None:
+def test_links_in_an_exchange_are_not_followed(course: Path, tmp_path: Path) -> None:
     elsewhere = submitted(tmp_path / "elsewhere", "work")
     (tmp_path / "inbound").mkdir()
     link = tmp_path / f"inbound/ada+{LAB}+2026-01-01 10:00:00.000000 UTC+c2Vj"
     link.symlink_to(elsewhere)
-    assert run(members, tmp_path / "inbound", code=1)[link.name]["why"] == "it is a link, not a folder"
+    assert run(course, tmp_path / "inbound", code=1)[link.name]["why"] == "it is a link, not a folder"
 
 
-def test_names_that_are_no_text_are_told_as_well_as_they_can_be(members: Path, tmp_path: Path) -> None:
+def test_names_that_are_no_text_are_told_as_well_as_they_can_be(course: Path, tmp_path: Path) -> None:
     inbound = tmp_path / "inbound"
     inbound.mkdir()
     odd = os.fsdecode(os.fsencode(inbound) + f"/ada+{LAB}+x\x1b[31m".encode() + b"\xff")
     lay(Path(odd), f"{LAB}.ipynb")
-    [(label, one)] = run(members, inbound).items()
+    [(label, one)] = run(course, inbound).items()
     assert label.isascii() and label.isprintable() and "\\x1b" in label and "\\udcff" in label
     assert one["receipt"]["source"] == f"exchange: {label}"
     lay(Path(os.fsdecode(os.fsencode(tmp_path) + b"/homes/\xff")), f"{LAB}.ipynb")
-    assert "knows no student" in run(members, tmp_path / "homes", code=1)["'\\udcff'"]["why"]
+    assert "knows no student" in run(course, tmp_path / "homes", code=1)["'\\udcff'"]["why"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_folder_that_comes_to_belong_to_another_is_not_entered(members: Path, tmp_path: Path) -> None:
+def test_a_folder_that_comes_to_belong_to_another_is_not_entered(course: Path, tmp_path: Path) -> None:
     folder = submitted(tmp_path / "inbound", f"ada+{LAB}+2026-01-01 10:00:00.000000 UTC+c2Vj")
     (folder / "sub").mkdir()
     os.chown(folder / "sub", 54321, -1)
-    notes = run(members, tmp_path / "inbound")[folder.name]["receipt"]["notes"]
+    notes = run(course, tmp_path / "inbound")[folder.name]["receipt"]["notes"]
     assert "'sub' was not taken: it belongs to somebody else" in notes
 
 
@@ -345,7 +343,7 @@ def zipped(path: Path, names: dict[str, str]) -> Path:
     return path
 
 
-def test_canvas_names_say_whose_by_number_and_what_is_late(members: Path, tmp_path: Path) -> None:
+def test_canvas_names_say_whose_by_number_and_what_is_late(course: Path, tmp_path: Path) -> None:
     download = zipped(
         tmp_path / "submissions.zip",
         {
@@ -357,8 +355,8 @@ def test_canvas_names_say_whose_by_number_and_what_is_late(members: Path, tmp_pa
             "readme.txt": "x",
         },
     )
-    labs(members, "due = 2026-01-10T23:59:59")
-    found = run(members, download, "--received", "2026-01-10T20:00:00", code=1)
+    labs(course, "due = 2026-01-10T23:59:59")
+    found = run(course, download, "--received", "2026-01-10T20:00:00", code=1)
     ada, cy = found["lovelaceada (1815)"], found["müller_b (777)"]
     assert (ada["student"], ada["late"], sorted(ada["receipt"]["files"])) == (
         "ada",
@@ -386,21 +384,21 @@ def test_canvas_names_say_whose_by_number_and_what_is_late(members: Path, tmp_pa
     ],
 )
 def test_a_name_made_to_be_read_as_another_student_s_is_refused(
-    members: Path, tmp_path: Path, name: str
+    course: Path, tmp_path: Path, name: str
 ) -> None:
     top = lay(tmp_path / "download", name)
-    one = run(members, top, "--from", "canvas", code=1)[name]
+    one = run(course, top, "--from", "canvas", code=1)[name]
     assert (one["student"], one["what"]) == ("", "refused")
     assert "in more than one way" in one["why"]
 
 
-def test_moodle_downloads_with_folders_and_without(members: Path, tmp_path: Path) -> None:
+def test_moodle_downloads_with_folders_and_without(course: Path, tmp_path: Path) -> None:
     top = tmp_path / "download"
     lay(top, f"Ada Lovelace_1815_assignsubmission_file_/{LAB}.ipynb")
     lay(top, "Ada Lovelace_1815_assignsubmission_onlinetext_/onlinetext.html")
     lay(top, f"Cy_777_assignsubmission_file_{LAB}.ipynb", "Cy_777_assignsubmission_file_a_b.sh")
     lay(top, f"Bob Müller_42_assignsubmission_file/{LAB}.ipynb", text=NOTEBOOK + " ")
-    found = run(members, top, code=1)
+    found = run(course, top, code=1)
     assert {one["student"]: sorted(one["receipt"]["files"]) for one in found.values() if one["receipt"]} == {
         "ada": [f"{LAB}.ipynb"],
         "cy": ["a_b.sh", f"{LAB}.ipynb"],
@@ -413,18 +411,18 @@ def test_moodle_downloads_with_folders_and_without(members: Path, tmp_path: Path
         '"Participant 43","ada@uni.example",eve@uni.example,-\n',
         encoding="utf-8-sig",
     )
-    assert run(members, top, "--worksheet", str(sheet))["Bob Müller (42)"]["student"] == "bob"
+    assert run(course, top, "--worksheet", str(sheet))["Bob Müller (42)"]["student"] == "bob"
 
 
-def test_a_worksheet_counts_addresses_only_never_the_name(members: Path, tmp_path: Path) -> None:
+def test_a_worksheet_counts_addresses_only_never_the_name(course: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "g.csv"
     sheet.write_text(
         "Identifier,Name,Mail\nTeilnehmer 9,ada@uni.example,x@y\nTeilnehmer 8,x,ada@uni.example\n"
     )
-    assert platforms.worksheet(sheet, settings.load(members)) == {"8": "ada"}
+    assert platforms.worksheet(sheet, settings.load(course)) == {"8": "ada"}
 
 
-def test_who_is_asked_for_is_remembered(members: Path, tmp_path: Path) -> None:
+def test_who_is_asked_for_is_remembered(course: Path, tmp_path: Path) -> None:
     top = lay(tmp_path / "d", f"muellerbob_42_1_{LAB}.ipynb")
     asked = []
 
@@ -432,22 +430,22 @@ def test_who_is_asked_for_is_remembered(members: Path, tmp_path: Path) -> None:
         asked.append((found.lms, close))
         return "bob"
 
-    [one] = collect(settings.load(members), LAB, top, "canvas", How(ask=ask))
+    [one] = collect(settings.load(course), LAB, top, "canvas", How(ask=ask))
     assert (one.student, asked) == ("bob", [("42", asked[0][1])])
-    assert run(members, top)["muellerbob (42)"]["what"] == "unchanged"
+    assert run(course, top)["muellerbob (42)"]["what"] == "unchanged"
 
 
 def test_two_submissions_of_one_student_in_one_download_are_for_a_person_to_sort(
-    members: Path, tmp_path: Path
+    course: Path, tmp_path: Path
 ) -> None:
     top = lay(tmp_path / "homes", f"bob/{LAB}.ipynb", f"bob-hub/{LAB}.ipynb", f"ada/{LAB}.ipynb")
-    found = run(members, top, code=1)
+    found = run(course, top, code=1)
     assert found["bob"]["why"] == found["bob-hub"]["why"] == "two submissions here are said to be from bob"
     assert found["ada"]["what"] == "taken"
 
 
 def test_an_archive_of_folders_is_collected_and_what_was_left_out_is_on_the_receipt(
-    members: Path, tmp_path: Path
+    course: Path, tmp_path: Path
 ) -> None:
     archive = zipped(
         tmp_path / "class.zip",
@@ -458,11 +456,11 @@ def test_an_archive_of_folders_is_collected_and_what_was_left_out_is_on_the_rece
             "../../evil": "x",
         },
     )
-    found = run(members, archive, code=1)
+    found = run(course, archive, code=1)
     assert found["ada"]["receipt"]["notes"] == ["'ada/x\\\\y' was not taken: its path is one of Windows"]
     assert found["cy"]["what"] == "taken"
     assert found["../../evil"]["why"] == "its path leads elsewhere"
-    assert not (members / ".staging").exists()
+    assert not (course / ".staging").exists()
 
 
 # ---- the commands ----------------------------------------------------------------------------
@@ -475,16 +473,16 @@ def invoke(*argv: str) -> tuple[int, str]:
 
 def test_from_a_new_class_to_a_receipt_and_an_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "class"
-    monkeypatch.setenv("HPCLAB_CLASS", str(folder))
-    assert invoke("class", "new", "--zone", "Europe/Berlin")[0] == 0
-    assert "there is no time zone" in invoke("class", "new", str(tmp_path / "b"), "--zone", "Mars")[1]
-    code, said = invoke("class", "show")
+    monkeypatch.setenv("HPCLAB_COURSE", str(folder))
+    assert invoke("course", "new", "--zone", "Europe/Berlin")[0] == 0
+    assert "there is no time zone" in invoke("course", "new", str(tmp_path / "b"), "--zone", "Mars")[1]
+    code, said = invoke("course", "show")
     assert code == 0 and "0 students, times in Europe/Berlin" in said
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb")
     code, said = invoke("collect", "01/ex01", str(top), "--add")
     assert code == 0, said
     assert "1 taken, 0 unchanged, 0 refused. Not in this source: nobody." in said
-    code, said = invoke("class", "receipt", LAB, "ada")
+    code, said = invoke("course", "receipt", LAB, "ada")
     [receipt] = Store(folder).receipts()
     assert code == 0 and f"content   sha256:{receipt.hash}" in said and "(Europe/Berlin)" in said
     code, said = invoke("audit", "--student", "ada")
@@ -498,14 +496,14 @@ def test_from_a_new_class_to_a_receipt_and_an_audit(tmp_path: Path, monkeypatch:
     file.write_text("{}")
     code, said = invoke("audit")
     assert code == 1 and f"{LAB}.ipynb is not what was received" in said.replace("\n", "")
-    assert invoke("class", "receipt", LAB, "ada")[0] == 1
+    assert invoke("course", "receipt", LAB, "ada")[0] == 1
     assert json.loads(invoke("audit", "--json")[1])["records"] == 1
 
 
-def test_a_lab_that_the_class_does_not_have_is_refused(members: Path, tmp_path: Path) -> None:
-    labs(members, "")
+def test_a_lab_that_the_class_does_not_have_is_refused(course: Path, tmp_path: Path) -> None:
+    labs(course, "")
     (tmp_path / "d").mkdir()
-    code, said = invoke("collect", "--class", str(members), "ex9", str(tmp_path / "d"))
+    code, said = invoke("collect", "--course", str(course), "ex9", str(tmp_path / "d"))
     assert code == 2 and f"'ex9' names no lab of this class\nIts labs: {LAB}" in said
-    code, said = invoke("collect", "--class", str(members), "ex01", str(tmp_path / "d"))
+    code, said = invoke("collect", "--course", str(course), "ex01", str(tmp_path / "d"))
     assert code == 0 and f"Nothing for {LAB} is there." in said

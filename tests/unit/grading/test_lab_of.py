@@ -13,7 +13,7 @@ from hpclab.exercises import build, lint, source
 from hpclab.grading.execute import limits
 from tests.unit.grading import labs
 
-LABS = build.sources(layout.course() / "notebooks")
+LABS = build.sources(layout.clone_folder() / "notebooks")
 
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)

@@ -21,7 +21,7 @@ LAB = class_data.lab()
 
 @pytest.fixture
 def found(tmp_path: Path) -> Summary:
-    known = class_data.klass(tmp_path)
+    known = class_data.course(tmp_path)
     results = class_data.all_results()
     marked = {one.task.student: one for one in results if one.verdict is not Verdict.SYSTEM_ERROR}
     standings = {

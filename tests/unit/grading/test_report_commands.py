@@ -16,7 +16,7 @@ from hpclab import layout
 from hpclab.cli import main
 from hpclab.grading import formgrader, gradebook
 from hpclab.grading.records.ledger import Ledger
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from tests import class_data
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -30,7 +30,7 @@ def hpclab(*words: str) -> Result:
 @pytest.fixture(scope="session")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("graded") / "class"
-    known = class_data.klass(folder)
+    known = class_data.course(folder)
     results = class_data.all_results()
     gradebook.release(known, LAB, class_data.source_notebook())
     gradebook.write(known, LAB, results, class_data.receipts(results))
@@ -38,18 +38,18 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def known(graded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Class:
+def known(graded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
     folder = tmp_path / "class"
     shutil.copytree(graded, folder)
-    monkeypatch.setenv("HPCLAB_CLASS", str(folder))
-    return class_data.klass(folder)
+    monkeypatch.setenv("HPCLAB_COURSE", str(folder))
+    return class_data.course(folder)
 
 
-def records(known: Class, kind: str) -> list[dict[str, Any]]:
+def records(known: Course, kind: str) -> list[dict[str, Any]]:
     return list(Ledger(known.folder).records(kind))
 
 
-def test_feedback_writes_a_page_each_and_notes_it_once(known: Class) -> None:
+def test_feedback_writes_a_page_each_and_notes_it_once(known: Course) -> None:
     done = hpclab("feedback", "ex01")
     assert done.exit_code == 0, done.output
     assert "ada: feedback/ada/ex01-jobs/ex01-jobs.html" in done.stdout
@@ -61,7 +61,7 @@ def test_feedback_writes_a_page_each_and_notes_it_once(known: Class) -> None:
     assert len(records(known, "published")) == 8
 
 
-def test_feedback_says_what_a_person_set_meanwhile(known: Class) -> None:
+def test_feedback_says_what_a_person_set_meanwhile(known: Course) -> None:
     hpclab("feedback", "ex01")
     with gradebook.database.writing(known.folder, formgrader.COURSE) as book:
         book.find_grade("wait-hidden-tests", LAB.name, LAB.name, "bob").manual_score = 2.0
@@ -73,7 +73,7 @@ def test_feedback_says_what_a_person_set_meanwhile(known: Class) -> None:
     assert records(known, "published")[-1]["by_hand"] is True
 
 
-def test_feedback_refuses_marks_that_were_cut_off(known: Class) -> None:
+def test_feedback_refuses_marks_that_were_cut_off(known: Course) -> None:
     with gradebook.database.writing(known.folder, formgrader.COURSE) as book:
         book.find_grade("submit-tests", LAB.name, LAB.name, "ada").auto_score = 1.0
     done = hpclab("feedback", "ex01", "--student", "ada")
@@ -95,7 +95,7 @@ def test_feedback_refuses_marks_that_were_cut_off(known: Class) -> None:
         (["report", "nothing"], "names no lab of the class"),
     ],
 )
-def test_a_mistake_is_named(known: Class, words: Sequence[str], says: str) -> None:
+def test_a_mistake_is_named(known: Course, words: Sequence[str], says: str) -> None:
     done = hpclab(*words)
     assert done.exit_code == 2 and says in done.output, done.output
 
@@ -104,15 +104,15 @@ def test_a_mistake_is_named(known: Class, words: Sequence[str], says: str) -> No
 def test_before_there_is_a_mark_the_first_command_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    class_data.klass(tmp_path / "class")
-    monkeypatch.setenv("HPCLAB_CLASS", str(tmp_path / "class"))
+    class_data.course(tmp_path / "class")
+    monkeypatch.setenv("HPCLAB_COURSE", str(tmp_path / "class"))
     done = hpclab(command, "ex01")
     assert done.exit_code == 1
     assert "nothing of ex01-jobs is graded yet" in done.stderr
     assert "hpclab collect ex01-jobs SOURCE, then: hpclab grade ex01-jobs" in done.stderr
 
 
-def test_export_writes_a_file_and_notes_it(known: Class) -> None:
+def test_export_writes_a_file_and_notes_it(known: Course) -> None:
     done = hpclab("export", "ex01", "--bom")
     path = known.folder / "reports/ex01-jobs.csv"
     assert done.stdout.strip() == str(path) and path.read_bytes().startswith(b"\xef\xbb\xbfstudent,")
@@ -127,7 +127,7 @@ def test_export_writes_a_file_and_notes_it(known: Class) -> None:
     assert done.exit_code == 0 and "Jobs, asked & answered" in (known.folder / "c.csv").read_text()
 
 
-def test_report_shows_and_writes(known: Class) -> None:
+def test_report_shows_and_writes(known: Course) -> None:
     done = hpclab("report", "ex01", "--names")
     assert done.exit_code == 0, done.output
     for wanted in (
@@ -152,7 +152,7 @@ def course(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(class_data.TEXT)
     shutil.copytree(root / "autograder", tmp_path / "clone/autograder")
     (tmp_path / "clone/templates").mkdir()
-    monkeypatch.setattr(layout, "course", lambda: tmp_path / "clone")
+    monkeypatch.setattr(layout, "clone_folder", lambda: tmp_path / "clone")
     return tmp_path / "clone"
 
 
@@ -160,8 +160,8 @@ def test_release_makes_a_class_that_nbgrader_knows(
     course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "class"
-    class_data.klass(folder, class_data.SETTINGS.replace("[labs.ex01-jobs]", "[labs.ex09-other]"))
-    monkeypatch.setenv("HPCLAB_CLASS", str(folder))
+    class_data.course(folder, class_data.SETTINGS.replace("[labs.ex01-jobs]", "[labs.ex09-other]"))
+    monkeypatch.setenv("HPCLAB_COURSE", str(folder))
     done = hpclab("release", "01")
     assert done.exit_code == 0, done.output
     assert "release/ex01-jobs/ex01-jobs.ipynb" in done.stdout and "[labs.ex01-jobs]" in done.stderr
@@ -178,8 +178,8 @@ def test_release_makes_a_class_that_nbgrader_knows(
 
 def test_release_through_an_exchange(course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, root = tmp_path / "class", tmp_path / "exchange"
-    class_data.klass(folder)
-    monkeypatch.setenv("HPCLAB_CLASS", str(folder))
+    class_data.course(folder)
+    monkeypatch.setenv("HPCLAB_COURSE", str(folder))
     hpclab("release", "ex01")
     config = (folder / formgrader.CONFIG).read_text() + f"c.Exchange.root = {str(root)!r}\n"
     (folder / formgrader.CONFIG).write_text(config)
@@ -199,15 +199,15 @@ def test_release_through_an_exchange(course: Path, tmp_path: Path, monkeypatch: 
 def test_two_labs_of_one_name_are_refused(
     course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class_data.klass(tmp_path / "class")
-    monkeypatch.setenv("HPCLAB_CLASS", str(tmp_path / "class"))
+    class_data.course(tmp_path / "class")
+    monkeypatch.setenv("HPCLAB_COURSE", str(tmp_path / "class"))
     shutil.copytree(course / "notebooks/01-slurm", course / "notebooks/02-more")
     done = hpclab("release", "01")
     assert done.exit_code == 2 and "have one name" in done.stderr
     assert not (tmp_path / "class/release").exists()
 
 
-def test_the_shell_completes_labs_and_students(known: Class) -> None:
+def test_the_shell_completes_labs_and_students(known: Course) -> None:
     def completed(*words: str) -> list[str]:
         complete = ShellComplete(main, {}, "hpclab", "_HPCLAB_COMPLETE")
         return [one.value for one in complete.get_completions(list(words[:-1]), words[-1])]
@@ -215,10 +215,10 @@ def test_the_shell_completes_labs_and_students(known: Class) -> None:
     assert completed("feedback", "ex") == ["ex01-jobs"]
     assert completed("export", "") == ["ex01-jobs"]
     assert completed("feedback", "ex01", "--student", "m") == ["mia"]
-    assert completed("feedback", "--class", "/nowhere", "") == []
+    assert completed("feedback", "--course", "/nowhere", "") == []
 
 
-def test_a_broken_configuration_is_named(known: Class) -> None:
+def test_a_broken_configuration_is_named(known: Course) -> None:
     (known.folder / formgrader.CONFIG).write_text("c = get_config()\nc.Exchange.root = 1 / 0\n")
     done = hpclab("report", "ex01")
     assert done.exit_code == 1 and "ZeroDivisionError" in done.stderr and formgrader.CONFIG in done.stderr

@@ -38,7 +38,7 @@ id = "bob"
 """
 
 
-def load(tmp_path: Path, text: str) -> settings.Class:
+def load(tmp_path: Path, text: str) -> settings.Course:
     (tmp_path / "settings.toml").write_text(text)
     return settings.load(tmp_path)
 
@@ -106,7 +106,7 @@ def test_what_is_wrong_is_named_with_the_file_and_a_cure(
 
 
 def test_a_class_that_is_not_there_says_how_to_begin_one(tmp_path: Path) -> None:
-    with pytest.raises(GradingError, match="hpclab class new"):
+    with pytest.raises(GradingError, match="hpclab course new"):
         settings.load(tmp_path)
 
 

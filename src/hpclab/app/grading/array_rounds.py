@@ -85,7 +85,7 @@ def _as_array(
     reporter: Reporter,
     stop: parallel.Stop,
 ) -> None:
-    script = layout.course() / "autograder" / "grade-array.sbatch"
+    script = layout.clone_folder() / "autograder" / "grade-array.sbatch"
     options = [*how.usual.options, *how.options]
     array.submit(launch, script, spool, batch, number, shared, how.at_once, options, how.image)
     watch(launch, batch, how, collected.look, reporter, stop)

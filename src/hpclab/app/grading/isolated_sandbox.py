@@ -74,7 +74,7 @@ def spec_for(lab: Lab, limits: Limits) -> Spec:
 
 def what_is_shown() -> Shown:
     """The course's Python, this package, its templates; packages from where this machine has them. Raises HostUnsuitable."""
-    course = layout.course()
+    course = layout.clone_folder()
     wanted = [Path(sys.prefix), Path(sys.base_prefix), *(course / name for name in SHARED)]
     folders = dict.fromkeys(one for path in wanted for one in (path, path.resolve()) if path.exists())
     readable(folders)

@@ -36,7 +36,7 @@ def lab_of(path: Path) -> Lab:
         notebook=build.as_bytes(released).decode(),
         cells=tuple(cells),
         tests=tuple(_tests(exercise)),
-        files=dict(_files(layout.course() / "templates")),
+        files=dict(_files(layout.clone_folder() / "templates")),
     )
     return msgspec.structs.replace(lab, digest=digest(lab))
 

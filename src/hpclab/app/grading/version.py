@@ -15,7 +15,7 @@ DECIDES = (
 
 def grader() -> str:
     """A name for what marks: this package's version, and the text of the parts that decide."""
-    package = layout.course() / "src" / "hpclab"
+    package = layout.clone_folder() / "src" / "hpclab"
     found = hashlib.sha256()
     for part in DECIDES:
         top = package / part

@@ -1,12 +1,12 @@
 """nbgrader's gradebook of a class: its only reader and writer, so that the formgrader and all else of nbgrader work.
 
-    release(klass, lab, source) -> paths              source/, release/, and the lab in the database
-    changes(klass, lab, results) -> list[Change]      what ``write`` would change, before it does
-    write(klass, lab, results, receipts, submitted) -> Written    marks into the database, results beside it
-    settle(klass, lab, receipts) -> dict[str, Lateness]           what being late costs, as settings are now
-    standings(klass, lab) -> dict[str, Standing]      what stands there, with everything set by hand
-    results(klass, lab), unmarked(klass, lab)         the results that it came from, and those without a mark
-    labs(klass), lab_of(klass, result)                which labs there are, and one as it was when it was graded
+    release(course, lab, source) -> paths              source/, release/, and the lab in the database
+    changes(course, lab, results) -> list[Change]      what ``write`` would change, before it does
+    write(course, lab, results, receipts, submitted) -> Written    marks into the database, results beside it
+    settle(course, lab, receipts) -> dict[str, Lateness]           what being late costs, as settings are now
+    standings(course, lab) -> dict[str, Standing]      what stands there, with everything set by hand
+    results(course, lab), unmarked(course, lab)         the results that it came from, and those without a mark
+    labs(course), lab_of(course, result)                which labs there are, and one as it was when it was graded
 
 database    one writer at a time, one transaction for all
 cells       a lab → nbgrader's assignment, notebook and cells
@@ -35,7 +35,7 @@ from hpclab.grading.gradebook.standing import Part as Part
 from hpclab.grading.gradebook.standing import Standing as Standing
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Lab, Result
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt
 
 
@@ -57,21 +57,21 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     unmarked: tuple[tuple[str, str], ...] = ()
 
 
-def release(klass: Class, lab: Lab, source: bytes) -> tuple[Path, Path]:
+def release(course: Course, lab: Lab, source: bytes) -> tuple[Path, Path]:
     """Make the class have ``lab``: its notebooks, and its entry in the database.
 
     ``source`` is the notebook with answers and hidden tests. Raises GradingError.
     """
-    with database.writing(klass.folder, formgrader.read(klass.folder).course) as book:
-        cells.register(book, lab, _due(klass, lab.name))
-        marks.enrol(book, [_person(klass, lab.name, student) for student in klass.students])
-    folders.keep_lab(klass.folder, lab)
-    return folders.lay_lab(klass.folder, lab, source)
+    with database.writing(course.folder, formgrader.read(course.folder).course) as book:
+        cells.register(book, lab, _due(course, lab.name))
+        marks.enrol(book, [_person(course, lab.name, student) for student in course.students])
+    folders.keep_lab(course.folder, lab)
+    return folders.lay_lab(course.folder, lab, source)
 
 
-def changes(klass: Class, lab: Lab, results: Iterable[Result]) -> list[Change]:
+def changes(course: Course, lab: Lab, results: Iterable[Result]) -> list[Change]:
     """What ``write`` would change in automatic marks, by student and in the lab's order. Nothing is written."""
-    there = standings(klass, lab.name) if (klass.folder / database.NAME).is_file() else {}
+    there = standings(course, lab.name) if (course.folder / database.NAME).is_file() else {}
     found = []
     for result in sorted(results, key=lambda one: one.task.student):
         if refused(result, lab):
@@ -97,7 +97,7 @@ def changes(klass: Class, lab: Lab, results: Iterable[Result]) -> list[Change]:
 
 
 def write(
-    klass: Class,
+    course: Course,
     lab: Lab,
     results: Sequence[Result],
     receipts: Iterable[Receipt],
@@ -112,58 +112,58 @@ def write(
     _once(results)
     why = {result.task.student: refused(result, lab) for result in results}
     good = [result for result in results if not why[result.task.student]]
-    with database.writing(klass.folder, formgrader.read(klass.folder).course) as book:
-        notebook = cells.register(book, lab, _due(klass, lab.name))
-        students = sorted({*klass.students, *(result.task.student for result in good)})
-        people = {student: _person(klass, lab.name, student) for student in students}
+    with database.writing(course.folder, formgrader.read(course.folder).course) as book:
+        notebook = cells.register(book, lab, _due(course, lab.name))
+        students = sorted({*course.students, *(result.task.student for result in good)})
+        people = {student: _person(course, lab.name, student) for student in students}
         marks.enrol(book, people.values())
         there = marks.submissions(book, notebook)
         for result in good:
             marks.put(book, notebook, there, plan(result, lab), people[result.task.student])
-        _penalize(klass, lab.name, there, receipts)
-    folders.keep_lab(klass.folder, lab)
+        _penalize(course, lab.name, there, receipts)
+    folders.keep_lab(course.folder, lab)
     for result in good:
-        folders.lay_result(klass.folder, lab, result, submitted(result))
+        folders.lay_result(course.folder, lab, result, submitted(result))
     for result in results:
         if why[result.task.student]:
-            folders.lay_unmarked(klass.folder, lab, result)
+            folders.lay_unmarked(course.folder, lab, result)
     return Written(
         marked=tuple(result.task.student for result in good),
         unmarked=tuple((student, reason) for student, reason in why.items() if reason),
     )
 
 
-def settle(klass: Class, lab: str, receipts: Iterable[Receipt]) -> dict[str, Lateness]:
+def settle(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Lateness]:
     """Write down what being late costs by the settings and marks as they are now; the lateness of each student."""
-    with database.writing(klass.folder, formgrader.read(klass.folder).course) as book:
-        notebook = _notebook(book, klass, lab)
-        return _penalize(klass, lab, marks.submissions(book, notebook), receipts)
+    with database.writing(course.folder, formgrader.read(course.folder).course) as book:
+        notebook = _notebook(book, course, lab)
+        return _penalize(course, lab, marks.submissions(book, notebook), receipts)
 
 
-def standings(klass: Class, lab: str) -> dict[str, Standing]:
+def standings(course: Course, lab: str) -> dict[str, Standing]:
     """By student, what the gradebook says. Raises GradingError where there is no gradebook."""
-    with database.reading(klass.folder, formgrader.read(klass.folder).course) as book:
+    with database.reading(course.folder, formgrader.read(course.folder).course) as book:
         return standing.read(book, lab)
 
 
-def results(klass: Class, lab: str) -> dict[str, Result]:
+def results(course: Course, lab: str) -> dict[str, Result]:
     """By student, the result that the marks in the gradebook came from."""
-    return folders.results(klass.folder, lab)
+    return folders.results(course.folder, lab)
 
 
-def unmarked(klass: Class, lab: str) -> dict[str, Result]:
+def unmarked(course: Course, lab: str) -> dict[str, Result]:
     """By student, a newer result from which no mark could be taken."""
-    return folders.unmarked(klass.folder, lab)
+    return folders.unmarked(course.folder, lab)
 
 
-def labs(klass: Class) -> list[str]:
+def labs(course: Course) -> list[str]:
     """The labs that the class was given or has deadlines for."""
-    return sorted({*folders.released(klass.folder), *klass.labs})
+    return sorted({*folders.released(course.folder), *course.labs})
 
 
-def lab_of(klass: Class, result: Result) -> Lab:
+def lab_of(course: Course, result: Result) -> Lab:
     """The lab as it was when ``result`` came about."""
-    return folders.lab(klass.folder, result.task.lab, result.lab_digest)
+    return folders.lab(course.folder, result.task.lab, result.lab_digest)
 
 
 def fits(result: Result, mine: Standing | None, lab: Lab) -> bool:
@@ -184,20 +184,20 @@ def _once(results: Sequence[Result]) -> None:
         )
 
 
-def _notebook(book: Any, klass: Class, lab: str) -> Any:
+def _notebook(book: Any, course: Course, lab: str) -> Any:
     try:
         return book.find_notebook(lab, lab)
     except ValueError:
         raise GradingError(
-            f"{klass.folder} has no lab {lab} in its gradebook", f"Hand it out first: hpclab release {lab}"
+            f"{course.folder} has no lab {lab} in its gradebook", f"Hand it out first: hpclab release {lab}"
         ) from None
 
 
 def _penalize(
-    klass: Class, lab: str, there: dict[str, Any], receipts: Iterable[Receipt]
+    course: Course, lab: str, there: dict[str, Any], receipts: Iterable[Receipt]
 ) -> dict[str, Lateness]:
     marked = {student: when for student, mine in there.items() if (when := _received(mine)) is not None}
-    lateness = late.of_lab(klass, lab, receipts, marked)
+    lateness = late.of_lab(course, lab, receipts, marked)
     for student, mine in there.items():
         marks.penalize(mine, lateness[student].penalty_share if student in lateness else 0.0)
     return lateness
@@ -207,14 +207,14 @@ def _received(mine: Any) -> float | None:
     return standing.seconds(mine.assignment.timestamp)
 
 
-def _due(klass: Class, lab: str) -> Any:
-    due = klass.due(lab, "")
+def _due(course: Course, lab: str) -> Any:
+    due = course.due(lab, "")
     return None if due is None else marks.utc(due)
 
 
-def _person(klass: Class, lab: str, student: str) -> marks.Person:
-    known = klass.students.get(student)
-    mine, everybody = klass.due(lab, student), klass.due(lab, "")
+def _person(course: Course, lab: str, student: str) -> marks.Person:
+    known = course.students.get(student)
+    mine, everybody = course.due(lab, student), course.due(lab, "")
     longer = (mine or 0.0) - (everybody or 0.0)
     return marks.Person(
         id=student,

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from hpclab.grading import lateness
 from hpclab.grading.lateness import Lateness
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt
 
 
 def of_lab(
-    klass: Class, lab: str, receipts: Iterable[Receipt], marked: Mapping[str, float] | None = None
+    course: Course, lab: str, receipts: Iterable[Receipt], marked: Mapping[str, float] | None = None
 ) -> dict[str, Lateness]:
     """By student. ``receipts`` are those of all labs, since free days are shared among them.
 
@@ -20,7 +20,7 @@ def of_lab(
     """
     received: dict[str, dict[str, float]] = {}
     for one in receipts:
-        closes = klass.closes(one.lab, one.student)
+        closes = course.closes(one.lab, one.student)
         if closes is not None and one.received > closes:
             continue
         mine = received.setdefault(one.student, {})
@@ -30,6 +30,6 @@ def of_lab(
     found = {}
     for student, mine in received.items():
         if lab in mine:
-            dues = {name: klass.due(name, student) for name in mine}
-            found[student] = lateness.course(mine, dues, klass.late, klass.zone)[lab]
+            dues = {name: course.due(name, student) for name in mine}
+            found[student] = lateness.course(mine, dues, course.late, course.zone)[lab]
     return found

@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from hpclab.errors import UsageError
 from hpclab.grading import sanitize
 from hpclab.grading.reports.overview import Row
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 
 KINDS = ("csv", "canvas", "moodle")
 COLUMNS = (
@@ -42,7 +42,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def export(
     kind: str,
-    klass: Class,
+    course: Course,
     rows: Sequence[Row],
     *,
     assignment: str = "",
@@ -58,7 +58,7 @@ def export(
         raise UsageError(f"{kind} takes one lab a file", "Name one lab, or use --format csv.")
     lines: Iterable[Sequence[object]]
     if kind == "csv":
-        lines = [COLUMNS, *(_plain(row, klass, missing_as_zero) for row in rows)]
+        lines = [COLUMNS, *(_plain(row, course, missing_as_zero) for row in rows)]
     else:
         there = [(row, score) for row in rows if (score := _score(row, missing_as_zero)) is not None]
         lines = _canvas(there, assignment, points) if kind == "canvas" else _moodle(there, assignment)
@@ -73,8 +73,8 @@ def _score(row: Row, missing_as_zero: bool) -> float | None:
     return row.score
 
 
-def _plain(row: Row, klass: Class, missing_as_zero: bool) -> list[object]:
-    there = klass.shown(row.received) if row.received is not None else ""
+def _plain(row: Row, course: Course, missing_as_zero: bool) -> list[object]:
+    there = course.shown(row.received) if row.received is not None else ""
     when = datetime.fromtimestamp(row.received, UTC).isoformat() if row.received is not None else ""
     marked = row.score is not None
     return [

@@ -19,7 +19,7 @@ from hpclab.grading.model import JobSeen, Lab, Mark, Result, Verdict
 from hpclab.grading.reports import wording
 from hpclab.grading.reports.printed import Printed, printed
 from hpclab.grading.reports.sections import Place, order, places
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 
 Timeline = Callable[[Sequence[JobSeen]], tuple[bytes, str]]  # a PNG, and the same in words
 TELLING = re.compile(
@@ -91,7 +91,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def told(
-    klass: Class,
+    course: Course,
     lab: Lab,
     result: Result,
     standing: Standing,
@@ -103,12 +103,12 @@ def told(
 ) -> Told:
     """What ``result``'s student is told. ``standing`` is the gradebook's word, with what a person set by hand."""
     student = result.task.student
-    person = klass.students.get(student)
+    person = course.students.get(student)
     share = lateness.penalty_share if lateness else 0.0
     drawn, jobs = _jobs(result.jobs[:MOST_JOBS], timeline)
     problem = result.problem if result.verdict is Verdict.BAD_INPUT else ""
     return Told(
-        course=sanitize.line(klass.title),
+        course=sanitize.line(course.title),
         lab=lab.name,
         title=sanitize.line(lab.title),
         student=student,
@@ -119,9 +119,9 @@ def told(
         penalty=share * standing.score,
         points=standing.points,
         by_hand=standing.by_hand,
-        received=klass.shown(result.task.received),
+        received=course.shown(result.task.received),
         late=_late(lateness),
-        deadline=_again(klass, lab, student, now),
+        deadline=_again(course, lab, student, now),
         tasks=tuple(_tasks(lab, result, standing, places(lab, book))),
         notes=tuple(sanitize.line(note, 500) for note in result.notes),
         timeline=drawn,
@@ -181,14 +181,14 @@ def _late(lateness: Lateness | None) -> str:
     return lateness.words if lateness else "no deadline"
 
 
-def _again(klass: Class, lab: Lab, student: str, now: float) -> str:
+def _again(course: Course, lab: Lab, student: str, now: float) -> str:
     """Until when it may be handed in again."""
-    due, closes = klass.due(lab.name, student), klass.closes(lab.name, student)
+    due, closes = course.due(lab.name, student), course.closes(lab.name, student)
     if closes is not None and now > closes:
-        return f"This lab closed at {klass.shown(closes)}: nothing more is taken."
+        return f"This lab closed at {course.shown(closes)}: nothing more is taken."
     if due is not None and now <= due:
-        return f"You can hand it in again until {klass.shown(due)} without being late."
-    until = f", until {klass.shown(closes)}" if closes is not None else ""
+        return f"You can hand it in again until {course.shown(due)} without being late."
+    until = f", until {course.shown(closes)}" if closes is not None else ""
     return (
         f"You can hand it in again{until}, late." if due is not None else f"You can hand it in again{until}."
     )

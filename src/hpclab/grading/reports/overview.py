@@ -9,7 +9,7 @@ import msgspec
 from hpclab.grading.gradebook import Standing
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Result
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt
 
 
@@ -41,7 +41,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows(
-    klass: Class,
+    course: Course,
     lab: str,
     standings: Mapping[str, Standing],
     results: Mapping[str, Result],
@@ -50,26 +50,26 @@ def rows(
     receipts: Iterable[Receipt],
 ) -> list[Row]:
     """Everybody of the class, and whoever else has a mark, by id."""
-    newest = _newest(klass, lab, receipts)
-    everybody = sorted({*klass.students, *standings, *unmarked})
+    newest = _newest(course, lab, receipts)
+    everybody = sorted({*course.students, *standings, *unmarked})
     return [
-        _row(klass, lab, student, standings, results, unmarked, lateness, newest.get(student))
+        _row(course, lab, student, standings, results, unmarked, lateness, newest.get(student))
         for student in everybody
     ]
 
 
-def _newest(klass: Class, lab: str, receipts: Iterable[Receipt]) -> dict[str, Receipt]:
+def _newest(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Receipt]:
     """The version that counts of each student."""
     found: dict[str, Receipt] = {}
     for one in sorted(receipts, key=lambda one: (one.received, one.number)):
-        closes = klass.closes(lab, one.student)
+        closes = course.closes(lab, one.student)
         if one.lab == lab and (one.student not in found or closes is None or one.received <= closes):
             found[one.student] = one
     return found
 
 
 def _row(
-    klass: Class,
+    course: Course,
     lab: str,
     student: str,
     standings: Mapping[str, Standing],
@@ -78,7 +78,7 @@ def _row(
     lateness: Mapping[str, Lateness],
     newest: Receipt | None,
 ) -> Row:
-    person, mine, late = klass.students.get(student), standings.get(student), lateness.get(student)
+    person, mine, late = course.students.get(student), standings.get(student), lateness.get(student)
     result, missing = results.get(student), unmarked.get(student)
     row = Row(
         student=student,

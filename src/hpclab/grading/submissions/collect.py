@@ -1,6 +1,6 @@
 """A source → receipts, one submission after the other; what became of each.
 
-    collect(members, lab, source, kind, how) -> list[Outcome]
+    collect(course, lab, source, kind, how) -> list[Outcome]
 
 One collection at a time in a class. Nothing that one submission holds stops the next one.
 """
@@ -20,7 +20,7 @@ import msgspec
 from hpclab.errors import HpclabError, UsageError
 from hpclab.grading import settings_file
 from hpclab.grading.locking import locked
-from hpclab.grading.settings import Alias, Class, Student
+from hpclab.grading.settings import Alias, Course, Student
 from hpclab.grading.submissions import archives, ipynb, objects, platforms, receipt_text, sources, student_ids
 from hpclab.grading.submissions.incoming import Found
 from hpclab.grading.submissions.staging import Staging
@@ -53,28 +53,28 @@ class How:
     now: Callable[[], float] = time.time
 
 
-def collect(members: Class, lab: str, source: Path, kind: str, how: How) -> list[Outcome]:
+def collect(course: Course, lab: str, source: Path, kind: str, how: How) -> list[Outcome]:
     """Take every version of ``lab`` that ``source`` shows. ``kind`` is one of sources.KINDS, or "auto"."""
     student_ids.check_id(lab, what="lab")
-    with locked(members.folder / ".collect.lock", seconds=10):
-        Store(members.folder).settle()
-        with _workplace(members.folder) as aside, _source(source, aside, lab) as (folder, lost):
+    with locked(course.folder / ".collect.lock", seconds=10):
+        Store(course.folder).settle()
+        with _workplace(course.folder) as aside, _source(source, aside, lab) as (folder, lost):
             kind = sources.detect(folder, lab) if kind == "auto" else kind
-            return list(_Collection(members, lab, kind, how, aside, lost).all(folder))
+            return list(_Collection(course, lab, kind, how, aside, lost).all(folder))
 
 
 class _Collection:
     """One run: what all submissions of it share."""
 
     def __init__(
-        self, members: Class, lab: str, kind: str, how: How, aside: Path, lost: list[tuple[str, str]]
+        self, course: Course, lab: str, kind: str, how: How, aside: Path, lost: list[tuple[str, str]]
     ) -> None:
-        self.members, self.lab, self.kind, self.how, self.aside = members, lab, kind, how, aside
+        self.course, self.lab, self.kind, self.how, self.aside = course, lab, kind, how, aside
         self.lost = lost  # of an archive: what was left out, and why
-        self.store = Store(members.folder)
+        self.store = Store(course.folder)
 
     def all(self, folder: int) -> Iterator[Outcome]:
-        found = sources.KINDS[self.kind](folder, self.lab, self.members)
+        found = sources.KINDS[self.kind](folder, self.lab, self.course)
         self._demand_a_time(found)
         for one in found:
             one.label = receipt_text.printable(
@@ -101,17 +101,17 @@ class _Collection:
 
     def _demand_a_time(self, found: list[Found]) -> None:
         """Late only because it was collected late would be unfair: somebody has to say what holds."""
-        due = self.members.due(self.lab, "")
+        due = self.course.due(self.lab, "")
         untimed = any(not one.timed for one in found)
         if untimed and self.how.received is None and due is not None and self.how.now() > due:
             raise UsageError(
-                f"{self.lab} was due at {self.members.shown(due)}, and nothing here tells when these were handed in",
+                f"{self.lab} was due at {self.course.shown(due)}, and nothing here tells when these were handed in",
                 "Say it with --received TIME (for instance when the download was made), or --received now.",
             )
 
     def _identify(self, found: list[Found]) -> None:
         """Find the student of each submission, ask or add where that is wanted, and let nobody stand for two."""
-        known = platforms.worksheet(self.how.worksheet, self.members) if self.how.worksheet else {}
+        known = platforms.worksheet(self.how.worksheet, self.course) if self.how.worksheet else {}
         new: list[Student | Alias] = []
         for one in found:
             if one.student or one.why:
@@ -121,18 +121,18 @@ class _Collection:
             else:
                 self._stranger(one, new)
         if new:
-            self.members = settings_file.add(self.members.folder, new)
+            self.course = settings_file.add(self.course.folder, new)
         named = [one.student for one in found if one.student and not one.timed]
         for one in found:
             if not one.timed and named.count(one.student) > 1:
                 one.why = one.why or f"two submissions here are said to be from {one.student}"
 
     def _stranger(self, one: Found, new: list[Student | Alias]) -> None:
-        by_name = {person.name: person.id for person in self.members.students.values() if person.name}
-        close = student_ids.near(one.name, [*self.members.students, *by_name])
+        by_name = {person.name: person.id for person in self.course.students.values() if person.name}
+        close = student_ids.near(one.name, [*self.course.students, *by_name])
         close = list(dict.fromkeys(by_name.get(name, name) for name in close))
         if self.how.ask and (answer := self.how.ask(one, close)):
-            one.student = self.members.student(answer).id
+            one.student = self.course.student(answer).id
             if one.lms:
                 new.append(Alias(lms=one.lms, student=one.student))
             return
@@ -148,7 +148,7 @@ class _Collection:
         added = [person.id for person in new if isinstance(person, Student)]
         if one.name not in added:
             why = student_ids.wrong_with(one.name)
-            if twin := student_ids.twins([*self.members.students, *added, one.name]):
+            if twin := student_ids.twins([*self.course.students, *added, one.name]):
                 why = f"the class has {twin[0][0]}, which differs in case alone"
             if why:
                 one.why = f"{student_ids.shown(one.name)} cannot be added: {why}"
@@ -168,7 +168,7 @@ class _Collection:
 
     def _receive(self, one: Found, staging: Staging) -> Outcome:
         def outcome(what: str, why: str = "", receipt: Receipt | None = None) -> Outcome:
-            late = receipt_text.lateness(receipt, self.members) if receipt else ""
+            late = receipt_text.lateness(receipt, self.course) if receipt else ""
             return Outcome(
                 label=one.label, student=one.student, what=what, why=why, receipt=receipt, late=late
             )
@@ -180,16 +180,16 @@ class _Collection:
         if same := self._already(one.student, staging.target, source, timed=one.timed):
             return outcome(UNCHANGED, f"as in receipt {same.number}", same)
         when = self._when(one, staging)
-        closes = self.members.closes(self.lab, one.student)
+        closes = self.course.closes(self.lab, one.student)
         if closes is not None and when > closes:
             return outcome(
                 REFUSED,
-                f"it came at {self.members.shown(when)}, and the lab closed at {self.members.shown(closes)};"
+                f"it came at {self.course.shown(when)}, and the lab closed at {self.course.shown(closes)};"
                 " if it shall count, give an [[extension]]",
             )
         notes = (*one.notes, *renamed, *self._look(staging), *staging.notes)
         receipt = self.store.receive(one.student, self.lab, staging.target, source, when, notes)
-        receipt_text.write(receipt, self.members)
+        receipt_text.write(receipt, self.course)
         return outcome(TAKEN, "; ".join(receipt.notes), receipt)
 
     def _rename(self, staging: Staging) -> list[str]:

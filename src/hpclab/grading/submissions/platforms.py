@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from hpclab.errors import UsageError
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions import paths
 from hpclab.grading.submissions.incoming import Found, files, names, nothing, tree
 
@@ -19,7 +19,7 @@ CANVAS_ANONYMOUS = re.compile(r"(?:LATE_)?anon_[A-Za-z0-9]+_\d+_.+")
 MOODLE = re.compile(r"(?P<who>[^_]*)_(?P<user>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<name>.*))?")
 
 
-def canvas(folder: int, _lab: str, members: Class) -> list[Found]:
+def canvas(folder: int, _lab: str, course: Course) -> list[Found]:
     """What Canvas made of an assignment's submissions: files in one folder, their names made of several parts."""
     by_user: dict[str, Found] = {}
     whose: dict[str, dict[str, str]] = {}
@@ -47,14 +47,14 @@ def canvas(folder: int, _lab: str, members: Class) -> list[Found]:
             continue
         odd.append(Found(label=name, stage=nothing, why=why))
     for user, one in by_user.items():
-        one.student = members.by_lms(user) or ""
+        one.student = course.by_lms(user) or ""
         one.stage = files(folder, whose[user])
         if one.late:
             one.notes.append("Canvas marked it as late")
     return [*by_user.values(), *odd]
 
 
-def moodle(folder: int, _lab: str, members: Class) -> list[Found]:
+def moodle(folder: int, _lab: str, course: Course) -> list[Found]:
     """What Moodle made of an assignment's submissions: a folder a person, or files in one folder."""
     by_user: dict[str, Found] = {}
     flat: dict[str, dict[str, str]] = {}
@@ -71,7 +71,7 @@ def moodle(folder: int, _lab: str, members: Class) -> list[Found]:
             by_user[user] = Found(
                 label=f"{match['who']} ({user})",
                 stage=nothing,
-                student=members.by_lms(user) or "",
+                student=course.by_lms(user) or "",
                 name=match["who"],
                 lms=user,
             )
@@ -85,13 +85,13 @@ def moodle(folder: int, _lab: str, members: Class) -> list[Found]:
     return [*by_user.values(), *odd]
 
 
-def worksheet(path: Path, members: Class) -> dict[str, str]:
+def worksheet(path: Path, course: Course) -> dict[str, str]:
     """Moodle's grading worksheet (CSV): the number of a person in this assignment → the student with this address.
 
     The first column holds the number, the second a name that people can change; only addresses count. Raises UsageError.
     """
     addresses: dict[str, list[str]] = {}
-    for one in members.students.values():
+    for one in course.students.values():
         if one.email:
             addresses.setdefault(one.email.casefold(), []).append(one.id)
     found = {}

@@ -6,31 +6,31 @@ from pathlib import Path
 
 from hpclab.files import write_whole
 from hpclab.grading import lateness as rules
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt
 from hpclab.grading.submissions.student_ids import shown
 
 
-def lateness(receipt: Receipt, members: Class) -> str:
+def lateness(receipt: Receipt, course: Course) -> str:
     """Whether this version came in time; what that costs is decided with the mark."""
     found = rules.lateness(
-        receipt.received, members.due(receipt.lab, receipt.student), members.late, members.zone
+        receipt.received, course.due(receipt.lab, receipt.student), course.late, course.zone
     )
     if not found.seconds or not found.days:
         return found.words
     return f"{rules.duration(found.seconds)} late"
 
 
-def text(receipt: Receipt, members: Class) -> str:
+def text(receipt: Receipt, course: Course) -> str:
     """The receipt, line by line."""
-    person = members.students.get(receipt.student)
+    person = course.students.get(receipt.student)
     name = f"{person.name} ({receipt.student})" if person and person.name else receipt.student
-    due = members.due(receipt.lab, receipt.student)
+    due = course.due(receipt.lab, receipt.student)
     lines = [
         f"Receipt {receipt.number}: {receipt.lab}, {name}",
         "",
-        f"received  {members.shown(receipt.received)}, {lateness(receipt, members)}",
-        *([f"due       {members.shown(due)}"] if due is not None else []),
+        f"received  {course.shown(receipt.received)}, {lateness(receipt, course)}",
+        *([f"due       {course.shown(due)}"] if due is not None else []),
         f"from      {printable(receipt.source)}",
         f"content   sha256:{receipt.hash}",
         f"record    {receipt.record}",
@@ -41,10 +41,10 @@ def text(receipt: Receipt, members: Class) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(receipt: Receipt, members: Class) -> Path:
+def write(receipt: Receipt, course: Course) -> Path:
     """Lay the text beside the receipt."""
-    place = members.folder / "receipts" / receipt.lab / receipt.student / f"{receipt.number}.txt"
-    write_whole(place, text(receipt, members).encode())
+    place = course.folder / "receipts" / receipt.lab / receipt.student / f"{receipt.number}.txt"
+    write_whole(place, text(receipt, course).encode())
     return place
 
 

@@ -22,7 +22,7 @@ import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
 
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions import paths
 from hpclab.grading.submissions.incoming import MOST, Found, names, nothing, tree
 from hpclab.grading.submissions.platforms import CANVAS_ANONYMOUS, CANVAS_NAME, canvas, moodle
@@ -44,7 +44,7 @@ def detect(folder: int, lab: str) -> str:
     return "folders"
 
 
-def exchange(folder: int, lab: str, members: Class) -> list[Found]:
+def exchange(folder: int, lab: str, course: Course) -> list[Found]:
     """nbgrader's inbound folder: each version that somebody submitted."""
     found = []
     for name in names(folder):
@@ -64,8 +64,8 @@ def exchange(folder: int, lab: str, members: Class) -> list[Found]:
             continue
         one.owner = status.st_uid
         account = _account(status.st_uid)
-        owner = members.by_account(account) if account else None
-        said = members.by_name(who)
+        owner = course.by_account(account) if account else None
+        said = course.by_name(who)
         if not account:
             one.why = f"its owner is uid {status.st_uid}, for whom this machine knows no name"
         elif owner and said == owner:
@@ -80,13 +80,13 @@ def exchange(folder: int, lab: str, members: Class) -> list[Found]:
     return found
 
 
-def folders(folder: int, lab: str, members: Class) -> list[Found]:
+def folders(folder: int, lab: str, course: Course) -> list[Found]:
     """A folder for each student. Inside, the lab's folder, wherever learners have it, or the notebook itself."""
     found = []
     for name in names(folder):
         if paths.ignored(name):
             continue
-        one = Found(label=name, stage=nothing, name=name, student=members.by_name(name) or "", holds={name})
+        one = Found(label=name, stage=nothing, name=name, student=course.by_name(name) or "", holds={name})
         found.append(one)
         try:
             with below(folder, name) as inner:
@@ -136,7 +136,7 @@ def _claimed(rest: str) -> list[str]:
     return [f"its name says {match[0]} ({shown(rest[len(match[0]) :].strip()[:40])})"] if match else []
 
 
-KINDS: Mapping[str, Callable[[int, str, Class], list[Found]]] = {
+KINDS: Mapping[str, Callable[[int, str, Course], list[Found]]] = {
     "exchange": exchange,
     "folders": folders,
     "canvas": canvas,

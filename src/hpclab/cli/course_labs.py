@@ -9,14 +9,14 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
-from hpclab.cli.classes import class_folder
+from hpclab.cli.course import course_folder
 from hpclab.errors import GradingError, HpclabError, UsageError
 from hpclab.grading import gradebook, settings
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Result
 from hpclab.grading.reports import overview
 from hpclab.grading.reports.overview import Row
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions import student_ids
 from hpclab.grading.submissions.store import Store
 
@@ -32,12 +32,12 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
 
 
-def lab_named(klass: Class, which: str) -> str:
+def lab_named(course: Course, which: str) -> str:
     """The lab of the class that a person means: its name, with or without its module, or how it begins.
 
     Raises UsageError with the valid names.
     """
-    known = gradebook.labs(klass)
+    known = gradebook.labs(course)
     wanted = which.rstrip("/").rpartition("/")[2].removesuffix(".md").removesuffix(".ipynb")
     if wanted in known:
         return wanted
@@ -47,26 +47,26 @@ def lab_named(klass: Class, which: str) -> str:
     what = "several labs" if fitting else "no lab"
     valid = "\n    ".join(fitting or known)
     raise UsageError(
-        f"{student_ids.shown(which)} names {what} of the class in {klass.folder}",
+        f"{student_ids.shown(which)} names {what} of the class in {course.folder}",
         f"Valid:\n    {valid}" if valid else "The class has none yet: hpclab release LAB",
     )
 
 
-def marked(klass: Class, lab: str) -> Marked:
+def marked(course: Course, lab: str) -> Marked:
     """Everything known of the marks of ``lab``, with what being late costs by the settings of now.
 
     Raises GradingError that names the command which comes first.
     """
-    receipts = Store(klass.folder).receipts()
-    results, unmarked = gradebook.results(klass, lab), gradebook.unmarked(klass, lab)
+    receipts = Store(course.folder).receipts()
+    results, unmarked = gradebook.results(course, lab), gradebook.unmarked(course, lab)
     if not results and not unmarked:
         first = f"hpclab grade {lab}"
         if not any(one.lab == lab for one in receipts):
             first = f"hpclab collect {lab} SOURCE, then: {first}"
-        raise GradingError(f"nothing of {lab} is graded yet in {klass.folder}", f"Run: {first}")
-    lateness = gradebook.settle(klass, lab, receipts)
-    standings = gradebook.standings(klass, lab)
-    rows = overview.rows(klass, lab, standings, results, unmarked, lateness, receipts)
+        raise GradingError(f"nothing of {lab} is graded yet in {course.folder}", f"Run: {first}")
+    lateness = gradebook.settle(course, lab, receipts)
+    standings = gradebook.standings(course, lab)
+    rows = overview.rows(course, lab, standings, results, unmarked, lateness, receipts)
     return Marked(
         lab=lab, standings=standings, results=results, unmarked=unmarked, lateness=lateness, rows=rows
     )
@@ -86,9 +86,9 @@ def complete_student(ctx: click.Context, _param: click.Parameter, incomplete: st
     return [CompletionItem(one.id, help=one.name) for one in everybody if one.id.startswith(incomplete)]
 
 
-def _class(ctx: click.Context) -> Class | None:
+def _class(ctx: click.Context) -> Course | None:
     chosen = ctx.params.get("folder")
     try:
-        return settings.load(class_folder(Path(chosen) if chosen else None))
+        return settings.load(course_folder(Path(chosen) if chosen else None))
     except HpclabError:  # a shell that completes words wants no message
         return None

@@ -1,4 +1,4 @@
-"""hpclab class: begin a class, see what its settings say, print receipts. And which folder commands mean."""
+"""hpclab course: begin a class, see what its settings say, print receipts. And which folder commands mean."""
 
 from __future__ import annotations
 
@@ -16,56 +16,58 @@ from rich.text import Text
 from hpclab import layout
 from hpclab.errors import UsageError
 from hpclab.grading import settings, settings_file
-from hpclab.grading.settings import Class
+from hpclab.grading.settings import Course
 from hpclab.grading.submissions import receipt_text, student_ids
 from hpclab.grading.submissions.store import Store
 
 
-def class_folder(chosen: Path | None = None) -> Path:
-    """The folder of the class: ``--class``, or ``HPCLAB_CLASS``, or ``class`` in the clone."""
-    from_environment = os.environ.get("HPCLAB_CLASS")
-    return (chosen or (Path(from_environment) if from_environment else layout.course() / "class")).absolute()
+def course_folder(chosen: Path | None = None) -> Path:
+    """The folder of the class: ``--course``, or ``HPCLAB_COURSE``, or ``course`` in the clone."""
+    from_environment = os.environ.get("HPCLAB_COURSE")
+    return (
+        chosen or (Path(from_environment) if from_environment else layout.clone_folder() / "course")
+    ).absolute()
 
 
-def class_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--class``: which class. The command gets ``folder``, made absolute."""
+def course_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--course``: which class. The command gets ``folder``, made absolute."""
     return click.option(
-        "--class",
+        "--course",
         "folder",
         type=click.Path(path_type=Path, file_okay=False),
-        callback=lambda _ctx, _param, value: class_folder(value),
-        help="The folder of the class. By default HPCLAB_CLASS, or `class` in the clone.",
+        callback=lambda _ctx, _param, value: course_folder(value),
+        help="The folder of the class. By default HPCLAB_COURSE, or `course` in the clone.",
     )(function)
 
 
-def complete_lab_of_class(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    members = settings.load(class_folder(ctx.params.get("folder")))
-    return [lab for lab in members.labs if lab.startswith(incomplete)]
+def complete_lab_of_course(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    course = settings.load(course_folder(ctx.params.get("folder")))
+    return [lab for lab in course.labs if lab.startswith(incomplete)]
 
 
-def lab_called(members: Class, text: str) -> str:
+def lab_called(course: Course, text: str) -> str:
     """The lab that a person names, by how its name begins (ex01, 01/ex01): one of the class, else of the course."""
-    course = {path.stem: path.parent.name for path in (layout.course() / "notebooks").glob("*/ex*.md")}
-    known = list(members.labs or course)
+    modules = {path.stem: path.parent.name for path in (layout.clone_folder() / "notebooks").glob("*/ex*.md")}
+    known = list(course.labs or modules)
     module, _, name = text.rstrip("/").rpartition("/")
     found = [lab for lab in known if lab == name] or [
-        lab for lab in known if lab.startswith(name) and course.get(lab, "").startswith(module)
+        lab for lab in known if lab.startswith(name) and modules.get(lab, "").startswith(module)
     ]
     if len(found) != 1:
         which = "more than one lab" if found else "no lab of this class"
         raise UsageError(
             f"{student_ids.shown(text)} names {which}",
-            f"Its labs: {', '.join(found or known)}. More go into {members.folder / settings.NAME} as [labs.NAME].",
+            f"Its labs: {', '.join(found or known)}. More go into {course.folder / settings.NAME} as [labs.NAME].",
         )
     return found[0]
 
 
-@click.group("class")
-def classes() -> None:
+@click.group()
+def course() -> None:
     """Begin a class, see what its settings say, print receipts."""
 
 
-@classes.command()
+@course.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option("--title", default="HPC Lab", show_default=True, help="What the class is called.")
 @click.option(
@@ -74,41 +76,41 @@ def classes() -> None:
 )
 def new(folder: Path | None, title: str, zone: str | None) -> None:
     """Begin a class in FOLDER: settings.toml with comments, for you to fill in."""
-    path = settings_file.begin(class_folder(folder), title=title, zone=zone or _zone_here())
-    click.echo(f"{path}\nFill in its labs and students, then look at what it says: hpclab class show")
+    path = settings_file.begin(course_folder(folder), title=title, zone=zone or _zone_here())
+    click.echo(f"{path}\nFill in its labs and students, then look at what it says: hpclab course show")
 
 
-@classes.command()
-@class_option
+@course.command()
+@course_option
 def show(folder: Path) -> None:
     """Check the settings of a class and show them: deadlines, extensions, people."""
-    members = settings.load(folder)
+    course = settings.load(folder)
     out = Console(highlight=False)
-    out.print(f"{members.title}: {len(members.students)} students, times in {members.zone.key}", markup=False)
-    out.print(f"late: {_late(members)}", markup=False)
+    out.print(f"{course.title}: {len(course.students)} students, times in {course.zone.key}", markup=False)
+    out.print(f"late: {_late(course)}", markup=False)
     table = _table("lab", "opens", "due", "closes")
-    for lab in members.labs:
-        times = (members.opens(lab), members.due(lab, ""), members.closes(lab, ""))
-        table.add_row(lab, *(members.shown(when) if when is not None else "-" for when in times))
-    if members.labs:
+    for lab in course.labs:
+        times = (course.opens(lab), course.due(lab, ""), course.closes(lab, ""))
+        table.add_row(lab, *(course.shown(when) if when is not None else "-" for when in times))
+    if course.labs:
         out.print(table)
-    if members.extensions:
+    if course.extensions:
         table = _table("extension for", "lab", "until", "reason")
-        for one in members.extensions:
-            until = settings.moment(one.until, members.zone)
-            table.add_row(Text(one.student), Text(one.lab), members.shown(until), Text(one.reason))
+        for one in course.extensions:
+            until = settings.moment(one.until, course.zone)
+            table.add_row(Text(one.student), Text(one.lab), course.shown(until), Text(one.reason))
         out.print(table)
 
 
-@classes.command()
-@click.argument("lab", shell_complete=complete_lab_of_class)
+@course.command()
+@click.argument("lab", shell_complete=complete_lab_of_course)
 @click.argument("student")
 @click.option("--number", type=int, help="Which version; by default all.")
-@class_option
+@course_option
 def receipt(lab: str, student: str, number: int | None, folder: Path) -> None:
     """Print the receipts of STUDENT for LAB, each checked against what is kept."""
-    members = settings.load(folder)
-    lab = lab_called(members, lab)
+    course = settings.load(folder)
+    lab = lab_called(course, lab)
     student_ids.check_id(student)
     store = Store(folder)
     given = [one for one in store.receipts(lab, student) if number in (None, one.number)]
@@ -117,11 +119,11 @@ def receipt(lab: str, student: str, number: int | None, folder: Path) -> None:
         raise UsageError(f"{student} has {wanted} for {lab}", "Collect first: hpclab collect LAB SOURCE")
     for one in given:
         store.files(one.hash)
-        click.echo(receipt_text.text(one, members))
+        click.echo(receipt_text.text(one, course))
 
 
-def _late(members: Class) -> str:
-    late = members.late
+def _late(course: Course) -> str:
+    late = course.late
     parts = ["costs nothing until the lab closes"]
     if late.policy == "percent":
         parts = [f"{late.percent_per_day:g} % for each day begun, at most {late.most_percent:g} %"]
@@ -149,10 +151,10 @@ def _zone_here() -> str:
         return "UTC"
 
 
-def when_in(members: Class, text: str) -> float:
+def when_in(course: Course, text: str) -> float:
     """A time that somebody typed, in the class's zone. Raises UsageError."""
     try:
-        return settings.moment(datetime.datetime.fromisoformat(text), members.zone)
+        return settings.moment(datetime.datetime.fromisoformat(text), course.zone)
     except ValueError:
         raise UsageError(
             f"{text!r} is not a time", "Write it as 2026-10-14T23:59:59, or with an offset: …+02:00"
