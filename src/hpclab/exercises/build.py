@@ -13,7 +13,7 @@ from typing import Literal
 import nbformat
 from nbformat import NotebookNode
 
-from hpclab.errors import ExerciseError, UsageError
+from hpclab.errors import ExerciseError
 from hpclab.exercises import source, views
 from hpclab.files import write_whole
 
@@ -28,30 +28,6 @@ class Release:
     path: Path
     outcome: Literal["new", "updated", "unchanged", "kept"]
     message: str
-
-
-def find(which: str, folder: Path) -> Path:
-    """The exercise that a person means: a path, ``MODULE/NAME``, or how its two words begin: ``01/ex01``, ``ex01``.
-
-    Raises UsageError with the valid names.
-    """
-    known = {f"{path.parent.name}/{path.stem}": path for path in sources(folder)}
-    if Path(which).is_file():
-        return Path(which).resolve()
-    wanted = which.removesuffix(".md").removesuffix(".ipynb")
-    if wanted in known:
-        return known[wanted]
-    module, _, rest = wanted.rpartition("/")
-    fitting = [name for name in known if _fits(name, module, rest)]
-    if wanted and len(fitting) == 1:
-        return known[fitting[0]]
-    what = "several exercises" if fitting else "no exercise"
-    raise UsageError(f"{which!r} names {what}", "Valid:\n    " + "\n    ".join(fitting or known))
-
-
-def _fits(name: str, module: str, begins: str) -> bool:
-    at_module, _, at_name = name.partition("/")
-    return at_name.startswith(begins) and at_module.startswith(module)
 
 
 def sources(folder: Path) -> list[Path]:
