@@ -81,7 +81,7 @@ def up(
         click.echo(f"Cluster {name!r} is running already, with {running.nodes} nodes.")
         if running.nodes != nodes or running.site.name != site:
             click.echo(f"To start it with these options, stop it first: hpclab down --name {name}")
-    suffix = "" if name == "default" else f" --name {name}"
+    suffix = "" if name == DEFAULT_NAME else f" --name {name}"
     click.echo(f"Log in: hpclab shell{suffix}    Look: hpclab status{suffix}    Stop: hpclab down{suffix}")
 
 
@@ -97,20 +97,20 @@ def up(
 def down(name: str, force: bool, purge: bool, every: bool) -> None:
     """Stop a cluster. Jobs' records, homes and logs stay for the next `up`."""
     for cluster in lifecycle.names() if every else [name]:
-        try:
-            _stop(cluster, force=force, purge=purge)
-        except ClusterError as problem:
-            if force or not sys.stdin.isatty() or "still in the queue" not in problem.problem:
-                raise
-            if not click.confirm(f"{problem.problem}. Cancel and stop?"):
-                raise
-            _stop(cluster, force=True, purge=purge)
+        cancel = force or _confirm_cancelling(cluster)
+        with progress_line("stopping") as progress:
+            was_running = lifecycle.down(cluster, progress, force=cancel, purge=purge)
+        click.echo(f"Cluster {cluster!r} {'is stopped' if was_running else 'was not running'}.")
 
 
-def _stop(name: str, *, force: bool, purge: bool) -> None:
-    with progress_line("stopping") as progress:
-        was_running = lifecycle.down(name, progress, force=force, purge=purge)
-    click.echo(f"Cluster {name!r} is stopped." if was_running else f"Cluster {name!r} was not running.")
+def _confirm_cancelling(name: str) -> bool:
+    """Ask on a terminal whether jobs in the queue may be cancelled; false where there are none."""
+    if not sys.stdin.isatty() or not lifecycle.running(name):
+        return False
+    jobs = lifecycle.jobs_in_queue(name)
+    return bool(jobs) and click.confirm(
+        f"Jobs in the queue of cluster {name!r}: {jobs}. Cancel them and stop?"
+    )
 
 
 @click.command()
@@ -167,8 +167,8 @@ def _describe_gpus(spec: Spec) -> str:
 
 def _exec_on_node(name: str, node: str, user: str, folder: str, argv: list[str]) -> None:
     """Replace this process by ``argv`` on the cluster, so that signals and the terminal reach it."""
-    settings = [f"{key}={os.environ[key]}" for key in ("TERM", "LANG", "COLORTERM") if key in os.environ]
-    command = lifecycle.command(name, node, user, folder, argv, settings)
+    environment = [f"{key}={os.environ[key]}" for key in ("TERM", "LANG", "COLORTERM") if key in os.environ]
+    command = lifecycle.command(name, node, user, folder, argv, environment)
     if sys.stdin.isatty():
         # A terminal of its own: from inside, another account could type into this one (ioctl TIOCSTI).
         command = ["script", "--quiet", "--return", "--command", f"exec {shlex.join(command)}", "/dev/null"]
@@ -240,7 +240,7 @@ def execute(name: str, node: str, user: str, argv: tuple[str, ...]) -> None:
 
 
 def complete_log(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    folder = layout.cluster_folder(ctx.params.get("name") or "default") / "log"
+    folder = layout.cluster_folder(ctx.params.get("name") or DEFAULT_NAME) / "log"
     return sorted({path.stem for path in folder.glob("*") if path.stem.startswith(incomplete)})
 
 

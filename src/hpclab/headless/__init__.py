@@ -12,24 +12,21 @@ command on its login node: a plain run at a real site, ``hpclab exec`` for the
 embedded cluster. So the same code serves both, whoever owns the files there.
 """
 
-from hpclab.headless.artifacts import Limits, Skipped
+from hpclab.headless.artifacts import Limits
 from hpclab.headless.job import FinishedRun, NotebookJob, run_notebook
-from hpclab.headless.kept import EXECUTED, LOG, RESULT, keep, read, reasons_to_run, write
+from hpclab.headless.kept import EXECUTED, keep, read, reasons_to_run, write
 from hpclab.headless.result import CellFailure, CellMark, RunResult, require_ok
 from hpclab.headless.runs_table import read_rows, write_summary
 from hpclab.headless.stamps import stamp
 
 __all__ = [
     "EXECUTED",
-    "LOG",
-    "RESULT",
     "CellFailure",
     "CellMark",
     "FinishedRun",
     "Limits",
     "NotebookJob",
     "RunResult",
-    "Skipped",
     "keep",
     "read",
     "read_rows",

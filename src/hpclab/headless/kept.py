@@ -37,7 +37,7 @@ class Names:
 
 GOOD = Names("executed.ipynb", "result.json", "notebook.log", "artifacts")
 FAILED = Names("failed.ipynb", "failed.json", "failed.log", "failed-artifacts")
-EXECUTED, RESULT, LOG = GOOD.notebook, GOOD.result, GOOD.log
+EXECUTED = GOOD.notebook
 
 
 def keep(run: FinishedRun, folder: Path) -> RunResult:
