@@ -142,7 +142,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND='make locks' .venv/bin/pip-compile --quiet --s
     --build-deps-for editable --unsafe-package torch
 
 locks: dev  ## solve the locks anew (with Debian 12's Python, the oldest one supported)
-	@$(COMPILE) --upgrade --extra dev --extra book -o requirements/dev.txt pyproject.toml 2>/dev/null
-	@$(COMPILE) --upgrade -c requirements/dev.txt -o requirements/course.txt pyproject.toml 2>/dev/null
+	@$(COMPILE) --upgrade --extra dev -o requirements/dev.txt pyproject.toml 2>/dev/null
+	@$(COMPILE) --upgrade --extra grading -c requirements/dev.txt -o requirements/course.txt pyproject.toml 2>/dev/null
 	@# torch is left out on purpose (requirements/torch.txt); pip-compile's warning about it goes too.
 	@sed -i '/^$$/d; /^# WARNING: The following/,$$d' requirements/dev.txt requirements/course.txt
