@@ -78,9 +78,12 @@ def required(name: str) -> list[str]:
 @functools.cache
 def hidden(extra: str) -> frozenset[str]:
     """The top-level modules that this .venv has, and an install with ``extra`` has not."""
+    # A Python of its own: here sys.path may have grown by what setuptools brings along.
+    program = "import importlib.metadata as m, json; print(json.dumps(m.packages_distributions()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return frozenset(
         module
-        for module, names in importlib.metadata.packages_distributions().items()
+        for module, names in json.loads(done.stdout).items()
         if not {canonicalize_name(name) for name in names} & installed(extra)
     )
 
