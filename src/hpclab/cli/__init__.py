@@ -154,5 +154,14 @@ def main() -> None:
 
 def program() -> None:
     """The command `hpclab`."""
-    atexit.register(gc.freeze)  # Python's last look for rubbish takes 0.3 s, and all of it goes anyway
+    atexit.register(_leave)
     main()
+
+
+def _leave() -> None:
+    """Skip Python's last garbage collection: 0.3 s, and the process ends anyway.
+
+    Not after lief: nanobind, of which its binding is made, prints as leaked what is not collected.
+    """
+    if "lief" not in sys.modules:
+        gc.freeze()
