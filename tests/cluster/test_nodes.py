@@ -196,7 +196,7 @@ def test_status_shows_nodes_services_and_what_is_emulated(cluster: Cluster) -> N
         return {key: value.strip() for key, _, value in (line.partition("  ") for line in lines)}
 
     wait_until(lambda: rows()["nodes"] == "4 idle", "every node to be idle", seconds=60)
-    assert re.fullmatch(r"ready \d+", rows()["services"])
+    assert re.fullmatch(r"ready \d+, up \d+", rows()["services"])
     emulated = not Path("/dev/nvidia0").exists()
     assert ("EMULATED" in rows()["GPUs"]) is emulated
     assert ("real ones" in rows()["GPUs"]) is not emulated
