@@ -1,3 +1,17 @@
 """The folders here are strangers': some hold a conftest.py or a pytest.ini that wants to be read."""
 
+from __future__ import annotations
+
+from tests import sample
+from tests.attacks import selection
+
 collect_ignore_glob = ["*-*", "labs"]
+
+
+def pytest_report_header() -> list[str]:
+    """Which attacks are made, for whoever looks into a failure."""
+    return sample.header(
+        "attacks that are not slow",
+        selection.SELECTED,
+        sum(len(costs) for costs in selection.COSTS_S.values()),
+    )

@@ -11,6 +11,13 @@ from pathlib import Path
 import pytest
 
 from hpclab.app import lab_run, targets
+from tests import sample
+from tests.labs import rounds
+
+
+def pytest_report_header() -> list[str]:
+    """Which rounds are tried, for whoever looks into a failure."""
+    return sample.header("rounds of wrong answers", rounds.SELECTED, len(rounds.COSTS_S))
 
 
 @pytest.fixture(scope="session")

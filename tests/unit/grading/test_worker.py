@@ -195,8 +195,9 @@ def test_numbers_that_python_refuses_to_read_are_the_learners_fault(
     number = "7" * digits
     text = labs.files(labs.notebook(lab, ANSWERS))[f"{lab.name}.ipynb"].decode()
     points = text.replace('"points": 1', f'"points": {number}').replace('"points": 2', f'"points": {number}')
+    assert points != text
     found = graded(lab, Place(tmp_path), {f"{lab.name}.ipynb": points.encode()})
-    assert found.verdict in (Verdict.PASS, Verdict.TAMPER), found.problem
+    assert found.verdict is Verdict.PASS, found.problem  # points are the lab's, whatever the notebook says
     source = text.replace('"source": "', f'"source": {number}, "was": "', 1)
     assert source != text
     found = graded(lab, Place(tmp_path / "2"), {f"{lab.name}.ipynb": source.encode()})
