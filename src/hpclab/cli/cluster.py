@@ -267,7 +267,7 @@ def logs(name: str, follow: bool, lines: int, what: str | None) -> None:
 
 @click.command()
 def packages() -> None:
-    """Fetch the system packages that a cluster needs, ahead of the first `up`."""
+    """Fetch the system packages that a cluster needs. Else the first `up` does it."""
     with progress_line("looking") as progress:
         host = clusters.prepare_host(progress)
     click.echo(f"Complete: {host.prefix}")
