@@ -81,8 +81,8 @@ def lab_folder() -> Path:
 
     Never overwritten, never removed.
     """
-    chosen = os.environ.get("HPCLAB_LAB")
-    return Path(chosen).absolute() if chosen else layout.clone_folder() / "lab"
+    folder = os.environ.get("HPCLAB_LAB")
+    return Path(folder).absolute() if folder else layout.clone_folder() / "lab"
 
 
 def compose(

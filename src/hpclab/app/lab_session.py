@@ -40,8 +40,8 @@ class LabSession:
 
 def running_url(name: str) -> str | None:
     """The address of the JupyterLab that runs on the cluster ``name``, if one does."""
-    found = portal.known(name)
-    return found.url if found else None
+    opened = portal.known(name)
+    return opened.url if opened else None
 
 
 def start(name: str, port: int | None, progress: Callable[[str], None]) -> LabSession:

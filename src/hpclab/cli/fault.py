@@ -18,7 +18,7 @@ from hpclab.cluster.faults.model import Fault, Kind, Option
 from hpclab.errors import HpclabError, UsageError
 
 
-def _cluster(ctx: click.Context) -> str:
+def _cluster_name(ctx: click.Context) -> str:
     """``--name`` is taken after `fault` and after the kind."""
     return str(ctx.params.get("name") or (ctx.parent and ctx.parent.params.get("name")) or DEFAULT_NAME)
 
@@ -57,7 +57,7 @@ def cluster_option(function: Any) -> Any:
 def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Nodes or daemons of the cluster; nothing if there is none."""
     try:
-        spec = lifecycle.spec_of(_cluster(ctx))
+        spec = lifecycle.spec_of(_cluster_name(ctx))
     except HpclabError:
         return []
     kind = KINDS.get(ctx.info_name or "")
@@ -66,10 +66,10 @@ def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return [fault.id for fault in active.active(_cluster(ctx)) if fault.id.startswith(incomplete)]
+    return [fault.id for fault in active.active(_cluster_name(ctx)) if fault.id.startswith(incomplete)]
 
 
-def _option(option: Option) -> Any:
+def _make_option(option: Option) -> Any:
     extra: dict[str, Any] = {"is_flag": True} if option.type is bool else {"type": option.type}
     if option.nodes:
         extra["shell_complete"] = complete_target
@@ -84,20 +84,20 @@ def _option(option: Option) -> Any:
     )
 
 
-def command(kind: Kind) -> click.Command:
+def make_command(kind: Kind) -> click.Command:
     """The command line of one kind of fault."""
 
     @click.pass_context
-    def break_it(ctx: click.Context, /, target: str, name: str | None, **options: object) -> None:
-        cluster = _cluster(ctx)
+    def inject(ctx: click.Context, /, target: str, name: str | None, **options: object) -> None:
+        cluster = _cluster_name(ctx)
         values = {key.replace("_", "-"): value for key, value in options.items()}
         with console.status(f"{kind.name} {target} …"):
             injected = active.inject(cluster, kind, target, values)
         print_fault(cluster, injected)
 
-    function: Any = break_it
+    function: Any = inject
     for option in reversed(kind.options):
-        function = _option(option)(function)
+        function = _make_option(option)(function)
     function = click.argument("target", metavar=kind.target.upper(), shell_complete=complete_target)(function)
     return click.command(kind.name, help=kind.help)(cluster_option(function))
 
@@ -110,7 +110,7 @@ def print_fault(cluster: str, injected: Fault) -> None:
 
 
 for _kind in KINDS.values():
-    fault.add_command(command(_kind))
+    fault.add_command(make_command(_kind))
 
 
 @fault.command("list")
@@ -118,7 +118,7 @@ for _kind in KINDS.values():
 @click.pass_context
 def list_faults(ctx: click.Context, name: str | None) -> None:
     """Show what is broken now, since when, and how to undo it."""
-    cluster = _cluster(ctx)
+    cluster = _cluster_name(ctx)
     lifecycle.supervisor_of(cluster)
     faults = active.active(cluster)
     if not faults:
@@ -149,7 +149,7 @@ def format_since(start: float) -> str:
 @click.pass_context
 def heal(ctx: click.Context, name: str | None, every: bool, ids: tuple[str, ...]) -> None:
     """Undo faults, and wait until what they broke is ready again."""
-    cluster = _cluster(ctx)
+    cluster = _cluster_name(ctx)
     if every == bool(ids):
         active_ids = (
             ", ".join(injected.id for injected in active.active(cluster)) or "none, nothing is broken"

@@ -146,11 +146,11 @@ def known_commands(hpclab: click.Command) -> Manual:
 
 
 def _walk(
-    command: click.Command, words: tuple[str, ...], context: click.Context
+    command: click.Command, path: tuple[str, ...], context: click.Context
 ) -> Iterator[tuple[tuple[str, ...], frozenset[str] | None]]:
-    """A command and its subcommands with their options; None where a command cannot be imported here."""
+    """A command and its subcommands with their options; None for a command that cannot be imported here."""
     yield (
-        words,
+        path,
         frozenset(option for param in command.params for option in (*param.opts, *param.secondary_opts)),
     )
     if isinstance(command, click.Group):
@@ -160,6 +160,6 @@ def _walk(
             except (ImportError, AttributeError):
                 subcommand = None
             if subcommand is None:
-                yield (*words, name), None
+                yield (*path, name), None
             else:
-                yield from _walk(subcommand, (*words, name), click.Context(subcommand, parent=context))
+                yield from _walk(subcommand, (*path, name), click.Context(subcommand, parent=context))
