@@ -7,13 +7,12 @@ from pathlib import Path
 
 from hpclab import layout
 from hpclab.errors import UsageError
-from hpclab.exercises import build
-from hpclab.exercises.lab_names import SUFFIXES, LabName, select_lab, select_labs
+from hpclab.exercises.lab_names import SUFFIXES, LabName, list_sources, select_lab, select_labs
 
 
 def labs_of_clone() -> dict[LabName, Path]:
     """Every lab of the clone with its source text, in the order of the course."""
-    paths = build.sources(layout.clone_folder() / "notebooks")
+    paths = list_sources(layout.clone_folder() / "notebooks")
     return {LabName(path.parent.name, path.stem): path for path in paths}
 
 

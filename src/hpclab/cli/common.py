@@ -10,13 +10,20 @@ import click
 from rich.console import Console
 
 from hpclab.app.clusters import DEFAULT_NAME
+from hpclab.app.labs import labs_of_clone
 from hpclab.cluster import lifecycle
+from hpclab.exercises.lab_names import complete_lab_names
 
 console = Console(stderr=True, highlight=False)
 
 
 def complete_cluster(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in lifecycle.names() if name.startswith(incomplete)]
+
+
+def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Labs of the clone."""
+    return complete_lab_names(incomplete, [*labs_of_clone()])
 
 
 def name_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,10 +21,9 @@ from hpclab.app.grading.array_rounds import How
 from hpclab.app.grading.lab_model import lab_of
 from hpclab.app.grading.results import Reporter
 from hpclab.app.labs import find_lab
-from hpclab.cli.common import console
+from hpclab.cli.common import complete_lab, console
 from hpclab.cli.course import course_option
 from hpclab.cli.grading_progress import Progress
-from hpclab.cli.lab_completion import complete_lab
 from hpclab.errors import DeadlineExceeded, GradingError, UsageError
 from hpclab.grading import settings
 from hpclab.grading.execute import limits

@@ -12,7 +12,7 @@ from hpclab import layout
 from hpclab.app import manual
 from hpclab.app.lab_run import build_folder
 from hpclab.app.labs import find_labs
-from hpclab.cli.lab_completion import complete_lab
+from hpclab.cli.common import complete_lab
 from hpclab.errors import ExerciseError, UsageError
 from hpclab.exercises import build, lint, new, release, source
 from hpclab.exercises.commands import Manual

@@ -12,8 +12,7 @@ from rich.table import Table
 from hpclab.app import lab_run, proofs
 from hpclab.app.labs import find_labs
 from hpclab.app.proofs import ProofCase, ProofVerdict
-from hpclab.cli.common import console, table_width
-from hpclab.cli.lab_completion import complete_lab
+from hpclab.cli.common import complete_lab, console, table_width
 from hpclab.cli.progress import ProgressBoard
 from hpclab.errors import ExerciseError
 

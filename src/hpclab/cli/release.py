@@ -11,8 +11,8 @@ import click
 from hpclab import layout
 from hpclab.app.grading.lab_model import lab_of
 from hpclab.app.labs import find_labs
+from hpclab.cli.common import complete_lab
 from hpclab.cli.course import course_option
-from hpclab.cli.lab_completion import complete_lab
 from hpclab.errors import UsageError
 from hpclab.exercises import build, source, views
 from hpclab.files import write_whole

@@ -16,8 +16,7 @@ from hpclab.app import lab_run, runs
 from hpclab.app.clusters import site_names
 from hpclab.app.lab_run import LabNotebook
 from hpclab.app.labs import find_labs
-from hpclab.cli.common import complete_cluster, console, table_width
-from hpclab.cli.lab_completion import complete_lab
+from hpclab.cli.common import complete_cluster, complete_lab, console, table_width
 from hpclab.cli.progress import ProgressBoard
 from hpclab.errors import NotebookFailed, UsageError
 from hpclab.headless import runs_table

@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 from hpclab.errors import ExerciseError
 from hpclab.exercises import source, views
+from hpclab.exercises.lab_names import list_sources
 from hpclab.files import write_whole
 
 # Which files were handed out into a folder: their hashes, one list a file name.
@@ -32,7 +33,7 @@ class Release:
 
 def sources(folder: Path) -> list[Path]:
     """The exercises below ``folder`` (the course's ``notebooks/``), in the order of the course."""
-    return sorted(folder.glob("[0-9][0-9]-*/ex[0-9][0-9]-*.md"))
+    return list_sources(folder)
 
 
 # The notebooks that are written to disk, by the folder under ``build`` that they go to.

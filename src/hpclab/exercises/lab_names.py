@@ -3,13 +3,15 @@
 A lab is MODULE/NAME, such as ``01-slurm-basics/ex01-submit-monitor``. Accepted are this label, the
 name alone, the beginnings of both words (``01/ex01``, ``ex01-sub``), a module (``01``) for all of
 its labs, each with a trailing slash, as a path, or as a file (``.md``, ``.ipynb``).
+
+The module imports no notebook library: completion and commands on a course's marks are quick.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from hpclab.errors import UsageError
@@ -26,6 +28,11 @@ class LabName(NamedTuple):
     @property
     def label(self) -> str:
         return f"{self.module}/{self.name}" if self.module else self.name
+
+
+def list_sources(folder: Path) -> list[Path]:
+    """The texts of the labs below ``folder`` (the course's ``notebooks/``), in the order of the course."""
+    return sorted(folder.glob("[0-9][0-9]-*/ex[0-9][0-9]-*.md"))
 
 
 def select_labs(text: str, known: Sequence[LabName], hint: str = "") -> list[LabName]:
