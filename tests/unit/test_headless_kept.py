@@ -113,13 +113,17 @@ def test_a_stamp_tells_files_values_and_names_apart(tmp_path: Path) -> None:
 
 def test_files_are_chosen_from_the_top_and_what_is_over_is_named() -> None:
     found = [("z/deep", 1), ("b", 4), ("a", 4), ("large", 9), ("__pycache__/x", 1), ("c", 4)]
-    chosen, skipped = artifacts.select_files(found, headless.Limits(file=8, total=9, count=3))
+    chosen, skipped = artifacts.select_files(
+        found, headless.ArtifactLimits(file_bytes=8, total_bytes=9, count=3)
+    )
     assert chosen == ["a", "b", "z/deep"]
     assert [(file.path, file.why) for file in skipped] == [
         ("c", "more than 9 bytes in all"),
         ("large", "larger than 8 bytes"),
     ]
-    chosen, skipped = artifacts.select_files([(f"{n:03}", 1) for n in range(300)], headless.Limits(count=10))
+    chosen, skipped = artifacts.select_files(
+        [(f"{n:03}", 1) for n in range(300)], headless.ArtifactLimits(count=10)
+    )
     assert len(chosen) == 10
     assert (len(skipped), skipped[-1].path, skipped[-1].size) == (51, "and 240 more", 240)
 
@@ -139,7 +143,7 @@ def test_files_come_over_as_they_are(tmp_path: Path) -> None:
     assert sorted(found) == [("-dash", 1), ("sub/a b\nc", 256)]
     archive = artifacts.fetch(str(work), [path for path, _ in found] + ["vanished"], launch)
     into = tmp_path / "into"
-    assert sorted(artifacts.unpack(archive, into, headless.Limits())) == ["-dash", "sub/a b\nc"]
+    assert sorted(artifacts.unpack(archive, into, headless.ArtifactLimits())) == ["-dash", "sub/a b\nc"]
     assert (into / "sub/a b\nc").read_bytes() == bytes(range(256))
 
 
@@ -157,7 +161,7 @@ def test_an_archive_cannot_write_elsewhere_nor_without_end(tmp_path: Path) -> No
         large.size = 1000
         archive.addfile(large, io.BytesIO(bytes(1000)))
     into = tmp_path / "deep/into"
-    assert artifacts.unpack(out.getvalue(), into, headless.Limits(total=100)) == ["good"]
+    assert artifacts.unpack(out.getvalue(), into, headless.ArtifactLimits(total_bytes=100)) == ["good"]
     assert tree(tmp_path) == ["deep/into/good"]
 
 
@@ -184,8 +188,8 @@ def test_an_archive_that_is_none_or_broken_off_gives_what_there_was(tmp_path: Pa
             member = tarfile.TarInfo(name)
             member.size = 5000
             tar.addfile(member, io.BytesIO(b"x" * member.size))
-    assert artifacts.unpack(b"no archive at all", tmp_path, headless.Limits()) == []
-    assert artifacts.unpack(out.getvalue()[:7000], tmp_path, headless.Limits()) == ["first"]
+    assert artifacts.unpack(b"no archive at all", tmp_path, headless.ArtifactLimits()) == []
+    assert artifacts.unpack(out.getvalue()[:7000], tmp_path, headless.ArtifactLimits()) == ["first"]
 
 
 def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
@@ -193,7 +197,7 @@ def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name in ("a", "a/b", "c"):
             tar.addfile(tarfile.TarInfo(name), io.BytesIO())
-    assert artifacts.unpack(out.getvalue(), tmp_path, headless.Limits()) == ["a", "c"]
+    assert artifacts.unpack(out.getvalue(), tmp_path, headless.ArtifactLimits()) == ["a", "c"]
 
 
 def test_a_run_without_a_notebook_leaves_no_older_one_beside_it(tmp_path: Path) -> None:

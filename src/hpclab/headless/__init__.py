@@ -12,7 +12,7 @@ command on its login node: a plain run at a real site, ``hpclab exec`` for the
 embedded cluster. So the same code serves both, whoever owns the files there.
 """
 
-from hpclab.headless.artifacts import Limits
+from hpclab.headless.artifacts import ArtifactLimits
 from hpclab.headless.job import FinishedRun, NotebookJob, run_notebook
 from hpclab.headless.kept import EXECUTED, keep, read, reasons_to_run, write
 from hpclab.headless.result import CellFailure, CellMark, RunResult, require_ok
@@ -21,10 +21,10 @@ from hpclab.headless.stamps import stamp
 
 __all__ = [
     "EXECUTED",
+    "ArtifactLimits",
     "CellFailure",
     "CellMark",
     "FinishedRun",
-    "Limits",
     "NotebookJob",
     "RunResult",
     "keep",

@@ -18,11 +18,11 @@ LITTER = frozenset({"__pycache__", ".ipynb_checkpoints", ".cache"})
 NAMED = 50  # skipped files that are named; of the others only the number is given
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """How much of a run's work folder is kept. Sizes in bytes."""
+class ArtifactLimits(msgspec.Struct, frozen=True):
+    """How much of a run's work folder is kept."""
 
-    file: int = 5 << 20
-    total: int = 20 << 20
+    file_bytes: int = 5 << 20
+    total_bytes: int = 20 << 20
     count: int = 200
 
 
@@ -34,7 +34,7 @@ class Skipped(msgspec.Struct, frozen=True):
     why: str
 
 
-def select_files(files: Sequence[tuple[str, int]], limits: Limits) -> tuple[list[str], list[Skipped]]:
+def select_files(files: Sequence[tuple[str, int]], limits: ArtifactLimits) -> tuple[list[str], list[Skipped]]:
     """Which of the files (path, size) to keep. Those near the top of the folder come first. Pure."""
     kept: list[str] = []
     skipped: list[Skipped] = []
@@ -42,12 +42,12 @@ def select_files(files: Sequence[tuple[str, int]], limits: Limits) -> tuple[list
     for path, size in sorted(files, key=lambda file: (file[0].count("/"), file[0])):
         if LITTER & set(PurePosixPath(path).parts):
             continue
-        if size > limits.file:
-            skipped.append(Skipped(path, size, f"larger than {limits.file} bytes"))
+        if size > limits.file_bytes:
+            skipped.append(Skipped(path, size, f"larger than {limits.file_bytes} bytes"))
         elif len(kept) == limits.count:
             skipped.append(Skipped(path, size, f"more than {limits.count} files"))
-        elif total + size > limits.total:
-            skipped.append(Skipped(path, size, f"more than {limits.total} bytes in all"))
+        elif total + size > limits.total_bytes:
+            skipped.append(Skipped(path, size, f"more than {limits.total_bytes} bytes in all"))
         else:
             kept.append(path)
             total += size
@@ -77,7 +77,7 @@ def fetch(folder: str, paths: Sequence[str], launch: Runner) -> bytes:
         return b""
 
 
-def unpack(archive: bytes, into: Path, limits: Limits) -> list[str]:
+def unpack(archive: bytes, into: Path, limits: ArtifactLimits) -> list[str]:
     """Write the archive's regular files below ``into``; their paths.
 
     The input is untrusted: paths, kinds and sizes are checked. Of a truncated or damaged archive
@@ -91,7 +91,7 @@ def unpack(archive: bytes, into: Path, limits: Limits) -> list[str]:
         for member in tar:
             total += member.size
             path = PurePosixPath(member.name)
-            if not member.isreg() or path.is_absolute() or ".." in path.parts or total > limits.total:
+            if not member.isreg() or path.is_absolute() or ".." in path.parts or total > limits.total_bytes:
                 continue
             source = tar.extractfile(member)
             assert source is not None  # a regular file has content

@@ -19,7 +19,7 @@ import msgspec
 from hpclab import layout, slurm
 from hpclab.errors import CommandFailed, DeadlineExceeded, HpclabError, UsageError
 from hpclab.headless import artifacts
-from hpclab.headless.artifacts import Limits
+from hpclab.headless.artifacts import ArtifactLimits
 from hpclab.headless.result import RunResult, summarize_run
 from hpclab.shell import indented
 from hpclab.slurm import Job, Runner
@@ -50,7 +50,7 @@ class NotebookJob:
     minutes: int = 15
     cell_s: int = 600
     queue_s: float = 600.0
-    limits: Limits = field(default_factory=Limits)
+    limits: ArtifactLimits = field(default_factory=ArtifactLimits)
 
     @property
     def work(self) -> str:
@@ -66,7 +66,7 @@ class FinishedRun:
     executed: str = ""
     log: str = ""
     artifacts: bytes = b""
-    limits: Limits = field(default_factory=Limits)
+    limits: ArtifactLimits = field(default_factory=ArtifactLimits)
 
     def with_facts(self, **facts: Any) -> FinishedRun:
         """The same run with other facts in its result."""
