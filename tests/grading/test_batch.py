@@ -17,7 +17,7 @@ import msgspec
 import psutil
 import pytest
 
-from hpclab.app import clusters, targets
+from hpclab.app import clusters
 from hpclab.cluster import lifecycle
 from hpclab.errors import HpclabError
 from hpclab.grading import worker
@@ -338,8 +338,8 @@ def site(own_state: Path) -> Iterator[str]:
     spools = Path(os.environ["HPCLAB_STATE"], "grading")
     spools.mkdir(parents=True, exist_ok=True)
     name = f"site{os.getpid()}"
-    there = msgspec.structs.replace(clusters.place(lambda _: None), writable=(spools,))
-    lifecycle.up(targets.spec_of_default(name), there, lambda _: None, seconds=180)
+    there = msgspec.structs.replace(clusters.prepare_host(lambda _: None), writable=(spools,))
+    lifecycle.up(clusters.compose_default(name), there, lambda _: None, seconds=180)
     try:
         yield name
     finally:

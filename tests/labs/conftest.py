@@ -41,4 +41,4 @@ def private(own_state: Path) -> Iterator[targets.PrivateClusters]:
 @pytest.fixture(scope="session")
 def at_once() -> int:
     """How many clusters run side by side."""
-    return int(os.environ.get("HPCLAB_TEST_JOBS") or lab_run.default_jobs())
+    return int(os.environ.get("HPCLAB_TEST_JOBS") or lab_run.default_parallelism())

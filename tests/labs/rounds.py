@@ -11,7 +11,7 @@ BUDGET_S = 900.0  # of labs' time in all; up to four run side by side
 
 def costs_s() -> dict[str, float]:
     """The seconds that each round takes, by the name of its test: those of a run of the whole lab."""
-    labs = [source.load(path) for path in build.sources(layout.course() / "notebooks")]
+    labs = [source.load(path) for path in build.sources(layout.clone_folder() / "notebooks")]
     return {
         f"{lab.path.stem}-round-{number}": float(lab.about.cost.seconds)
         for lab in labs

@@ -15,8 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from hpclab import layout
-from hpclab.app import lab_run, parallel, targets
-from hpclab.cli import prove
+from hpclab.app import lab_run, parallel, proofs, targets
 from hpclab.exercises import build, source, wrong
 from tests.labs import rounds
 
@@ -27,7 +26,7 @@ class Chosen(NamedTuple):
     """One run of one lab."""
 
     lab: Path
-    name: str  # as in prove.Case
+    name: str  # as in proofs.ProofCase
 
     def __str__(self) -> str:
         return f"{self.lab.stem}-{self.name.replace(' ', '-')}"
@@ -50,30 +49,34 @@ def is_slow(run: Chosen) -> bool:
 
 
 RUNS = [pytest.param(run, id=str(run), marks=pytest.mark.slow if is_slow(run) else ()) for run in every_run()]
-Proof = Callable[[Chosen], tuple[prove.Case, prove.Verdict]]
+Proof = Callable[[Chosen], tuple[proofs.ProofCase, proofs.ProofVerdict]]
 
 
 @pytest.fixture(scope="module")
 def proof(request: pytest.FixtureRequest, private: targets.PrivateClusters, at_once: int) -> Iterator[Proof]:
     """A function that waits for a run."""
-    how, stop = lab_run.how_to_run(), parallel.Stop()
+    how, stop = lab_run.load_run_settings(), parallel.Cancellation()
     given = [
         item.callspec.params.get("run")
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
     ]
     wanted = [run for run in given if isinstance(run, Chosen)]
-    cases = {Chosen(lab, case.name): case for lab in {run.lab for run in wanted} for case in prove.cases(lab)}
+    cases = {
+        Chosen(lab, case.name): case
+        for lab in {run.lab for run in wanted}
+        for case in proofs.build_cases(lab)
+    }
     with ThreadPoolExecutor(at_once, "proof") as pool:
 
-        def begin(case: prove.Case) -> Future[prove.Verdict]:
-            return pool.submit(prove.try_out, case, how, private.fresh, stop.pause, lambda _: None)
+        def begin(case: proofs.ProofCase) -> Future[proofs.ProofVerdict]:
+            return pool.submit(proofs.run_case, case, how, private.start, stop.pause, lambda _: None)
 
         started = {run: begin(cases[run]) for run in wanted}
         try:
             yield lambda run: (cases[run], started[run].result(DEADLINE))
         finally:
-            stop.now()
+            stop.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
             private.close()
 
@@ -82,7 +85,7 @@ def proof(request: pytest.FixtureRequest, private: targets.PrivateClusters, at_o
 @pytest.mark.parametrize("run", RUNS)
 def test_marks_are_what_they_should_be(run: Chosen, proof: Proof) -> None:
     outcome = proof(run)
-    assert outcome[1].ok, "\n" + prove.explain([outcome])
+    assert outcome[1].ok, "\n" + proofs.explain_faults([outcome])
 
 
 def test_the_short_run_has_every_lab_and_the_chosen_rounds() -> None:

@@ -72,3 +72,12 @@ def test_completion_after_a_commands_name_asks_the_command() -> None:
 def test_options_of_the_program_are_completed() -> None:
     asked = {"_HPCLAB_COMPLETE": "bash_complete", "COMP_WORDS": "hpclab --v", "COMP_CWORD": "1"}
     assert modules_after([], **asked)[0].split() == ["plain,--version"]
+
+
+@pytest.mark.parametrize("module", ["cluster", "fault", "doctor", "site"])
+def test_commands_without_labs_import_no_notebook_library(module: str) -> None:
+    program = (
+        f"import sys, hpclab.cli.{module}; print(*{{'nbformat', 'jupytext', 'nbgrader'}} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -37,7 +37,9 @@ class Entry(NamedTuple):
 COMMANDS = {
     "up": Entry("cluster:up", "cluster", "Start a cluster on this machine."),
     "down": Entry("cluster:down", "cluster", "Stop a cluster."),
-    "status": Entry("cluster:status", "cluster", "What runs, and what is real and what is emulated."),
+    "status": Entry(
+        "cluster:status", "cluster", "Show what is running, and what is real and what is emulated."
+    ),
     "shell": Entry(
         "cluster:shell",
         "cluster",
@@ -48,7 +50,7 @@ COMMANDS = {
     "fault": Entry("fault:fault", "cluster", "Break things for real, and heal them."),
     "lab": Entry("lab:lab", "cluster", "Start the cluster, prepare the notebooks, open JupyterLab."),
     "run": Entry("run:run", "cluster", "Run the reference version of each LAB headless."),
-    "labs": Entry("labs:labs", "cluster", "For authors: build, check, begin and release exercises."),
+    "labs": Entry("labs:labs", "cluster", "For authors: build, check, begin and release labs."),
     "book": Entry("book:book", "book", "The course's book."),
     "course": Entry("course:course", "grading", "Begin a class, see what its settings say, print receipts."),
     "collect": Entry("collect:collect", "grading", "Take what students handed in for LAB."),
@@ -59,8 +61,8 @@ COMMANDS = {
     "report": Entry("report:report", "grading", "Show how the class did in LAB."),
     "export": Entry("export:export", "grading", "Write the marks of LAB as CSV."),
     "site": Entry("site:site", "", "What differs between clusters."),
-    "doctor": Entry("doctor:doctor", "", "Check this machine, and say how to cure what is missing."),
-    "packages": Entry("cluster:packages", "cluster", "Fetch the system packages a cluster needs."),
+    "doctor": Entry("doctor:doctor", "", "Check this machine and show how to fix anything that is missing."),
+    "packages": Entry("cluster:packages", "cluster", "Fetch the system packages that a cluster needs."),
 }
 # How a clone gets an extra, with the versions that are locked.
 IN_A_CLONE = {"book": "make dev"}

@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hpclab import layout
+from hpclab.app.labs import labs_of_clone, with_modules
 from hpclab.errors import UsageError
+from hpclab.exercises.lab_names import LabName, complete_lab_names, select_lab
 from hpclab.grading import settings, settings_file
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions import receipt_text, student_ids
@@ -40,26 +42,20 @@ def course_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def labs_of_course(course: Course) -> list[LabName]:
+    """The labs in the settings of the class; without any, those of the clone."""
+    return with_modules(course.labs) or [*labs_of_clone()]
+
+
 def complete_lab_of_course(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     course = settings.load(course_folder(ctx.params.get("folder")))
-    return [lab for lab in course.labs if lab.startswith(incomplete)]
+    return complete_lab_names(incomplete, labs_of_course(course))
 
 
 def lab_called(course: Course, text: str) -> str:
-    """The lab that a person names, by how its name begins (ex01, 01/ex01): one of the class, else of the course."""
-    modules = {path.stem: path.parent.name for path in (layout.clone_folder() / "notebooks").glob("*/ex*.md")}
-    known = list(course.labs or modules)
-    module, _, name = text.rstrip("/").rpartition("/")
-    found = [lab for lab in known if lab == name] or [
-        lab for lab in known if lab.startswith(name) and modules.get(lab, "").startswith(module)
-    ]
-    if len(found) != 1:
-        which = "more than one lab" if found else "no lab of this class"
-        raise UsageError(
-            f"{student_ids.shown(text)} names {which}",
-            f"Its labs: {', '.join(found or known)}. More go into {course.folder / settings.NAME} as [labs.NAME].",
-        )
-    return found[0]
+    """The lab of the class that ``text`` means. Raises UsageError that lists the valid names."""
+    hint = f"More go into {course.folder / settings.NAME} as [labs.NAME]."
+    return select_lab(text, labs_of_course(course), hint).name
 
 
 @click.group()

@@ -9,15 +9,16 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
+from hpclab.app.labs import with_modules
 from hpclab.cli.course import course_folder
-from hpclab.errors import GradingError, HpclabError, UsageError
+from hpclab.errors import GradingError, HpclabError
+from hpclab.exercises.lab_names import complete_lab_names, select_lab
 from hpclab.grading import gradebook, settings
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Result
 from hpclab.grading.reports import overview
 from hpclab.grading.reports.overview import Row
 from hpclab.grading.settings import Course
-from hpclab.grading.submissions import student_ids
 from hpclab.grading.submissions.store import Store
 
 
@@ -33,23 +34,9 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lab_named(course: Course, which: str) -> str:
-    """The lab of the class that a person means: its name, with or without its module, or how it begins.
-
-    Raises UsageError with the valid names.
-    """
-    known = gradebook.labs(course)
-    wanted = which.rstrip("/").rpartition("/")[2].removesuffix(".md").removesuffix(".ipynb")
-    if wanted in known:
-        return wanted
-    fitting = [name for name in known if wanted and name.startswith(wanted)]
-    if len(fitting) == 1:
-        return fitting[0]
-    what = "several labs" if fitting else "no lab"
-    valid = "\n    ".join(fitting or known)
-    raise UsageError(
-        f"{student_ids.shown(which)} names {what} of the class in {course.folder}",
-        f"Valid:\n    {valid}" if valid else "The class has none yet: hpclab release LAB",
-    )
+    """The lab of the class that ``which`` means. Raises UsageError that lists the valid names."""
+    known = with_modules(gradebook.labs(course))
+    return select_lab(which, known, "Hand a lab out to the class: hpclab release LAB").name
 
 
 def marked(course: Course, lab: str) -> Marked:
@@ -75,8 +62,8 @@ def marked(course: Course, lab: str) -> Marked:
 def complete_lab(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Labs of the class."""
     known = _class(ctx)
-    found = gradebook.labs(known) if known else []
-    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+    labs = with_modules(gradebook.labs(known)) if known else []
+    return [CompletionItem(name) for name in complete_lab_names(incomplete, labs)]
 
 
 def complete_student(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

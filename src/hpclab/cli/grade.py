@@ -13,7 +13,6 @@ import click
 import psutil
 from rich.console import Console
 
-from hpclab import layout
 from hpclab.app import lab_run
 from hpclab.app.clusters import site_names
 from hpclab.app.grading import class_run, version
@@ -21,12 +20,11 @@ from hpclab.app.grading import results as kept
 from hpclab.app.grading.array_rounds import How
 from hpclab.app.grading.lab_model import lab_of
 from hpclab.app.grading.results import Reporter
-from hpclab.cli.common import console
+from hpclab.app.labs import find_lab
+from hpclab.cli.common import complete_lab, console
 from hpclab.cli.course import course_option
 from hpclab.cli.grading_progress import Progress
-from hpclab.cli.labs import complete_lab
 from hpclab.errors import DeadlineExceeded, GradingError, UsageError
-from hpclab.exercises import build
 from hpclab.grading import settings
 from hpclab.grading.execute import limits
 from hpclab.grading.locking import locked
@@ -91,13 +89,13 @@ def grade(
     A command that was stopped goes on where it was. The marks are shown before they are written.
     """
     course = settings.load(folder)
-    found = lab_of(build.find(lab, layout.clone_folder() / "notebooks"))
+    found = lab_of(find_lab(lab))
     only = [one.strip() for one in students.split(",") if one.strip()]
     receipts = wanted(course, Store(folder), found.name, only)
     how = How(
         site=site,
         at_once=jobs or (tasks_here(found) if site == "local" else AT_A_SITE),
-        usual=lab_run.how_to_run(site, account=account, qos=qos),
+        usual=lab_run.load_run_settings(site, account=account, qos=qos),
         image=image and image.absolute(),
         options=options,
         queued=(queue_minutes or (10 if site == "local" else DAY)) * 60.0,
@@ -144,7 +142,7 @@ def tasks_here(lab: Lab) -> int:
     needs = limits.needs(lab, limits.limits(lab), 1)
     room = psutil.virtual_memory().total // (needs.memory_mb << 20)
     # Who waits for jobs of a cluster leaves the CPU to others; plain Python does not.
-    most = lab_run.default_jobs() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
+    most = lab_run.default_parallelism() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
     return max(1, min(most, room))
 
 

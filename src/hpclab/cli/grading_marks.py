@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpclab.app.grading.results import Found
-from hpclab.cli.common import console
-from hpclab.cli.run import width
+from hpclab.cli.common import console, table_width
 from hpclab.errors import GradingError
 from hpclab.grading import gradebook
 from hpclab.grading.model import Lab, Result, Verdict
@@ -87,7 +86,7 @@ def record(course: Course, have: Mapping[str, Found]) -> None:
 
 def show(changes: Sequence[gradebook.Change], results: Sequence[Result]) -> None:
     """The verdicts, and what the gradebook would have instead of what it has."""
-    out = Console(highlight=False, width=width())
+    out = Console(highlight=False, width=table_width())
     told: dict[str, list[str]] = {}
     for one in changes:
         old = "" if one.old is None else f"{one.old:g} → "

@@ -10,8 +10,9 @@ import click
 
 from hpclab import layout
 from hpclab.app.grading.lab_model import lab_of
+from hpclab.app.labs import find_labs
+from hpclab.cli.common import complete_lab
 from hpclab.cli.course import course_option
-from hpclab.cli.labs import chosen_labs, complete_lab
 from hpclab.errors import UsageError
 from hpclab.exercises import build, source, views
 from hpclab.files import write_whole
@@ -40,7 +41,7 @@ def release(lab: Sequence[str], exchange: bool, folder: Path) -> None:
         hpclab release 01 --exchange
     """
     course = settings.load(folder)
-    paths = chosen_labs(lab)
+    paths = find_labs(lab)
     for path in paths:
         alone(path)
     configure(course)

@@ -146,7 +146,7 @@ def test_what_it_builds_on_is_a_lab(lab: Path) -> None:
     lab.with_name("ex02-b.md").touch()
     assert changed(lab, ("minutes:", "builds_on: [ex02-b, 01-slurm-basics/ex02-b]\nminutes:")) == []
     (problem,) = changed(lab, ("[ex02-b,", "[ex09-c,"))
-    assert problem.what == "builds_on: 'ex09-c' names no exercise"
+    assert problem.what == "builds_on: 'ex09-c' names no lab"
 
 
 def test_a_check_that_takes_a_helpers_name(lab: Path) -> None:

@@ -10,7 +10,7 @@ from hpclab.app.grading import array_rounds
 
 def how(image: Path | None) -> array_rounds.How:
     return array_rounds.How(
-        site="local", at_once=2, usual=lab_run.how_to_run("local", account="", qos=""), image=image
+        site="local", at_once=2, usual=lab_run.load_run_settings("local", account="", qos=""), image=image
     )
 
 

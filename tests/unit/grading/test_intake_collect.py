@@ -504,6 +504,6 @@ def test_a_lab_that_the_class_does_not_have_is_refused(course: Path, tmp_path: P
     labs(course, "")
     (tmp_path / "d").mkdir()
     code, said = invoke("collect", "--course", str(course), "ex9", str(tmp_path / "d"))
-    assert code == 2 and f"'ex9' names no lab of this class\nIts labs: {LAB}" in said
+    assert code == 2 and f"'ex9' names no lab\nValid:\n    01-slurm-basics/{LAB}" in said
     code, said = invoke("collect", "--course", str(course), "ex01", str(tmp_path / "d"))
     assert code == 0 and f"Nothing for {LAB} is there." in said

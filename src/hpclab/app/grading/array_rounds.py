@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from hpclab import layout
-from hpclab.app import lab_run, parallel, targets
+from hpclab.app import clusters, lab_run, parallel, targets
 from hpclab.app.grading.results import Collected, Reporter
 from hpclab.cluster.spec import Spec
 from hpclab.grading import array
@@ -27,7 +27,7 @@ class How:
 
     site: str
     at_once: int
-    usual: lab_run.How
+    usual: lab_run.RunSettings
     image: Path | None = None  # of Apptainer, in which the tasks run
     options: Sequence[str] = ()
     queued: float = 600.0
@@ -37,17 +37,17 @@ class How:
 @contextlib.contextmanager
 def rounds(spool: Path, batch: Batch, how: How, collected: Collected, reporter: Reporter) -> Iterator[Rounds]:
     """What does a round: a job array of a site, or of a cluster of this machine that lives for the purpose."""
-    with parallel.Stop() as stop, contextlib.ExitStack() as stack:
+    with parallel.Cancellation() as stop, contextlib.ExitStack() as stack:
         if how.site == "local":
             how = with_image_in(spool, how)
             private = stack.enter_context(
                 targets.PrivateClusters(
-                    how.usual.settings, (spool,), lambda name: spec_for(name, batch), reporter.say
+                    how.usual.environment, (spool,), lambda name: spec_for(name, batch), reporter.say
                 )
             )
-            launch = stack.enter_context(private.fresh(reporter.say))
+            launch = stack.enter_context(private.start(reporter.say))
         else:
-            launch = stack.enter_context(targets.at_site(how.usual.settings)(reporter.say))
+            launch = stack.enter_context(targets.at_site(how.usual.environment)(reporter.say))
         yield lambda number, shared: _as_array(
             launch, spool, batch, how, number, shared, collected, reporter, stop
         )
@@ -65,7 +65,7 @@ def with_image_in(spool: Path, how: How) -> How:
 
 def spec_for(name: str, batch: Batch) -> Spec:
     """The cluster whose array tasks grade: nodes on which one of them fits."""
-    usual = targets.spec_of_default(name)
+    usual = clusters.compose_default(name)
     return msgspec.structs.replace(
         usual,
         cpus_per_node=max(usual.cpus_per_node, batch.needs.cpus),
@@ -83,7 +83,7 @@ def _as_array(
     shared: Sequence[Sequence[str]],
     collected: Collected,
     reporter: Reporter,
-    stop: parallel.Stop,
+    stop: parallel.Cancellation,
 ) -> None:
     script = layout.clone_folder() / "autograder" / "grade-array.sbatch"
     options = [*how.usual.options, *how.options]
@@ -97,10 +97,10 @@ def watch(
     how: How,
     look: Callable[[], int],
     reporter: Reporter,
-    stop: parallel.Stop,
+    stop: parallel.Cancellation,
 ) -> None:
     """Wait for the batch's jobs; ``look`` brings results home. A signal cancels them and raises Interrupted."""
-    with stop.looked_at():
+    with stop.polling():
         try:
             array.watch(
                 launch,
@@ -111,6 +111,6 @@ def watch(
                 queued=how.queued,
                 slowest=how.slowest,
             )
-        except parallel.Stopped:
+        except parallel.Cancelled:
             stop.check()
             raise

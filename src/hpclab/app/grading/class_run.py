@@ -148,10 +148,13 @@ def settle(folder: Path, lab: Lab, how: How, reporter: Reporter) -> None:
             ) from None
         collected = Collected(home, spool, batch, then, reporter)
         if opened.site == "local":
-            targets.remove_left()  # the cluster of a command that is gone
+            targets.remove_abandoned()  # the cluster of a command that is gone
         elif opened.site == how.site:
             reporter.say(f"looking for jobs of the batch {batch.id}, which an earlier command left")
-            with parallel.Stop() as stop, targets.at_site(how.usual.settings)(reporter.say) as launch:
+            with (
+                parallel.Cancellation() as stop,
+                targets.at_site(how.usual.environment)(reporter.say) as launch,
+            ):
                 watch(launch, batch, how, collected.gather, reporter, stop)
         else:
             raise GradingError(
