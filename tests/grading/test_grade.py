@@ -125,7 +125,7 @@ def spool_of_one(place: Path, lab: Lab, files: dict[str, bytes]) -> Path:
         tasks=(task,),
     )
     spool = place / f"spool-{lab.nodes}"
-    batch.lay(spool, one, lab, lambda _hash: files)
+    batch.write_spool(spool, one, lab, lambda _hash: files)
     batch.write_round(spool, 1, [["ada"]])
     return spool
 

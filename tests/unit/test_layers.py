@@ -52,6 +52,7 @@ TALKS = (
     "cluster/agent.py",
     "sandbox/seccomp.py",
     "app/grading/array_task.py",
+    "app/grading/local_worker.py",
     "grading/execute/runner.py",
     "grading/assess/test_runner.py",
     "grading/execute/ipython.py",

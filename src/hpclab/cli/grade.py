@@ -13,14 +13,14 @@ import click
 import psutil
 from rich.console import Console
 
-from hpclab import layout
+from hpclab import layout, locks
 from hpclab.app import lab_run
 from hpclab.app.clusters import site_names
 from hpclab.app.grading import class_run, version
 from hpclab.app.grading import results as kept
-from hpclab.app.grading.array_rounds import How
 from hpclab.app.grading.lab_model import lab_of
 from hpclab.app.grading.results import Reporter
+from hpclab.app.grading.rounds import GradingOptions
 from hpclab.cli.common import console
 from hpclab.cli.course import course_option
 from hpclab.cli.grading_progress import Progress
@@ -29,7 +29,6 @@ from hpclab.errors import DeadlineExceeded, GradingError, UsageError
 from hpclab.exercises import build
 from hpclab.grading import settings
 from hpclab.grading.execute import limits
-from hpclab.grading.locking import locked
 from hpclab.grading.model import Lab
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt, Store
@@ -94,7 +93,7 @@ def grade(
     found = lab_of(build.find(lab, layout.clone_folder() / "notebooks"))
     only = [one.strip() for one in students.split(",") if one.strip()]
     receipts = wanted(course, Store(folder), found.name, only)
-    how = How(
+    how = GradingOptions(
         site=site,
         at_once=jobs or (tasks_here(found) if site == "local" else AT_A_SITE),
         usual=lab_run.how_to_run(site, account=account, qos=qos),
@@ -106,7 +105,7 @@ def grade(
     grader = version.grader()
     with alone(folder):
         if not dry_run:
-            class_run.settle(
+            class_run.recover(
                 folder,
                 found,
                 how,
@@ -153,7 +152,7 @@ def alone(folder: Path) -> Iterator[None]:
     """One grading of a class at a time. Raises GradingError while another one goes on."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locked(folder / ".grading.lock", seconds=0))
+            stack.enter_context(locks.held(folder / ".grading.lock", "another `hpclab grade`", seconds=0))
         except DeadlineExceeded:
             raise GradingError(
                 f"another `hpclab grade` is at work on {folder}",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hpclab import slurm
 from hpclab.errors import CommandFailed, DeadlineExceeded
-from hpclab.grading.batch import Batch
+from hpclab.grading.batch import Batch, seconds_of
 from hpclab.shell import indented
 from hpclab.slurm import Job, Runner
 
@@ -40,8 +40,7 @@ def submit(
 
     ``shared`` says whom each task grades; ``image`` is one of Apptainer, in which they run.
     """
-    # Of a pack few take all the time there is; if many do, the others are graded in the next round.
-    seconds = batch.needs.seconds * (1 + (max(map(len, shared)) - 1) / 8)
+    seconds = seconds_of(batch, shared)
     chosen = [
         f"--job-name=grade-{batch.lab[:40]}",
         f"--comment={batch.uuid}",

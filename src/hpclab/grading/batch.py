@@ -65,10 +65,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
-# ---- what is laid out for the tasks ----------------------------------------------------------
+# ---- what is written for the tasks ----------------------------------------------------------
 
 
-def lay(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapping[str, bytes]]) -> None:
+def write_spool(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapping[str, bytes]]) -> None:
     """Write the spool of ``batch``; ``files`` reads the submission of a hash. The batch comes last."""
     for name in ("results", "canary", "log", "rounds", "submissions"):
         (spool / name).mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def lay(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapping[str,
     write_whole(spool / "batch.json", msgspec.json.encode(batch))
 
 
-def is_laid(spool: Path) -> bool:
+def is_written(spool: Path) -> bool:
     """Whether all of a spool is there, so that tasks may have begun."""
     return (spool / "batch.json").exists()
 
@@ -141,6 +141,12 @@ def packs(students: Sequence[str], *, plain: bool, at_once: int, again: bool) ->
     return found[:MOST_TASKS]
 
 
+def seconds_of(batch: Batch, shared: Sequence[Sequence[str]]) -> float:
+    """The time limit of each task of a round. Of a pack few take all the time there is; if many do, the others
+    are graded in the next round."""
+    return batch.needs.seconds * (1 + (max(map(len, shared)) - 1) / 8)
+
+
 def write_round(spool: Path, number: int, shared: Sequence[Sequence[str]]) -> None:
     write_whole(spool / "rounds" / f"{number}.json", msgspec.json.encode(shared))
 
@@ -168,7 +174,7 @@ def refusal(spool: Path) -> Refusal | None:
 
 
 def write_result(spool: Path, result: Result) -> None:
-    """Lay a result down, then the word that it is whole."""
+    """Write a result, then the mark that it is whole."""
     data = msgspec.json.encode(result)
     folder = spool / "results"
     write_whole(folder / f"{result.task.student}.json", data)

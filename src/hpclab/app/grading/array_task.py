@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from hpclab import locks
 from hpclab.app.grading import version
 from hpclab.errors import GradingError, HostUnsuitable, HpclabError
 from hpclab.files import write_whole
@@ -29,7 +30,6 @@ from hpclab.grading.batch import Batch
 from hpclab.grading.execute import canary, host_support, limits
 from hpclab.grading.execute.canary import Probed
 from hpclab.grading.execute.interface import Enter
-from hpclab.grading.locking import locked
 from hpclab.grading.model import Lab, Result, Verdict
 
 PROBE_SECONDS = 600.0  # for another task of this kind of node to have done the probes
@@ -163,7 +163,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
     """So that two tasks of one kind of node do not both probe; where files cannot be locked, they do."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, HpclabError):
-            stack.enter_context(locked(path, seconds=PROBE_SECONDS))
+            stack.enter_context(locks.held(path, "another task to do the probes", seconds=PROBE_SECONDS))
         yield
 
 

@@ -26,8 +26,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hpclab import locks
 from hpclab.errors import GradingError
-from hpclab.grading.locking import locked
 
 NAME = "ledger.jsonl"
 FIRST = "0" * 64
@@ -61,7 +61,7 @@ class Ledger:
             raise ValueError(
                 f"a record {kind!r} needs {FIELDS[kind]} and cannot have {OWN}; missing: {missing}"
             )
-        with locked(self.path) as file:
+        with locks.held(self.path, "the ledger", seconds=120, every=0.002) as file:
             new = os.fstat(file).st_size == 0
             previous = self._mend(file)
             line, found = _line(kind, previous, fields)

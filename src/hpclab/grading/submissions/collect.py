@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
+from hpclab import locks
 from hpclab.errors import HpclabError, UsageError
 from hpclab.grading import settings_file
-from hpclab.grading.locking import locked
 from hpclab.grading.settings import Alias, Course, Student
 from hpclab.grading.submissions import archives, ipynb, objects, platforms, receipt_text, sources, student_ids
 from hpclab.grading.submissions.incoming import Found
@@ -56,7 +56,7 @@ class How:
 def collect(course: Course, lab: str, source: Path, kind: str, how: How) -> list[Outcome]:
     """Take every version of ``lab`` that ``source`` shows. ``kind`` is one of sources.KINDS, or "auto"."""
     student_ids.check_id(lab, what="lab")
-    with locked(course.folder / ".collect.lock", seconds=10):
+    with locks.held(course.folder / ".collect.lock", "another `hpclab collect` to finish", seconds=10):
         Store(course.folder).settle()
         with _workplace(course.folder) as aside, _source(source, aside, lab) as (folder, lost):
             kind = sources.detect(folder, lab) if kind == "auto" else kind

@@ -29,9 +29,9 @@ from typing import Any
 
 import msgspec
 
+from hpclab import locks
 from hpclab.errors import GradingError
 from hpclab.files import write_whole
-from hpclab.grading.locking import locked
 from hpclab.grading.records.ledger import Ledger, canonical
 from hpclab.grading.submissions import objects, student_ids
 from hpclab.grading.submissions.objects import Entry
@@ -72,7 +72,7 @@ class Store:
         name, entries = objects.put(self.objects, staged)
         objects.verify(self.objects, name)
         place = self._receipts / lab / student
-        with locked(place / ".lock"):
+        with locks.held(place / ".lock", "another reception", seconds=120):
             self._settle(place)
             number = 1 + max((int(found[1]) for found in _matches(place, GIVEN)), default=0)
             receipt = Receipt(
@@ -122,7 +122,7 @@ class Store:
         """Finish receptions that a crash cut off; how many."""
         count = 0
         for lock in self._receipts.glob("*/*/.*.json.pending"):
-            with locked(lock.parent / ".lock"):
+            with locks.held(lock.parent / ".lock", "another reception", seconds=120):
                 count += self._settle(lock.parent)
         return count
 
