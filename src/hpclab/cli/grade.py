@@ -31,6 +31,7 @@ from hpclab.grading import settings
 from hpclab.grading.execute import limits
 from hpclab.grading.model import Lab
 from hpclab.grading.settings import Course
+from hpclab.grading.submissions.counting import counting_versions
 from hpclab.grading.submissions.store import Receipt, Store
 
 DAY = 24 * 60  # minutes
@@ -86,13 +87,13 @@ def grade(
 ) -> None:
     """Grade what the class handed in for LAB, each submission in a sandbox of its own.
 
-    Of each student the version counts that was received last. Submissions that this very grader has graded are not graded again.
-    A command that was stopped goes on where it was. The marks are shown before they are written.
+    Of each student the last version before the lab closed counts. Submissions that this very grader has
+    graded are not graded again. A command that was stopped goes on where it was. The marks are shown before they are written.
     """
     course = settings.load(folder)
     found = lab_of(build.find(lab, layout.clone_folder() / "notebooks"))
     only = [one.strip() for one in students.split(",") if one.strip()]
-    receipts = wanted(course, Store(folder), found.name, only)
+    receipts = versions(course, Store(folder), found.name, only)
     how = GradingOptions(
         site=site,
         at_once=jobs or (tasks_here(found) if site == "local" else AT_A_SITE),
@@ -161,24 +162,27 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def wanted(course: Course, store: Store, lab: str, students: Sequence[str]) -> dict[str, Receipt]:
-    """The version of each student that is graded: the last one that came before the lab closed. Raises UsageError."""
+def versions(course: Course, store: Store, lab: str, students: Sequence[str]) -> dict[str, Receipt]:
+    """The versions that are graded, by student. Raises UsageError where somebody who was named has none."""
     for student in students:
         course.student(student)
+    receipts = store.receipts(lab)
     chosen = set(students) or set(course.students)
-    found: dict[str, Receipt] = {}
-    for one in sorted(store.receipts(lab), key=lambda one: (one.received, one.number)):
-        closes = course.closes(lab, one.student)
-        if one.student in chosen and (closes is None or one.received <= closes):
-            found[one.student] = one
-    if not found:
+    counting = counting_versions(course, lab, receipts)
+    found = {student: receipt for student, receipt in counting.items() if student in chosen}
+    missing = sorted((set(students) if students else chosen) - set(found))
+    late = [student for student in missing if any(one.student == student for one in receipts)]
+    if late and (students or not found):
         raise UsageError(
-            f"nothing was handed in for {lab}" + (f" by {', '.join(sorted(chosen))}" if students else ""),
-            f"Take it first: hpclab collect {lab} SOURCE",
+            f"{', '.join(late)} handed {lab} in only after it had closed",
+            "If it shall count, give an [[extension]] in the class's settings.",
         )
-    if missing := sorted(set(students) - set(found)):
-        raise UsageError(f"nothing was handed in for {lab} by {', '.join(missing)}", "Leave them out.")
-    return dict(sorted(found.items()))
+    if not found or (students and missing):
+        by = f" by {', '.join(missing)}" if students else ""
+        raise UsageError(
+            f"nothing was handed in for {lab}{by}", f"Take it first: hpclab collect {lab} SOURCE"
+        )
+    return found
 
 
 def announce(

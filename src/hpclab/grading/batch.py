@@ -32,7 +32,7 @@ from hpclab.errors import GradingError
 from hpclab.files import write_whole
 from hpclab.grading.execute.limits import Needs
 from hpclab.grading.model import Lab, Limits, Result, Task, Verdict
-from hpclab.grading.records.ledger import canonical
+from hpclab.grading.submissions import objects
 
 T = TypeVar("T")
 MOST_RESULT = 8 << 20  # bytes of one result
@@ -52,6 +52,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     lab_digest: str
     grader: str
+    parts: tuple[str, ...] = ()  # the files that the grader's name is made from
     image: str = ""
     limits: Limits
     needs: Needs
@@ -110,18 +111,9 @@ def submission(spool: Path, task: Task) -> dict[str, bytes]:
         found = msgspec.msgpack.decode(_regular(path, MOST_SUBMISSION), type=dict[str, bytes])
     except (OSError, msgspec.MsgspecError) as problem:
         raise GradingError(f"{path}: {problem}", "Start the grading again.") from None
-    if name_of(found) != task.hash:
+    if objects.digest_of_files(found) != task.hash:
         raise GradingError(f"{path} is not what was received", "Look at the class with `hpclab audit`.")
     return found
-
-
-def name_of(files: Mapping[str, bytes]) -> str:
-    """The hash of a submission with these files, as ``store`` names it."""
-    entries = {
-        path: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        for path, data in sorted(files.items())
-    }
-    return hashlib.sha256(canonical(entries)).hexdigest()
 
 
 # ---- who grades what -------------------------------------------------------------------------

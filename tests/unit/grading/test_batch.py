@@ -82,7 +82,7 @@ def test_a_submission_has_the_name_that_the_store_gives_it_and_is_checked(lab: L
     for path, data in files.items():
         (staged / path).write_bytes(data)
     name, _ = objects.put(tmp_path / "objects", staged)
-    assert batch.name_of(files) == name
+    assert objects.digest_of_files(files) == name
     mine = made(lab, "ada", hash=name)
     batch.write_spool(tmp_path / "spool", mine, lab, lambda _hash: files)
     assert batch.submission(tmp_path / "spool", mine.tasks[0]) == files

@@ -99,7 +99,7 @@ def walled(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
 
 def same(batch: Batch) -> None:
     """Raise GradingError where this node has another grader than the batch was made for."""
-    if (mine := version.grader()) != batch.grader:
+    if (mine := version.grader(batch.parts)) != batch.grader:
         raise GradingError(
             f"the course there is another one ({mine}) than where the grading began ({batch.grader})",
             "It must be the same everywhere, and not be changed while it grades. Then: the same command again.",

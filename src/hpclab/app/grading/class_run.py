@@ -13,6 +13,7 @@ import msgspec
 
 from hpclab import locks
 from hpclab.app import parallel, targets
+from hpclab.app.grading import version
 from hpclab.app.grading.results import Collected, Found, Reporter
 from hpclab.app.grading.rounds import ALIVE, GradingOptions, RunRound, open_rounds, watch
 from hpclab.app.grading.spool import OPEN, OpenBatch, close, opened
@@ -65,6 +66,7 @@ def run(
         nodes=lab.nodes,
         lab_digest=lab.digest,
         grader=grader,
+        parts=tuple(version.parts()),
         image=digest(how.image) if how.image else "",
         limits=limits,
         needs=limiting.needs(lab, limits, worker.TRIES),

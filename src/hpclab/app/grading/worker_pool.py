@@ -109,7 +109,7 @@ def command(
     shown = dict.fromkeys(place for path in needed if path.is_dir() for place in (path, path.resolve()))
     config = local_worker.Config(
         parent=os.getpid(),
-        argv=(*_interpreter(spool, image), *program),
+        argv=(*interpreter(spool, image), *program),
         env=environment(os.environ, spool, by_root=by_root),
         account=local_worker.account_of(batch.uuid) if by_root else None,
         shown=tuple(map(str, shown)),
@@ -119,7 +119,8 @@ def command(
     return [*start, msgspec.json.encode(config).decode()]
 
 
-def _interpreter(spool: Path, image: Path | None) -> list[str]:
+def interpreter(spool: Path, image: Path | None) -> list[str]:
+    """What runs Python in a worker: this one, or the one of an image. Raises HostUnsuitable."""
     if image is None:
         return [sys.executable]
     apptainer = shutil.which("apptainer")

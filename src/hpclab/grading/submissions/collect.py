@@ -56,11 +56,13 @@ class How:
 def collect(course: Course, lab: str, source: Path, kind: str, how: How) -> list[Outcome]:
     """Take every version of ``lab`` that ``source`` shows. ``kind`` is one of sources.KINDS, or "auto"."""
     student_ids.check_id(lab, what="lab")
-    with locks.held(course.folder / ".collect.lock", "another `hpclab collect` to finish", seconds=10):
-        Store(course.folder).settle()
-        with _workplace(course.folder) as aside, _source(source, aside, lab) as (folder, lost):
-            kind = sources.detect(folder, lab) if kind == "auto" else kind
-            return list(_Collection(course, lab, kind, how, aside, lost).all(folder))
+    with (
+        locks.held(course.folder / ".collect.lock", "another `hpclab collect` to finish", seconds=10),
+        _workplace(course.folder) as aside,
+        _source(source, aside, lab) as (folder, lost),
+    ):
+        kind = sources.detect(folder, lab) if kind == "auto" else kind
+        return list(_Collection(course, lab, kind, how, aside, lost).all(folder))
 
 
 class _Collection:
@@ -217,8 +219,8 @@ class _Collection:
         given = self.store.receipts(self.lab, student)
         if not given:
             return None
-        name = objects.name_of(staged)
-        latest = max(given, key=lambda one: (one.received, one.number))
+        name = objects.digest_of_folder(staged)
+        latest = given[-1]
         if latest.hash == name:
             return latest
         return (
