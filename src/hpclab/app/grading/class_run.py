@@ -1,4 +1,4 @@
-"""One grading run of a class: its tasks, rounds of jobs until all have a result, and what an earlier run left."""
+"""One grading run of a class: its tasks, rounds until all have a result, and what an earlier run left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from hpclab import locks
 from hpclab.app import parallel, targets
 from hpclab.app.grading import version
-from hpclab.app.grading.results import Collected, Found, Reporter
+from hpclab.app.grading.results import Collected, KeptResult, Reporter
 from hpclab.app.grading.rounds import ALIVE, GradingOptions, RunRound, open_rounds, watch
 from hpclab.app.grading.spool import OPEN, OpenBatch, close, opened
 from hpclab.errors import GradingError
@@ -52,10 +52,13 @@ def run(
     lab: Lab,
     receipts: Mapping[str, Receipt],
     how: GradingOptions,
-    grader: str,
+    parts: Sequence[str],
     reporter: Reporter,
-) -> dict[str, Found]:
-    """Grade these submissions; a result for each. Raises HpclabError; what is done by then stays done."""
+) -> dict[str, KeptResult]:
+    """Grade these submissions with the grader that ``parts`` make; a result for each.
+
+    Raises HpclabError; what is done by then stays done.
+    """
     name, number = str(uuid.uuid4()), time.strftime("%Y%m%d-%H%M%S")
     limits = limiting.limits(lab)
     batch = Batch(
@@ -65,8 +68,8 @@ def run(
         module=lab.module,
         nodes=lab.nodes,
         lab_digest=lab.digest,
-        grader=grader,
-        parts=tuple(version.parts()),
+        grader=version.grader(parts),
+        parts=tuple(parts),
         image=digest(how.image) if how.image else "",
         limits=limits,
         needs=limiting.needs(lab, limits, worker.TRIES),
@@ -101,7 +104,7 @@ def _until_all(
     run_round: RunRound,
     reporter: Reporter,
 ) -> None:
-    """Rounds of jobs until each submission has a result, or has had its tries."""
+    """Run rounds until each submission has a result, or has had its tries."""
     tried: dict[str, int] = dict.fromkeys((task.student for task in batch.tasks), 0)
     number = 0
     while True:
@@ -123,14 +126,14 @@ def _until_all(
     for task in batch.tasks:
         if task.student not in collected.found:
             why = (
-                collected.troubles.get(task.student) or "its job ended without a result, and nobody knows why"
+                collected.troubles.get(task.student) or "its task ended without a result; its log may say why"
             )
-            why += f"\nThe logs of its jobs: {collected.home / 'log'}"
+            why += f"\nThe logs of its tasks: {collected.home / 'log'}"
             collected.keep(batches.gave_up(batch, task, why, tried[task.student]))
 
 
 def recover(folder: Path, lab: Lab, how: GradingOptions, reporter: Reporter) -> None:
-    """Bring home what batches have that were not brought to their end, and clear away after them."""
+    """Keep the results of batches that were not finished, and remove what is left of them."""
     for mark in sorted((folder / "batches" / lab.name).glob(f"*/{OPEN}")):
         home = mark.parent
         try:
