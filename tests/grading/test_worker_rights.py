@@ -30,6 +30,7 @@ def attempt(name, what):
 attempt("read the class", lambda: (course / "settings.toml").read_text())
 attempt("read a closed home", lambda: (home / "secret").read_text())
 attempt("read the shadow", lambda: Path("/etc/shadow").read_text())
+attempt("read another spool", lambda: (spool.parent / "other/lab.json").read_text())
 attempt("read the spool", lambda: (spool / "lab.json").read_text())
 attempt("write a result", lambda: (spool / "results/ada.json").write_text("x"))
 attempt("write the lab", lambda: (spool / "lab.json").write_text("x"))
@@ -52,6 +53,8 @@ def test_a_worker_of_root_has_the_spool_and_nothing_else(place: Path) -> None:
     (home / "secret").write_text("secret")
     (home / "secret").chmod(0o600)
     (spool / "lab.json").write_text("lab")
+    (spool.parent / "other").mkdir()
+    (spool.parent / "other/lab.json").write_text("another batch")
     account = local_worker.account_of("11111111-2222-3333-4444-555555555555")
     os.chown(spool, 0, account)
     os.chown(spool / "lab.json", 0, account)
@@ -73,6 +76,7 @@ def test_a_worker_of_root_has_the_spool_and_nothing_else(place: Path) -> None:
             env={"PATH": os.defpath, "PORT": port},
             account=account,
             shown=tuple(map(str, (clone, Path(sys.prefix), Path(sys.base_prefix), spool))),
+            covered=(str(place / "state"),),
             hidden=(str(course),),
         )
         words = [sys.executable, "-I", "-m", local_worker.__name__, msgspec.json.encode(config).decode()]

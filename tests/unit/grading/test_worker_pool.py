@@ -16,6 +16,7 @@ from hpclab import locks
 from hpclab.app import parallel
 from hpclab.app.grading import local_worker, worker_pool
 from hpclab.errors import DeadlineExceeded, HostUnsuitable
+from hpclab.sandbox import ids
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -106,6 +107,7 @@ def test_an_image_without_apptainer_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_ids_of_workers_lie_outside_of_those_of_sandboxes() -> None:
     first, count = local_worker.SANDBOXES
     accounts, many = local_worker.ACCOUNTS
+    assert first >= ids.ROOTS_FIRST  # below are those of root's clusters
     assert first + count <= accounts and accounts + many < 2**31 - 1
     one = local_worker.account_of("11111111-2222-3333-4444-555555555555")
     other = local_worker.account_of("11111111-2222-3333-4444-555555555556")

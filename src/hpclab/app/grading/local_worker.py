@@ -22,18 +22,18 @@ from pathlib import Path
 import msgspec
 
 from hpclab.cluster import boot
-from hpclab.sandbox import kernel
+from hpclab.sandbox import ids, kernel
 
-HIDDEN = ("/root", "/home", "/tmp", "/var/tmp", "/run")
+COVERED = ("/root", "/home", "/tmp", "/var/tmp", "/run")
 # Ids as in the parent namespace, which the worker gives to its sandboxes; behind them the workers' own.
-SANDBOXES = (0x70000000, 0xFB00000)
+SANDBOXES = (ids.ROOTS_FIRST, 0x7FB00000 - ids.ROOTS_FIRST)
 ACCOUNTS = (0x7FB00000, 1 << 20)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What to start. ``account``: the id of the host that the worker has, None for the caller's own.
 
-    ``shown`` are the folders that it needs; ``hidden`` those that it must not see, wherever they lie.
+    ``shown`` are the folders that it needs. Of ``covered`` it sees only those; of ``hidden`` nothing, wherever they lie.
     """
 
     parent: int
@@ -41,6 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     account: int | None = None
     shown: tuple[str, ...] = ()
+    covered: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
 
@@ -101,7 +102,7 @@ def id_map(account: int) -> str:
 def hide(config: Config) -> None:
     """Cover what the worker must not see with empty folders, and bind what it needs from there again."""
     needed = {Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC) for path in config.shown}
-    covered = [Path(path).resolve() for path in HIDDEN if Path(path).is_dir()]
+    covered = [Path(path).resolve() for path in (*COVERED, *config.covered) if Path(path).is_dir()]
     covered = topmost([*covered, *closed_parents(needed)])
     for folder in covered:
         mode = "1777" if folder.name == "tmp" else "755"

@@ -113,6 +113,7 @@ def command(
         env=environment(os.environ, spool, by_root=by_root),
         account=local_worker.account_of(batch.uuid) if by_root else None,
         shown=tuple(map(str, shown)),
+        covered=(str(layout.state_home().absolute()),),  # clusters, and spools of other batches
         hidden=tuple(map(str, hidden)),
     )
     start = [sys.executable, "-I", "-m", "hpclab.app.grading.local_worker"]
