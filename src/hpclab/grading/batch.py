@@ -60,7 +60,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a node grades nothing: a probe got out, or it cannot keep anybody in. ``canary/refused`` holds one."""
+    """Why a node grades nothing: a probe got out, or it cannot isolate a submission. ``canary/refused`` holds one."""
 
     problem: str
     remedy: str = ""
@@ -199,7 +199,7 @@ def wrong_with(found: Result, batch: Batch, task: Task, lab: Lab) -> str:
     if (found.lab_digest, found.grader) != (batch.lab_digest, batch.grader):
         return f"the result of {task.student} is by another version of the lab or of the grader"
     if found.verdict == Verdict.SYSTEM_ERROR:
-        return "" if not found.marks else f"the result of {task.student} has marks for an error of ours"
+        return "" if not found.marks else f"the result of {task.student} has marks for an error of the grader"
     given = [(mark.test, mark.task, mark.points, mark.hidden) for mark in found.marks]
     if given != [(test.id, test.task, test.points, test.hidden) for test in lab.tests]:
         return f"the result of {task.student} has other tests than the lab"
@@ -209,7 +209,7 @@ def wrong_with(found: Result, batch: Batch, task: Task, lab: Lab) -> str:
 
 
 def gave_up(batch: Batch, task: Task, why: str, tries: int) -> Result:
-    """The result of a submission that no job brought to an end: ours to look at, and no mark at all."""
+    """The result of a submission that no task finished: for the instructor to look at, and no mark."""
     return Result(
         task=task,
         lab_digest=batch.lab_digest,
@@ -221,15 +221,15 @@ def gave_up(batch: Batch, task: Task, why: str, tries: int) -> Result:
     )
 
 
-def marks_of(one: Result) -> tuple[Verdict, tuple[tuple[str, float], ...]]:
+def marks_of(result: Result) -> tuple[Verdict, tuple[tuple[str, float], ...]]:
     """What must be the same, however often and wherever a submission is graded."""
-    return one.verdict, tuple((mark.test, mark.earned) for mark in one.marks)
+    return result.verdict, tuple((mark.test, mark.earned) for mark in result.marks)
 
 
 def counts(results: Iterable[Result]) -> dict[Verdict, int]:
     """How many results have each verdict, in the order of the verdicts."""
-    found = [one.verdict for one in results]
-    return {verdict: found.count(verdict) for verdict in Verdict if verdict in found}
+    verdicts = [result.verdict for result in results]
+    return {verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts}
 
 
 def _decoded(path: Path, kind: type[T]) -> T:

@@ -138,7 +138,7 @@ def _changed(mark: int, **more: Any) -> Callable[[Result], Result]:
         (_changed(0, earned=-1.0), "cannot be"),
         (
             lambda one: msgspec.structs.replace(one, verdict=Verdict.SYSTEM_ERROR),
-            "marks for an error of ours",
+            "marks for an error of the grader",
         ),
     ],
 )

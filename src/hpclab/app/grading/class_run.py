@@ -37,13 +37,13 @@ def tasks_for(receipts: Mapping[str, Receipt], lab: Lab, name: str) -> tuple[Tas
         Task(
             lab=lab.name,
             student=student,
-            number=one.number,
-            hash=one.hash,
-            received=one.received,
+            number=receipt.number,
+            hash=receipt.hash,
+            received=receipt.received,
             uuid=name,
-            seed=seed_of(one.hash, lab),
+            seed=seed_of(receipt.hash, lab),
         )
-        for student, one in sorted(receipts.items())
+        for student, receipt in sorted(receipts.items())
     )
 
 
@@ -115,7 +115,9 @@ def _until_all(
             break
         number += 1
         plain = not lab.nodes
-        shared = batches.packs(left, plain=plain, at_once=how.at_once, again=any(tried[one] for one in left))
+        shared = batches.packs(
+            left, plain=plain, at_once=how.at_once, again=any(tried[student] for student in left)
+        )
         for student in (student for pack in shared for student in pack):
             tried[student] += 1
             (spool / "results" / f"{student}.done").unlink(missing_ok=True)

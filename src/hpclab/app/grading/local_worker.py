@@ -129,7 +129,7 @@ def closed_parents(paths: Iterable[Path]) -> Iterator[Path]:
 def topmost(folders: Iterable[Path]) -> list[Path]:
     """``folders`` without those that lie below another one."""
     every = sorted(set(folders))
-    return [one for one in every if not any(one.is_relative_to(top) for top in every if top != one)]
+    return [path for path in every if not any(path.is_relative_to(top) for top in every if top != path)]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     audit(folder) -> Report(problems, notes, records, head)
 
-``problems`` name the place and what is wrong; ``notes`` are what a crash may leave and nobody has to mend.
+``problems`` name the place and what is wrong; ``notes`` are what a crash may leave and needs no repair.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _uuid(file: Path) -> str:
 
 
 def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict[str, Any]]) -> Iterator[str]:
-    told = {record.get("aside") for record in records if record.get("kind") == "mended"}
+    recorded = {record.get("aside") for record in records if record.get("kind") == "mended"}
     for record in records:
         if record.get("kind") == "mended":
             yield (
@@ -165,7 +165,7 @@ def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict
                 f" {record.get('aside')}"
             )
     for path in sorted(folder.glob("ledger.torn-*")):
-        if path.name not in told:
+        if path.name not in recorded:
             yield f"{path}: an unfinished line that was put aside without a record"
     for file in _unrecorded(folder, records):
         if _was_queued(file, records):  # a failure of the grader's own, or marks that nobody accepted

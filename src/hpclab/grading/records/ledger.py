@@ -63,7 +63,7 @@ class Ledger:
             )
         with locks.held(self.path, "the ledger", seconds=120, every=0.002) as file:
             new = os.fstat(file).st_size == 0
-            previous = self._mend(file)
+            previous = self._repair_end(file)
             line, found = _line(kind, previous, fields)
             _write(file, line)
         if new:
@@ -123,8 +123,8 @@ class Ledger:
         data = self.path.read_bytes()
         return len(data) - (data.rfind(b"\n") + 1)
 
-    def _mend(self, file: int) -> str:
-        """The seal of the last whole record; what a crash left behind it is put aside and told."""
+    def _repair_end(self, file: int) -> str:
+        """The seal of the last whole record; what a crash left behind it is put aside and recorded."""
         size = os.fstat(file).st_size
         start = max(0, size - 2 * LONGEST)
         tail = os.pread(file, size - start, start)
@@ -146,8 +146,8 @@ class Ledger:
         if torn:
             aside = self._set_aside(torn)
             os.ftruncate(file, start + whole)
-            told = {"aside": aside.name, "bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
-            line, previous = _line("mended", previous, told)
+            fields = {"aside": aside.name, "bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
+            line, previous = _line("mended", previous, fields)
             _write(file, line)
         return previous
 

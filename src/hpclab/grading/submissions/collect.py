@@ -180,6 +180,7 @@ class _Collection:
         renamed = self._rename(staging)
         source = f"{self.kind}: {one.label}"
         if same := self._already(one.student, staging.target, source, timed=one.timed):
+            receipt_text.write(same, self.course)  # a crash may have come before
             return outcome(UNCHANGED, f"as in receipt {same.number}", same)
         when = self._when(one, staging)
         closes = self.course.closes(self.lab, one.student)
