@@ -12,6 +12,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 SETTING = "HPCLAB_TEST_SAMPLE"
 NO_COMMIT = "no-commit"  # an archive of the course, or a machine without git
@@ -47,8 +49,10 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def header(what: str, selected: list[str], of: int) -> list[str]:
-    """What pytest prints before it begins."""
+def header(config: pytest.Config, what: str, selected: list[str], of: int) -> list[str]:
+    """What pytest prints before it begins, if it runs the sample and not all."""
+    if "not slow" not in config.getoption("markexpr"):
+        return []
     return [
         f"{what}: {len(selected)} of {of}, selected by {seed()}: {' '.join(sorted(selected))}",
         f"  the same again: {SETTING}={seed()} make test; all of them: make test-all",

@@ -15,9 +15,9 @@ from tests import sample
 from tests.labs import rounds
 
 
-def pytest_report_header() -> list[str]:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Which rounds are tried, for whoever looks into a failure."""
-    return sample.header("rounds of wrong answers", rounds.SELECTED, len(rounds.COSTS_S))
+    return sample.header(config, "rounds of wrong answers", rounds.SELECTED, len(rounds.COSTS_S))
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ TALKS = (
     "sandbox/seccomp.py",
     "app/grading/array_task.py",
     "app/hand_out.py",
+    "app/grading/local_worker.py",
     "grading/execute/runner.py",
     "grading/assess/test_runner.py",
     "grading/execute/ipython.py",

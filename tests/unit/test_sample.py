@@ -73,8 +73,13 @@ def test_the_commit_decides_and_the_setting_takes_its_place(
     assert sample.seed() == first
 
 
-def test_the_header_says_how_to_select_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_header_says_how_to_select_the_same_again(
+    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
     monkeypatch.setenv(sample.SETTING, "abc")
-    first, second = sample.header("rounds", ["b-round-1", "a-round-2"], 33)
+    monkeypatch.setattr(pytestconfig.option, "markexpr", "not slow and alone")
+    first, second = sample.header(pytestconfig, "rounds", ["b-round-1", "a-round-2"], 33)
     assert first == "rounds: 2 of 33, selected by abc: a-round-2 b-round-1"
     assert "HPCLAB_TEST_SAMPLE=abc make test" in second
+    monkeypatch.setattr(pytestconfig.option, "markexpr", "")
+    assert sample.header(pytestconfig, "rounds", ["b-round-1"], 33) == []

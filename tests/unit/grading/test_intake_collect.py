@@ -195,6 +195,16 @@ def test_the_only_notebook_gets_its_name_back_and_of_several_none_is_chosen_here
     assert {one["what"] for one in run(course, top).values()} == {"unchanged"}
 
 
+def test_collecting_again_writes_a_receipts_text_that_a_crash_left_out(course: Path, tmp_path: Path) -> None:
+    top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb")
+    run(course, top, "--received", "now")
+    text = course / f"receipts/{LAB}/ada/1.txt"
+    before = text.read_text()
+    text.unlink()
+    assert run(course, top, "--received", "now")["ada"]["what"] == "unchanged"
+    assert text.read_text() == before
+
+
 # ---- time ------------------------------------------------------------------------------------
 
 

@@ -84,7 +84,7 @@ def test_files_of_the_learner_lie_beside_the_notebook_and_never_over_the_lab_s(
     lab: Lab, tmp_path: Path
 ) -> None:
     given = msgspec.structs.replace(lab, files={"templates/job.sbatch": b"ours"})
-    laid = worker.laid(given, {"data.csv": b"1", "templates/job.sbatch": b"theirs"})
+    laid = worker.learner_files(given, {"data.csv": b"1", "templates/job.sbatch": b"theirs"})
     assert laid == {
         "templates/job.sbatch": b"ours",
         f"{lab.module}/{lab.name}/data.csv": b"1",

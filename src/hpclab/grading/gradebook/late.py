@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from hpclab.grading import lateness
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.settings import Course
+from hpclab.grading.submissions.counting import counting_versions
 from hpclab.grading.submissions.store import Receipt
 
 
@@ -15,16 +16,14 @@ def of_lab(
 ) -> dict[str, Lateness]:
     """By student. ``receipts`` are those of all labs, since free days are shared among them.
 
-    Of each lab the version counts that was received last before it closed; ``marked`` says when the version
-    was received that was marked.
+    Of each lab the version that counts (``submissions.counting``) decides; of ``lab`` the version that was
+    marked, which ``marked`` says the time of receipt of.
     """
+    every = list(receipts)
     received: dict[str, dict[str, float]] = {}
-    for one in receipts:
-        closes = course.closes(one.lab, one.student)
-        if closes is not None and one.received > closes:
-            continue
-        mine = received.setdefault(one.student, {})
-        mine[one.lab] = max(one.received, mine.get(one.lab, one.received))
+    for name in {one.lab for one in every}:
+        for student, receipt in counting_versions(course, name, every).items():
+            received.setdefault(student, {})[name] = receipt.received
     for student, when in (marked or {}).items():
         received.setdefault(student, {})[lab] = when
     found = {}

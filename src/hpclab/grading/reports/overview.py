@@ -10,7 +10,10 @@ from hpclab.grading.gradebook import Standing
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Result
 from hpclab.grading.settings import Course
+from hpclab.grading.submissions.counting import counting_versions
 from hpclab.grading.submissions.store import Receipt
+
+TOO_LATE = "handed in after the lab had closed, so it does not count"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,22 +53,20 @@ def rows(
     receipts: Iterable[Receipt],
 ) -> list[Row]:
     """Everybody of the class, and whoever else has a mark, by id."""
-    newest = _newest(course, lab, receipts)
+    receipts = [one for one in receipts if one.lab == lab]
+    newest = counting_versions(course, lab, receipts)
+    too_late = {one.student for one in receipts} - newest.keys()
     everybody = sorted({*course.students, *standings, *unmarked})
-    return [
+    rows = [
         _row(course, lab, student, standings, results, unmarked, lateness, newest.get(student))
         for student in everybody
     ]
-
-
-def _newest(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Receipt]:
-    """The version that counts of each student."""
-    found: dict[str, Receipt] = {}
-    for one in sorted(receipts, key=lambda one: (one.received, one.number)):
-        closes = course.closes(lab, one.student)
-        if one.lab == lab and (one.student not in found or closes is None or one.received <= closes):
-            found[one.student] = one
-    return found
+    return [
+        msgspec.structs.replace(row, handed_in=True, trouble=TOO_LATE)
+        if row.student in too_late and row.score is None and not row.trouble
+        else row
+        for row in rows
+    ]
 
 
 def _row(

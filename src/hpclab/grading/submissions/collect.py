@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
+from hpclab import locks
 from hpclab.errors import HpclabError, UsageError
 from hpclab.grading import settings_file
-from hpclab.grading.locking import locked
 from hpclab.grading.settings import Alias, Course, Student
 from hpclab.grading.submissions import archives, ipynb, objects, platforms, receipt_text, sources, student_ids
 from hpclab.grading.submissions.incoming import Found
@@ -56,11 +56,13 @@ class How:
 def collect(course: Course, lab: str, source: Path, kind: str, how: How) -> list[Outcome]:
     """Take every version of ``lab`` that ``source`` shows. ``kind`` is one of sources.KINDS, or "auto"."""
     student_ids.check_id(lab, what="lab")
-    with locked(course.folder / ".collect.lock", seconds=10):
-        Store(course.folder).settle()
-        with _workplace(course.folder) as aside, _source(source, aside, lab) as (folder, lost):
-            kind = sources.detect(folder, lab) if kind == "auto" else kind
-            return list(_Collection(course, lab, kind, how, aside, lost).all(folder))
+    with (
+        locks.held(course.folder / ".collect.lock", "another `hpclab collect` to finish", seconds=10),
+        _workplace(course.folder) as aside,
+        _source(source, aside, lab) as (folder, lost),
+    ):
+        kind = sources.detect(folder, lab) if kind == "auto" else kind
+        return list(_Collection(course, lab, kind, how, aside, lost).all(folder))
 
 
 class _Collection:
@@ -178,6 +180,7 @@ class _Collection:
         renamed = self._rename(staging)
         source = f"{self.kind}: {one.label}"
         if same := self._already(one.student, staging.target, source, timed=one.timed):
+            receipt_text.write(same, self.course)  # a crash may have come before
             return outcome(UNCHANGED, f"as in receipt {same.number}", same)
         when = self._when(one, staging)
         closes = self.course.closes(self.lab, one.student)
@@ -217,8 +220,8 @@ class _Collection:
         given = self.store.receipts(self.lab, student)
         if not given:
             return None
-        name = objects.name_of(staged)
-        latest = max(given, key=lambda one: (one.received, one.number))
+        name = objects.digest_of_folder(staged)
+        latest = given[-1]
         if latest.hash == name:
             return latest
         return (
