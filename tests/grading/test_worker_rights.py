@@ -110,3 +110,25 @@ def test_a_worker_ends_with_the_command_and_says_how_its_program_ended(place: Pa
     words[-1] = msgspec.json.encode(orphan).decode()
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert "the command ended before its worker began" in done.stderr
+
+
+def test_two_workers_have_no_id_in_common_but_the_batchs(place: Path) -> None:
+    config = Config(
+        parent=os.getpid(),
+        argv=(sys.executable, "-c", "print(open('/proc/self/uid_map').read(), flush=True); input()"),
+        env={"PATH": os.defpath},
+        account=local_worker.ACCOUNTS[0],
+    )
+    words = [sys.executable, "-I", "-m", local_worker.__name__, msgspec.json.encode(config).decode()]
+    workers = [
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    maps = []
+    for worker in workers:
+        assert worker.stdout
+        maps.append([[int(word) for word in worker.stdout.readline().split()] for _ in range(2)])
+    for worker in workers:
+        worker.communicate("\n", timeout=60)
+    (one, first), (other, second) = maps
+    assert one == other == [0, local_worker.ACCOUNTS[0], 1]
+    assert first[1] + first[2] <= second[1] or second[1] + second[2] <= first[1]
