@@ -224,7 +224,7 @@ def commands(place: Path) -> Iterator[Start]:
     def start(room: Classroom, *words: str, site: str = "") -> subprocess.Popen[bytes]:
         argv = room.command("--yes", *words)
         if site:
-            argv = [sys.executable, "-c", SITE, site, *argv[1:], "--site", "generic"]
+            argv = [sys.executable, "-c", SITE, site, *argv[1:], "--site", "generic", "--qos", "shared"]
         with (place / f"command-{len(started)}.log").open("wb") as log:
             started.append(
                 subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
