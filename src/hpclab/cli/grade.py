@@ -127,10 +127,10 @@ def ahead() -> None:
 
 
 def announce(
-    chosen: Sequence[str], lab: Lab, receipts: Mapping[str, Receipt], due: Mapping[str, Receipt]
+    students: Sequence[str], lab: Lab, receipts: Mapping[str, Receipt], due: Mapping[str, Receipt]
 ) -> None:
     """Say who of these students is to be graded."""
     out = Console(highlight=False)
     out.print(f"{lab.name}: {len(receipts)} handed in, {len(due)} to grade.", markup=False)
-    if missing := [student for student in chosen if student not in receipts]:
+    if missing := [student for student in students if student not in receipts]:
         out.print(f"Nothing from: {', '.join(missing)}.", markup=False)

@@ -1,6 +1,6 @@
 """Starts the worker of a grading run on this machine: it ends with the command, and has no right of root.
 
-    python -I -m hpclab.app.grading.local_worker CONFIG      CONFIG: a ``Config`` as JSON
+    python -I -m hpclab.app.grading.local_worker CONFIG      CONFIG: a ``WorkerConfig`` as JSON
 
 Started by an ordinary user, the worker is that user's process, and its sandboxes are what keeps submissions in.
 
@@ -35,7 +35,7 @@ ACCOUNTS = (0x7FB00000, 1 << 20)
 SLOT_LOCKS = Path("/run/hpclab-workers")
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What to start. ``account``: the id of the host that the worker has, None for the caller's own.
 
     ``shown`` are the folders that it needs. Of ``covered`` it sees only those; of ``hidden`` nothing, wherever they lie.
@@ -56,7 +56,7 @@ def account_of(uuid: str) -> int:
     return first + int(uuid.replace("-", ""), 16) % count
 
 
-def main(config: Config) -> None:
+def main(config: WorkerConfig) -> None:
     """Become the worker; under root, wait for it and end as it did."""
     kernel.die_with_parent()
     if os.getppid() != config.parent:
@@ -85,7 +85,7 @@ def main(config: Config) -> None:
     sys.exit(status if status >= 0 else 128 - status)
 
 
-def become_worker(config: Config, unshared: int, mapped: int) -> None:
+def become_worker(config: WorkerConfig, unshared: int, mapped: int) -> None:
     """In the first process of the namespaces: give up root, and become the worker."""
     kernel.die_with_parent()
     kernel.mount("proc", "/proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
@@ -115,7 +115,7 @@ def id_map(account: int, slot: int) -> str:
     return f"0 {account} 1\n{INSIDE} {OUTSIDE + slot * count} {count}\n"
 
 
-def hide(config: Config) -> None:
+def hide(config: WorkerConfig) -> None:
     """Cover what the worker must not see with empty folders, and bind what it needs from there again."""
     needed = {Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC) for path in config.shown}
     covered = [Path(path).resolve() for path in (*COVERED, *config.covered) if Path(path).is_dir()]
@@ -150,4 +150,4 @@ def topmost(folders: Iterable[Path]) -> list[Path]:
 
 
 if __name__ == "__main__":
-    main(msgspec.json.decode(sys.argv[1], type=Config))
+    main(msgspec.json.decode(sys.argv[1], type=WorkerConfig))
