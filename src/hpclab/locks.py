@@ -27,21 +27,9 @@ def held(
     ``shared``: with others who share it. ``waits`` is called once where somebody else has it. The holder may
     remove the file: whoever waited for it then takes a new one. Raises DeadlineExceeded, HpclabError.
     """
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
 
     def take() -> int | None:
-        lock = _open(path)
-        try:
-            fcntl.flock(lock, kind | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock), path.stat()):
-                return lock
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        except BaseException:
-            os.close(lock)
-            raise
-        os.close(lock)
-        return None
+        return try_lock(path, shared=shared)
 
     lock = take()
     if lock is None:
@@ -54,6 +42,25 @@ def held(
         yield lock
     finally:
         os.close(lock)
+
+
+def try_lock(path: Path, *, shared: bool = False) -> int | None:
+    """A descriptor that holds the lock file ``path``; None while somebody else does. Raises HpclabError.
+
+    The lock is free when every copy of the descriptor is closed; other programs do not inherit it.
+    """
+    lock = _open(path)
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(lock)
+        raise
+    os.close(lock)
+    return None
 
 
 def _open(path: Path) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from hpclab import layout
 from hpclab.app.grading import local_worker
-from hpclab.app.grading.local_worker import Config
+from hpclab.app.grading.local_worker import WorkerConfig
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root's workers change their account")
 
@@ -70,7 +70,7 @@ def test_a_worker_of_root_has_the_spool_and_nothing_else(place: Path) -> None:
         assert listener.stdout
         port = listener.stdout.readline().strip()
         clone = layout.clone_folder()
-        config = Config(
+        config = WorkerConfig(
             parent=os.getpid(),
             argv=(sys.executable, "-I", "-c", TRIES, *map(str, (spool, course, home, clone))),
             env={"PATH": os.defpath, "PORT": port},
@@ -98,7 +98,7 @@ def test_a_worker_of_root_has_the_spool_and_nothing_else(place: Path) -> None:
 
 
 def test_a_worker_ends_with_the_command_and_says_how_its_program_ended(place: Path) -> None:
-    config = Config(
+    config = WorkerConfig(
         parent=os.getpid(),
         argv=(sys.executable, "-c", "import sys; sys.exit(3)"),
         env={"PATH": os.defpath},
@@ -110,3 +110,25 @@ def test_a_worker_ends_with_the_command_and_says_how_its_program_ended(place: Pa
     words[-1] = msgspec.json.encode(orphan).decode()
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert "the command ended before its worker began" in done.stderr
+
+
+def test_two_workers_have_no_id_in_common_but_the_batchs(place: Path) -> None:
+    config = WorkerConfig(
+        parent=os.getpid(),
+        argv=(sys.executable, "-c", "print(open('/proc/self/uid_map').read(), flush=True); input()"),
+        env={"PATH": os.defpath},
+        account=local_worker.ACCOUNTS[0],
+    )
+    words = [sys.executable, "-I", "-m", local_worker.__name__, msgspec.json.encode(config).decode()]
+    workers = [
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    maps = []
+    for worker in workers:
+        assert worker.stdout
+        maps.append([[int(word) for word in worker.stdout.readline().split()] for _ in range(2)])
+    for worker in workers:
+        worker.communicate("\n", timeout=60)
+    (one, first), (other, second) = maps
+    assert one == other == [0, local_worker.ACCOUNTS[0], 1]
+    assert first[1] + first[2] <= second[1] or second[1] + second[2] <= first[1]

@@ -43,7 +43,7 @@ AT_A_SITE = 10  # tasks at once, where nothing else is said
     default="local",
     show_default=True,
     type=click.Choice(site_names()),
-    help="Where: `local` is this machine; another one is the site whose login node this is.",
+    help="Where: `local` is this machine; another one is the site whose login node this is, by job arrays.",
 )
 @click.option("--account", default="", help="The account that the jobs are charged to.")
 @click.option("--qos", default="", help="The QOS of the jobs. By default the site profile's.")
@@ -56,7 +56,7 @@ AT_A_SITE = 10  # tasks at once, where nothing else is said
 @click.option(
     "--queue-minutes",
     type=click.IntRange(1),
-    help="How long the jobs may wait for their start. By default 10, at a site a day.",
+    help="How long jobs at a site may wait for their start. By default a day.",
 )
 @click.option("--yes", is_flag=True, help="Write the marks without asking.")
 @click.option("--dry-run", is_flag=True, help="Say who would be graded, and stop.")
@@ -92,8 +92,7 @@ def grade(
         usual=lab_run.load_run_settings(site, account=account, qos=qos),
         image=image and image.absolute(),
         options=options,
-        queued=(queue_minutes or (10 if site == "local" else DAY)) * 60.0,
-        slowest=2.0 if site == "local" else 15.0,
+        queued=(queue_minutes or DAY) * 60.0,
     )
     parts = version.parts()
     with selection.alone(folder):
@@ -126,10 +125,10 @@ def ahead() -> None:
 
 
 def announce(
-    chosen: Sequence[str], lab: Lab, receipts: Mapping[str, Receipt], due: Mapping[str, Receipt]
+    students: Sequence[str], lab: Lab, receipts: Mapping[str, Receipt], due: Mapping[str, Receipt]
 ) -> None:
     """Say who of these students is to be graded."""
     out = Console(highlight=False)
     out.print(f"{lab.name}: {len(receipts)} handed in, {len(due)} to grade.", markup=False)
-    if missing := [student for student in chosen if student not in receipts]:
+    if missing := [student for student in students if student not in receipts]:
         out.print(f"Nothing from: {', '.join(missing)}.", markup=False)

@@ -41,7 +41,7 @@ def submit(
     ``shared`` says whom each task grades; ``image`` is one of Apptainer, in which they run.
     """
     seconds = seconds_of(batch, shared)
-    chosen = [
+    flags = [
         f"--job-name=grade-{batch.lab[:40]}",
         f"--comment={batch.uuid}",
         f"--array=0-{len(shared) - 1}%{at_once}",
@@ -53,7 +53,7 @@ def submit(
         *options,
     ]
     done = launch(
-        slurm.sbatch_argv(str(script), chosen, [sys.executable, str(spool), str(number), str(image or "")])
+        slurm.sbatch_argv(str(script), flags, [sys.executable, str(spool), str(number), str(image or "")])
     )
     if done.returncode != 0:
         raise CommandFailed(

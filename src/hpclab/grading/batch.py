@@ -59,7 +59,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[Task, ...]
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+class NodeRefusal(msgspec.Struct, frozen=True, kw_only=True):
     """Why a node grades nothing: a probe got out, or it cannot isolate a submission. ``canary/refused`` holds one."""
 
     problem: str
@@ -151,15 +151,15 @@ def read_round(spool: Path, number: int, index: int) -> list[str]:
     return shared[index]
 
 
-def refusal(spool: Path) -> Refusal | None:
+def refusal(spool: Path) -> NodeRefusal | None:
     """Why a node refused to grade, if one did."""
     try:
         data = _regular(spool / "canary" / "refused", 1 << 20)
-        return msgspec.json.decode(data, type=Refusal)
+        return msgspec.json.decode(data, type=NodeRefusal)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as problem:
-        return Refusal(problem=f"a node refused to grade, and its reason cannot be read: {problem}")
+        return NodeRefusal(problem=f"a node refused to grade, and its reason cannot be read: {problem}")
 
 
 # ---- results ---------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ def _tests(
         if answer.status not in ("passed", "failed"):
             raise Trouble(f"{test.id}: {answer.said or 'no answer'}")
         shown = {"found": answer.found, "expected": answer.expected, "look": answer.look}
-        words = {} if test.hidden else shown
+        public = {} if test.hidden else shown
         marks.append(
             Mark(
                 test=test.id,
@@ -188,7 +188,7 @@ def _tests(
                 hidden=test.hidden,
                 said=answer.said,
                 private=answer.private.get("found", "") or answer.private.get("said", ""),
-                **words,
+                **public,
             )
         )
     jobs = last[0] if last else _TestLine()

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from hpclab.app.grading import selection
+from hpclab.errors import UsageError
 from hpclab.grading import settings
 from hpclab.grading.gradebook import late
 from hpclab.grading.reports import overview
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions.counting import counting_versions
-from hpclab.grading.submissions.store import Receipt
+from hpclab.grading.submissions.store import Receipt, Store
 
 CLOSES = 1_796_040_000.0  # 30 November 2026, 12:00 UTC
 TEXT = """
@@ -90,3 +92,32 @@ def test_who_came_only_after_the_closing_is_not_waited_for(course: Course) -> No
     [ada, bob] = overview.rows(course, "ex01", {}, {}, {}, {}, [receipt(1, 60), receipt(1, -60, "bob")])
     assert (ada.handed_in, ada.trouble) == (True, overview.TOO_LATE)
     assert (bob.handed_in, bob.trouble) == (True, "not graded yet")
+
+
+def test_who_is_graded_has_a_version_that_counts(course: Course, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def hand_in(student: str, after: float) -> None:
+        staged = tmp_path / f"staged-{student}-{after}"
+        staged.mkdir()
+        (staged / "a").write_text(student)
+        store.receive(student, "ex01", staged, "t", CLOSES + after)
+
+    with pytest.raises(UsageError, match="nothing was handed in for ex01"):
+        selection.versions(course, store, "ex01", [])
+    hand_in("ada", 60)
+    with pytest.raises(UsageError, match="ada handed ex01 in only after it had closed"):
+        selection.versions(course, store, "ex01", [])
+    hand_in("bob", -60)
+    assert list(selection.versions(course, store, "ex01", [])) == ["bob"]
+    with pytest.raises(UsageError, match="ada handed ex01 in only after it had closed"):
+        selection.versions(course, store, "ex01", ["ada", "bob"])
+    hand_in("ada", -30)
+    assert {one: two.number for one, two in selection.versions(course, store, "ex01", []).items()} == {
+        "ada": 2,
+        "bob": 1,
+    }
+    with pytest.raises(UsageError, match="no student"):
+        selection.versions(course, store, "ex01", ["eve"])
+    with pytest.raises(UsageError, match="nothing was handed in for ex02 by bob"):
+        selection.versions(course, store, "ex02", ["bob"])

@@ -16,7 +16,6 @@ from hpclab import locks
 from hpclab.app import parallel
 from hpclab.app.grading import local_worker, worker_pool
 from hpclab.errors import DeadlineExceeded, HostUnsuitable
-from hpclab.sandbox import ids
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -105,10 +104,18 @@ def test_an_image_without_apptainer_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_ids_of_workers_lie_outside_of_those_of_sandboxes() -> None:
-    first, count = local_worker.SANDBOXES
     accounts, many = local_worker.ACCOUNTS
-    assert first >= ids.ROOTS_FIRST  # below are those of root's clusters
-    assert first + count <= accounts and accounts + many < 2**31 - 1
+    taken: set[int] = set()
+    for slot in range(local_worker.SLOTS):
+        root, sandboxes = (
+            [int(word) for word in row.split()] for row in local_worker.id_map(7, slot).splitlines()
+        )
+        assert root == [0, 7, 1]
+        inside, outside, count = sandboxes
+        assert (inside, count) == (local_worker.INSIDE, 4 * 65536)
+        assert outside + count <= accounts and outside not in taken
+        taken |= {outside + part * local_worker.RANGE for part in range(local_worker.RANGES)}
+    assert len(taken) == local_worker.SLOTS * local_worker.RANGES and accounts + many < 2**31
     one = local_worker.account_of("11111111-2222-3333-4444-555555555555")
     other = local_worker.account_of("11111111-2222-3333-4444-555555555556")
     assert one != other and accounts <= min(one, other) <= max(one, other) < accounts + many

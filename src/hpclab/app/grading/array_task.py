@@ -90,7 +90,7 @@ def open_probed(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
                 if not last and not isinstance(problem, Escaped):
                     continue
                 where = f"on {socket.gethostname()}: {problem.problem}"
-                refusal = batches.Refusal(problem=where, remedy=problem.remedy)
+                refusal = batches.NodeRefusal(problem=where, remedy=problem.remedy)
                 write_whole(spool / "canary" / "refused", msgspec.json.encode(refusal))
                 raise
             yield enter

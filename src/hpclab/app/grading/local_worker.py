@@ -1,6 +1,6 @@
 """Starts the worker of a grading run on this machine: it ends with the command, and has no right of root.
 
-    python -I -m hpclab.app.grading.local_worker CONFIG      CONFIG: a ``Config`` as JSON
+    python -I -m hpclab.app.grading.local_worker CONFIG      CONFIG: a ``WorkerConfig`` as JSON
 
 Started by an ordinary user, the worker is that user's process, and its sandboxes are what keeps submissions in.
 
@@ -21,16 +21,21 @@ from pathlib import Path
 
 import msgspec
 
+from hpclab import locks
 from hpclab.cluster import boot
-from hpclab.sandbox import ids, kernel
+from hpclab.sandbox import kernel
 
 COVERED = ("/root", "/home", "/tmp", "/var/tmp", "/run")
-# Ids as in the parent namespace, which the worker gives to its sandboxes; behind them the workers' own.
-SANDBOXES = (ids.ROOTS_FIRST, 0x7FB00000 - ids.ROOTS_FIRST)
+# Below 0x80000000 neither useradd nor systemd hands out ids (systemd's UIDS-GIDS). A root that makes sandboxes
+# begins with INSIDE: there the worker finds ranges for as many as it has at one time, and on the host no other
+# worker has them. Behind them are the accounts of the workers themselves.
+RANGE, RANGES = 65536, 4
+INSIDE, OUTSIDE, SLOTS = 0x70030000, 0x78000000, 480
 ACCOUNTS = (0x7FB00000, 1 << 20)
+SLOT_LOCKS = Path("/run/hpclab-workers")
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What to start. ``account``: the id of the host that the worker has, None for the caller's own.
 
     ``shown`` are the folders that it needs. Of ``covered`` it sees only those; of ``hidden`` nothing, wherever they lie.
@@ -51,13 +56,14 @@ def account_of(uuid: str) -> int:
     return first + int(uuid.replace("-", ""), 16) % count
 
 
-def main(config: Config) -> None:
+def main(config: WorkerConfig) -> None:
     """Become the worker; under root, wait for it and end as it did."""
     kernel.die_with_parent()
     if os.getppid() != config.parent:
         sys.exit("the command ended before its worker began")
     if config.account is None:
         os.execve(config.argv[0], config.argv, config.env)
+    slot = allocate_slot()
     devices = boot.private_devices()
     kernel.unshare(kernel.NEWNS | kernel.NEWPID | kernel.NEWNET | kernel.NEWIPC | kernel.NEWUTS)
     kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
@@ -73,13 +79,13 @@ def main(config: Config) -> None:
     if os.read(unshared[0], 1):
         for name in ("uid_map", "gid_map"):
             # /proc is that of the new process namespace, whose first process is the worker.
-            Path(f"/proc/1/{name}").write_text(id_map(config.account))
+            Path(f"/proc/1/{name}").write_text(id_map(config.account, slot))
         os.write(mapped[1], b"m")
     status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     sys.exit(status if status >= 0 else 128 - status)
 
 
-def become_worker(config: Config, unshared: int, mapped: int) -> None:
+def become_worker(config: WorkerConfig, unshared: int, mapped: int) -> None:
     """In the first process of the namespaces: give up root, and become the worker."""
     kernel.die_with_parent()
     kernel.mount("proc", "/proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
@@ -93,20 +99,31 @@ def become_worker(config: Config, unshared: int, mapped: int) -> None:
     os.execve(config.argv[0], config.argv, config.env)
 
 
-def id_map(account: int) -> str:
-    """The worker's map: its root is ``account``, the sandboxes' ids are themselves."""
-    first, count = SANDBOXES
-    return f"0 {account} 1\n{first} {first} {count}\n"
+def allocate_slot() -> int:
+    """Which ids this worker's sandboxes have; its own as long as this process and the worker live."""
+    for slot in range(SLOTS):
+        lock = locks.try_lock(SLOT_LOCKS / str(slot))
+        if lock is not None:
+            os.set_inheritable(lock, True)  # by the worker, which closes it for what it starts
+            return slot
+    sys.exit(f"{SLOTS} workers run on this machine, and there are no ids for the sandboxes of another one")
 
 
-def hide(config: Config) -> None:
+def id_map(account: int, slot: int) -> str:
+    """The worker's map: its root is ``account``; the ids of its sandboxes are those of ``slot``."""
+    count = RANGE * RANGES
+    return f"0 {account} 1\n{INSIDE} {OUTSIDE + slot * count} {count}\n"
+
+
+def hide(config: WorkerConfig) -> None:
     """Cover what the worker must not see with empty folders, and bind what it needs from there again."""
     needed = {Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC) for path in config.shown}
     covered = [Path(path).resolve() for path in (*COVERED, *config.covered) if Path(path).is_dir()]
     covered = topmost([*covered, *closed_parents(needed)])
     for folder in covered:
         mode = "1777" if folder.name == "tmp" else "755"
-        kernel.mount("hidden", folder, "tmpfs", kernel.NOSUID | kernel.NODEV, f"size=64m,mode={mode}")
+        owner = f"uid={config.account},gid={config.account}"  # locks of the worker's sandboxes go to /run
+        kernel.mount("hidden", folder, "tmpfs", kernel.NOSUID | kernel.NODEV, f"size=64m,mode={mode},{owner}")
     for path, handle in needed.items():
         if any(path.is_relative_to(folder) for folder in covered):
             path.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -133,4 +150,4 @@ def topmost(folders: Iterable[Path]) -> list[Path]:
 
 
 if __name__ == "__main__":
-    main(msgspec.json.decode(sys.argv[1], type=Config))
+    main(msgspec.json.decode(sys.argv[1], type=WorkerConfig))

@@ -33,8 +33,8 @@ class GradingOptions:
     usual: lab_run.RunSettings
     image: Path | None = None  # of Apptainer, in which the tasks run
     options: Sequence[str] = ()
-    queued: float = 600.0
-    slowest: float = 2.0
+    queued: float = 86400.0  # seconds for which nothing may start at a site
+    slowest: float = 15.0  # seconds between two looks at a site's queue
 
 
 @contextlib.contextmanager

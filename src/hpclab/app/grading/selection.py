@@ -47,10 +47,10 @@ def versions(course: Course, store: Store, lab: str, students: Sequence[str]) ->
     for student in students:
         course.student(student)
     receipts = store.receipts(lab)
-    chosen = set(students) or set(course.students)
+    graded = set(students) or set(course.students)
     counting = counting_versions(course, lab, receipts)
-    found = {student: receipt for student, receipt in counting.items() if student in chosen}
-    missing = sorted((set(students) if students else chosen) - set(found))
+    found = {student: receipt for student, receipt in counting.items() if student in graded}
+    missing = sorted((set(students) if students else graded) - set(found))
     late = [student for student in missing if any(one.student == student for one in receipts)]
     if late and (students or not found):
         raise UsageError(

@@ -26,7 +26,7 @@ ENVIRONMENT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR"
 IMAGE_PYTHON = "/opt/hpc-lab/.venv/bin/python"
 
 
-class Worker:
+class WorkerProcess:
     """A process that grades what one task of a round is to grade."""
 
     def __init__(self, argv: Sequence[str], log: Path, alive: int, seconds: float) -> None:
@@ -76,14 +76,14 @@ def run_round(
     Raises Interrupted after a signal.
     """
     waiting = deque(zip(commands, logs, strict=True))
-    running: dict[int, Worker] = {}
+    running: dict[int, WorkerProcess] = {}
     poll = select.poll()
     lock_of = locks.held(alive, "workers of an earlier command to end", seconds=60, shared=True)
     with lock_of as lock, stop.polling():
         try:
             while waiting or running:
                 while waiting and len(running) < at_once:
-                    worker = Worker(*waiting.popleft(), lock, seconds)
+                    worker = WorkerProcess(*waiting.popleft(), lock, seconds)
                     running[worker.pidfd] = worker
                     poll.register(worker.pidfd, select.POLLIN)
                 say(f"{len(running)} task{'s' if len(running) > 1 else ''} running")
@@ -107,7 +107,7 @@ def command(
     by_root = os.geteuid() == 0
     needed = (layout.clone_folder(), Path(sys.prefix), Path(sys.base_prefix), layout.cache_home(), spool)
     shown = dict.fromkeys(place for path in needed if path.is_dir() for place in (path, path.resolve()))
-    config = local_worker.Config(
+    config = local_worker.WorkerConfig(
         parent=os.getpid(),
         argv=(*interpreter(spool, image), *program),
         env=environment(os.environ, spool, by_root=by_root),

@@ -1,6 +1,6 @@
 """Is everything of a class as it was written down? The ledger, objects, results and receipts, each against the others.
 
-    audit(folder) -> Report(problems, notes, records, head)
+    audit(folder) -> AuditReport(problems, notes, records, head)
 
 ``problems`` name the place and what is wrong; ``notes`` are what a crash may leave and needs no repair.
 """
@@ -25,7 +25,7 @@ Key = tuple[str, str, int]
 RECORD = re.compile(rb'(?:^record +|"record":")([0-9a-f]{64})', re.MULTILINE)
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. ``head`` is the seal of the last record: written down elsewhere, it proves that none is missing."""
 
     problems: tuple[str, ...]
@@ -34,14 +34,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     head: str
 
 
-def audit(folder: Path, *, head: str = "") -> Report:
+def audit(folder: Path, *, head: str = "") -> AuditReport:
     """Look at everything. ``head``: a seal written down earlier, which must be in the ledger."""
     ledger = Ledger(folder)
     problems = ledger.verify()
     try:
         records = list(ledger.records())
     except GradingError as problem:
-        return Report(problems=(*problems, problem.problem), notes=(), records=0, head="")
+        return AuditReport(problems=(*problems, problem.problem), notes=(), records=0, head="")
     if head and head not in {record["seal"] for record in records}:
         problems.append(
             f"{ledger.path}: no record has the seal {student_ids.shown(head)}: records are missing or changed"
@@ -52,7 +52,7 @@ def audit(folder: Path, *, head: str = "") -> Report:
     problems += _receipts(folder, ledger.path, records)
     problems += _objects(folder, received)
     problems += _results(folder, records, received)
-    return Report(
+    return AuditReport(
         problems=tuple(problems),
         notes=tuple(_notes(folder, records, received)),
         records=len(records),

@@ -92,8 +92,8 @@ class Store:
         """Receipts given. Raises GradingError where the ledger cannot be read."""
         self._refresh()
         every = [one for versions in self._known.values() for one in versions]
-        chosen = [one for one in every if lab in ("", one.lab) and student in ("", one.student)]
-        return sorted(chosen, key=lambda one: (one.lab, one.student, one.number))
+        matching = [one for one in every if lab in ("", one.lab) and student in ("", one.student)]
+        return sorted(matching, key=lambda one: (one.lab, one.student, one.number))
 
     def files(self, hash: str) -> Path:
         """The folder with the files of ``hash``. Raises GradingError when they are not what was received."""
