@@ -29,10 +29,10 @@ def test_a_learner_fetches_hands_in_and_fetches_feedback(tmp_path: Path, root: P
     known = class_data.course(folder)
     template = (root / "autograder" / formgrader.CONFIG).read_text()
     there = f"c.Exchange.root = {str(shared)!r}\n"
-    (folder / formgrader.CONFIG).write_text(formgrader.config(template, known.title) + there)
+    (folder / formgrader.CONFIG).write_text(formgrader.render_config(template, known.title) + there)
     gradebook.release(known, LAB, class_data.source_notebook())
     formgrader.hand_out(folder, LAB.name)
-    nbgrader = formgrader.read(folder)
+    nbgrader = formgrader.read_config(folder)
     config = f"c = get_config()\n{there}c.CourseDirectory.course_id = {nbgrader.course!r}\n"
     (learner / formgrader.CONFIG).write_text(config)
 
@@ -62,7 +62,7 @@ def test_a_learner_fetches_hands_in_and_fetches_feedback(tmp_path: Path, root: P
         source=f"exchange: {submitted.name}",
     )
     gradebook.write(known, LAB, [result], [receipt])
-    mine = gradebook.standings(known, LAB.name)["ada"]
+    mine = gradebook.read_scores(known, LAB.name)["ada"]
     page = feedback.write(known, told(known, LAB, result, mine, None, now=class_data.NOON))
     name = exchange.file_name(nbgrader, receipt)
     assert name

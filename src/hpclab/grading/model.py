@@ -61,6 +61,11 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, bytes] = {}
     digest: str = ""
 
+    @property
+    def task_names(self) -> list[str]:
+        """The names of the tasks in the lab's order."""
+        return list(dict.fromkeys(test.task for test in self.tests))
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one submission may use. Seconds, MiB, counts."""

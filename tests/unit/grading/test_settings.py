@@ -116,7 +116,7 @@ def test_a_new_class_is_read_back_its_comments_are_right_and_nothing_is_overwrit
     found = settings.load(folder)
     assert (found.title, found.zone.key) == ('The "first"\n\\class\u202e', "Asia/Tokyo")
     assert folder.stat().st_mode & 0o077 == 0
-    with pytest.raises(UsageError, match="is a class already"):
+    with pytest.raises(UsageError, match="already a course in"):
         settings_file.begin(folder, title="x", zone="UTC")
     # What stands there as a comment works when the comment sign goes.
     path.write_text(re.sub(r"(?m)^# (?=\[|[a-z_]+ *= )", "", path.read_text()))

@@ -1,4 +1,4 @@
-"""One submission as a source shows it, and the ways to stage one."""
+"""One submission as a source lists it, and the ways to stage one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hpclab.errors import UsageError
-from hpclab.grading.submissions.staging import Staging, below, listing
+from hpclab.grading.submissions.staging import Staging, list_folder, open_below
 
-MOST = 100_000  # names in a source
+MOST_NAMES = 100_000  # names in a source
 
 
 @dataclass(kw_only=True)
-class Found:
-    """One submission as a source shows it. ``stage`` lays its files out.
+class Submission:
+    """One submission as a source lists it. ``stage`` copies its files.
 
-    ``student`` is empty where ``why`` says what stands in the way; ``name`` is what to go by when a person
-    is asked, ``lms`` the platform's number, under which the answer is remembered.
+    ``student`` is empty if it is unknown or ``why`` says why the submission is refused. ``name`` is the student's
+    name in the source, ``lms`` the platform's number for them.
     """
 
     label: str
@@ -26,33 +26,33 @@ class Found:
     why: str = ""
     name: str = ""
     lms: str = ""
-    owner: int | None = None  # whose all files must be
-    timed: bool = False  # the file system's change time is the time of handing in
-    late: bool = False  # the platform says that it came late
+    owner: int | None = None  # the user id that must own all files
+    timed: bool = False  # the file system's change time is the time of submission
+    late: bool = False  # the platform marked it as late
     notes: list[str] = field(default_factory=list)
     holds: set[str] = field(default_factory=set)  # the names at the top of the source that are part of it
 
 
-def names(folder: int) -> list[str]:
+def list_names(folder: int) -> list[str]:
     """The names in an open folder, sorted. Raises UsageError for far too many."""
-    there, more = listing(folder, MOST)
+    names, more = list_folder(folder, MOST_NAMES)
     if more:
-        raise UsageError(f"the source holds more than {MOST} names", "Name the folder of one class.")
-    return sorted(there, key=os.fsencode)
+        raise UsageError(f"the source holds more than {MOST_NAMES} names", "Name the folder of one course.")
+    return sorted(names, key=os.fsencode)
 
 
-def tree(folder: int, parts: Sequence[str]) -> Callable[[Staging], None]:
-    """Stage everything in a folder below an open one."""
+def stage_tree(folder: int, parts: Sequence[str]) -> Callable[[Staging], None]:
+    """A function that stages everything in a folder below an open one."""
 
     def stage(staging: Staging) -> None:
-        with below(folder, *parts) as inner:
+        with open_below(folder, *parts) as inner:
             staging.tree(inner)
 
     return stage
 
 
-def files(folder: int, given: Mapping[str, str]) -> Callable[[Staging], None]:
-    """Stage some files of an open folder: its names → what they are called there."""
+def stage_files(folder: int, given: Mapping[str, str]) -> Callable[[Staging], None]:
+    """A function that stages files of an open folder; ``given`` maps their names to the new ones."""
 
     def stage(staging: Staging) -> None:
         for name, path in sorted(given.items(), key=lambda pair: (not pair[1].endswith(".ipynb"), pair)):
@@ -61,5 +61,5 @@ def files(folder: int, given: Mapping[str, str]) -> Callable[[Staging], None]:
     return stage
 
 
-def nothing(_staging: Staging) -> None:
-    """There is nothing to stage."""
+def stage_nothing(_staging: Staging) -> None:
+    """Stage nothing."""

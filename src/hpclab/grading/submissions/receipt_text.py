@@ -12,12 +12,12 @@ from hpclab.grading.submissions.student_ids import shown
 
 
 def lateness(receipt: Receipt, course: Course) -> str:
-    """Whether this version came in time; what that costs is decided with the mark."""
-    found = rules.lateness(
+    """How late this version is; the penalty is computed with the mark."""
+    found = rules.compute_lateness(
         receipt.received, course.due(receipt.lab, receipt.student), course.late, course.zone
     )
     if not found.seconds or not found.days:
-        return found.words
+        return found.description
     return f"{rules.duration(found.seconds)} late"
 
 

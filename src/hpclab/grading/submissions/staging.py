@@ -1,16 +1,16 @@
-"""From a folder that may be hostile, and may change while we look, to regular files of our own.
+"""A hostile folder, which may change during the copy → regular files in a private folder.
 
     staging = Staging(target, first="ex01.ipynb")
     staging.tree(folder)                    everything below an open folder
     staging.file(folder, name, "as.py")     or one file
     staging.files, staging.notes, staging.changed
 
-Folders are open descriptors, never paths, so a name that is swapped for a link while we look leads nowhere: each
-step opens one name, without following a link, below a folder that is already open. A file is opened first without
-any effect (O_PATH), looked at, and only a regular one is then read, through the very same inode. Bits of the
-mode are not kept. What is not taken becomes a note for the receipt; nothing of it stops the rest.
+Folders are open descriptors, never paths, so replacing a name by a link during the copy has no effect: each step opens
+one name, without following a link, below a folder that is already open. A file is first opened without side effects
+(O_PATH) and checked; only a regular one is read, through the same inode. Mode bits are not kept. What is not taken
+becomes a note on the receipt and does not stop the rest.
 
-The notebook comes first, so that no heap of other files can push it over a limit.
+The notebook is copied first, so that other files cannot push it over a limit.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ KINDS = {
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
 
-class Caps(msgspec.Struct, frozen=True, kw_only=True):
-    """What one submission may hold. A lab's own notebook has some tens of kilobytes, a run one with pictures some
-    megabytes; 64 MiB take a cell that printed without end, and its outputs are dropped before anybody parses them."""
+class StagingLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one submission. A lab's notebook has some tens of kilobytes, an executed one with pictures some
+    megabytes; 64 MiB leave room for one that printed far too much, since outputs are dropped before parsing."""
 
     file_bytes: int = 64 << 20
     total_bytes: int = 256 << 20
-    entries: int = 2000  # taken
-    listed: int = 20_000  # names looked at in one folder
+    entries: int = 2000  # files and folders
+    listed: int = 20_000  # names in one folder
 
 
-USUAL = Caps()
+USUAL = StagingLimits()
 
 
 class Staging:
-    """Files taken into ``target``, a new folder. ``owner``: whose they must be, where that is known."""
+    """Copies files into ``target``, a new folder. ``owner``: the user id that must own them, if it is known."""
 
     def __init__(
-        self, target: Path, *, first: str = "", caps: Caps = USUAL, owner: int | None = None
+        self, target: Path, *, first: str = "", limits: StagingLimits = USUAL, owner: int | None = None
     ) -> None:
         self.target = target
         self.files: dict[str, int] = {}
-        self.changed = 0.0  # the latest change of anything taken, by the file system's clock
-        self._first, self._caps, self._owner = first, caps, owner
+        self.changed = 0.0  # the latest change of anything copied, by the file system's clock
+        self._first, self._limits, self._owner = first, limits, owner
         self._notes: list[str] = []
         self._more = 0
         self._seen = 0
@@ -75,7 +75,7 @@ class Staging:
         return (*self._notes, *([f"and {self._more} more of this kind"] if self._more else []))
 
     def note(self, text: str) -> None:
-        """Tell something for the receipt."""
+        """Add a note for the receipt."""
         if len(self._notes) < NOTES:
             self._notes.append(text)
         else:
@@ -88,10 +88,10 @@ class Staging:
             self.note(f"{shown(below or '.')} was not taken: it belongs to somebody else")
             return
         self.changed = max(self.changed, here.st_ctime)
-        names, more = listing(folder, self._caps.listed)
+        names, more = list_folder(folder, self._limits.listed)
         if more:
             self.note(
-                f"{shown(below or '.')}: more than {self._caps.listed} names, only the notebook is looked for"
+                f"{shown(below or '.')}: more than {self._limits.listed} names, so only the notebook was taken"
             )
             names = [self._first] if not below and self._first else []
         names.sort(key=lambda name: (below or name != self._first, os.fsencode(name)))
@@ -99,10 +99,10 @@ class Staging:
             path = f"{below}/{name}" if below else name
             if paths.ignored(path):
                 continue
-            if self._seen >= self._caps.entries:
+            if self._seen >= self._limits.entries:
                 if not self._full:
                     self.note(
-                        f"from {shown(path)} on nothing was taken: more than {self._caps.entries} files"
+                        f"from {shown(path)} on nothing was taken: more than {self._limits.entries} files"
                     )
                 self._full = True
                 return
@@ -121,11 +121,11 @@ class Staging:
 
     def _entry(self, folder: int, name: str, path: str, here: os.stat_result) -> None:
         try:
-            with opened(name, os.O_PATH, folder) as handle:
+            with open_entry(name, os.O_PATH, folder) as handle:
                 found = os.fstat(handle)
                 kind = stat.S_IFMT(found.st_mode)
                 if kind == stat.S_IFDIR and found.st_dev == here.st_dev:
-                    with opened(name, os.O_RDONLY | os.O_DIRECTORY, folder) as inner:
+                    with open_entry(name, os.O_RDONLY | os.O_DIRECTORY, folder) as inner:
                         if os.path.samestat(os.fstat(inner), found):
                             self.tree(inner, path)
                         else:
@@ -152,10 +152,10 @@ class Staging:
             return "it belongs to somebody else"
         if found.st_nlink > 1 and found.st_uid != here.st_uid:
             return "it is a second name (hard link) of somebody else's file"
-        if found.st_size > self._caps.file_bytes:
-            return f"it has {found.st_size} bytes, more than {self._caps.file_bytes}"
-        if sum(self.files.values()) + found.st_size > self._caps.total_bytes:
-            return f"all files together have more than {self._caps.total_bytes} bytes"
+        if found.st_size > self._limits.file_bytes:
+            return f"it has {found.st_size} bytes, more than {self._limits.file_bytes}"
+        if sum(self.files.values()) + found.st_size > self._limits.total_bytes:
+            return f"all files together have more than {self._limits.total_bytes} bytes"
         return ""
 
     def _take(self, handle: int, path: str, found: os.stat_result, here: os.stat_result) -> None:
@@ -210,7 +210,7 @@ def _same(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
-def listing(folder: int, most: int) -> tuple[list[str], bool]:
+def list_folder(folder: int, most: int) -> tuple[list[str], bool]:
     """At most ``most`` names in an open folder, and whether there are more."""
     names: list[str] = []
     with os.scandir(folder) as entries:
@@ -222,7 +222,7 @@ def listing(folder: int, most: int) -> tuple[list[str], bool]:
 
 
 @contextmanager
-def opened(name: str | Path, flags: int, folder: int | None = None) -> Iterator[int]:
+def open_entry(name: str | Path, flags: int, folder: int | None = None) -> Iterator[int]:
     """A descriptor of ``name`` in ``folder``; a link is opened as itself with O_PATH and refused else."""
     file = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
@@ -232,7 +232,7 @@ def opened(name: str | Path, flags: int, folder: int | None = None) -> Iterator[
 
 
 @contextmanager
-def below(folder: int, *parts: str) -> Iterator[int]:
+def open_below(folder: int, *parts: str) -> Iterator[int]:
     """The folder ``parts`` below an open one, step by step. Raises OSError."""
     file = os.dup(folder)
     try:
