@@ -21,8 +21,8 @@ from hpclab.grading.settings import Course
 from hpclab.grading.submissions import collect as intake
 from hpclab.grading.submissions import sources, student_ids
 from hpclab.grading.submissions.collect import REFUSED, TAKEN, UNCHANGED, CollectOptions, Outcome
-from hpclab.grading.submissions.incoming import Submission
 from hpclab.grading.submissions.receipt_text import printable
+from hpclab.grading.submissions.staging import Submission
 
 MOST_NAMES = 40  # in one sentence
 COLOURS = {TAKEN: "green", UNCHANGED: "dim", REFUSED: "red"}
@@ -144,7 +144,9 @@ def _show_outcomes(lab: str, outcomes: Sequence[Outcome], course: Course) -> Non
     table = make_table("submission", "student", "", f"received ({course.zone.key})", "receipt", "remarks")
     for outcome in outcomes:
         receipt = outcome.receipt
-        received = f"{course.shown(receipt.received).partition(' (')[0]}, {outcome.late}" if receipt else ""
+        received = (
+            f"{course.format_time(receipt.received).partition(' (')[0]}, {outcome.late}" if receipt else ""
+        )
         number = f"{receipt.number} ({receipt.hash[:12]})" if receipt else ""
         what = Text(outcome.what, style=COLOURS[outcome.what])
         remarks = Text(printable(outcome.why))

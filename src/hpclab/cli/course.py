@@ -96,13 +96,13 @@ def show(folder: Path) -> None:
     table = make_table("lab", "opens", "due", "closes")
     for lab in course.labs:
         times = (course.opens(lab), course.due(lab, ""), course.closes(lab, ""))
-        table.add_row(lab, *(course.shown(when) if when is not None else "-" for when in times))
+        table.add_row(lab, *(course.format_time(when) if when is not None else "-" for when in times))
     if course.labs:
         out.print(table)
     if course.extensions:
         table = make_table("extension for", "lab", "until", "reason")
         for extension in course.extensions:
-            until = course.shown(settings.to_epoch(extension.until, course.zone))
+            until = course.format_time(settings.to_epoch(extension.until, course.zone))
             table.add_row(Text(extension.student), Text(extension.lab), until, Text(extension.reason))
         out.print(table)
 

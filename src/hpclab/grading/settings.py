@@ -5,7 +5,7 @@
     Course.student(id)            -> Student; UsageError with the nearest names
     Course.due(lab, student)      -> float | None: seconds since the epoch, including the student's extension
     Course.closes(lab, student)   -> float | None: later submissions are refused
-    Course.shown(seconds)         -> "2026-03-02 23:59:00 CET (Europe/Berlin)"
+    Course.format_time(seconds)         -> "2026-03-02 23:59:00 CET (Europe/Berlin)"
     Course.late                   -> LatePolicy, for lateness.lateness
 
 A time without an offset is in the course's zone. A time that the clocks skip or pass twice there is refused,
@@ -141,7 +141,7 @@ class Course:
         closes = self._seconds(times.closes) if times else None
         return None if closes is None else max(closes, self._extended(lab, student) or closes)
 
-    def shown(self, seconds: float) -> str:
+    def format_time(self, seconds: float) -> str:
         """A time in the course's zone, with the zone's name."""
         local = datetime.datetime.fromtimestamp(seconds, self.zone)
         return f"{local:%Y-%m-%d %H:%M:%S %Z} ({self.zone.key})"

@@ -20,7 +20,7 @@ from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.settings import Student
 from hpclab.grading.submissions import ipynb, platforms
 from hpclab.grading.submissions.collect import CollectOptions, collect
-from hpclab.grading.submissions.incoming import Submission
+from hpclab.grading.submissions.staging import Submission
 from hpclab.grading.submissions.store import Store
 
 NOTEBOOK = json.dumps(
@@ -208,7 +208,8 @@ def test_without_a_trusted_time_somebody_has_to_say_one(course: Path, tmp_path: 
     one = run(course, top, "--received", "2026-01-10T23:59:59")["ada"]
     assert one["late"] == "on time"
     assert (
-        settings.load(course).shown(one["receipt"]["received"]) == "2026-01-10 23:59:59 CET (Europe/Berlin)"
+        settings.load(course).format_time(one["receipt"]["received"])
+        == "2026-01-10 23:59:59 CET (Europe/Berlin)"
     )
     assert "2026-01-10 23:59:59 CET" in (course / f"receipts/{LAB}/ada/1.txt").read_text()
 
@@ -302,7 +303,7 @@ def test_others_files_in_a_submission_and_owners_without_a_name(course: Path, tm
     os.chown(nobody, 54321, -1)
     found = run(course, inbound, code=1)
     assert list(found[mixed.name]["receipt"]["files"]) == [f"{LAB}.ipynb"]
-    assert "'planted.py' was not taken: it belongs to somebody else" in found[mixed.name]["receipt"]["notes"]
+    assert "'planted.py' was not taken: it belongs to another user" in found[mixed.name]["receipt"]["notes"]
     assert "its owner is uid 54321" in found[nobody.name]["why"]
 
 
@@ -332,7 +333,7 @@ def test_a_folder_that_comes_to_belong_to_another_is_not_entered(course: Path, t
     (folder / "sub").mkdir()
     os.chown(folder / "sub", 54321, -1)
     notes = run(course, tmp_path / "inbound")[folder.name]["receipt"]["notes"]
-    assert "'sub' was not taken: it belongs to somebody else" in notes
+    assert "'sub' was not taken: it belongs to another user" in notes
 
 
 # ---- learning platforms ----------------------------------------------------------------------

@@ -103,12 +103,12 @@ def test_files_of_others_are_not_taken(folder: Path, tmp_path: Path) -> None:
     os.chown(folder / "ex01.ipynb", 1234, 1234)
     staging = stage(folder, tmp_path / "one")
     assert staging.files == {"ex01.ipynb": 2}
-    assert "second name (hard link) of somebody else's file" in staging.notes[0]
+    assert "second name (hard link) of another user's file" in staging.notes[0]
     (folder / "given").write_bytes(b"")  # root's, but one name only
     assert set(stage(folder, tmp_path / "two").files) == {"ex01.ipynb", "given"}
     strict = stage(folder, tmp_path / "three", owner=1234)
     assert strict.files == {"ex01.ipynb": 2}
-    assert len([note for note in strict.notes if "belongs to somebody else" in note]) == 2
+    assert len([note for note in strict.notes if "belongs to another user" in note]) == 2
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,10 @@ def test_deadlines_are_meant_in_the_class_s_zone_and_extensions_move_them(tmp_pa
     found = load(tmp_path, GOOD)
     due = found.due("ex01", "bob")
     assert due is not None
-    assert found.shown(due) == "2026-10-14 23:59:59 CEST (Europe/Berlin)"
+    assert found.format_time(due) == "2026-10-14 23:59:59 CEST (Europe/Berlin)"
     extended = found.due("ex01", "ada")
     assert extended is not None and extended == found.closes("ex01", "ada")
-    assert found.shown(extended) == "2026-10-30 12:00:00 CET (Europe/Berlin)"  # winter by then
+    assert found.format_time(extended) == "2026-10-30 12:00:00 CET (Europe/Berlin)"  # winter by then
     assert found.due("ex02", "ada") is found.closes("ex02", "ada") is None
     assert found.due("unknown", "ada") is None
     assert found.late.percent_per_day == 10

@@ -35,4 +35,4 @@ def _row(course: Course, record: Mapping[str, Any]) -> tuple[str, ...]:
         if key in record
     ]
     fields = [str(record.get(key, "")) for key in ("lab", "student", "number")]
-    return (course.shown(float(when)), kind, *fields, "  ".join(details))
+    return (course.format_time(float(when)), kind, *fields, "  ".join(details))

@@ -11,8 +11,7 @@
 database    one writer at a time, one transaction for all
 cells       a lab → nbgrader's assignment, notebook and cells
 plan        a result → the marks to write, pure
-marks       those → rows of the database; scores set by hand stay
-scores      rows → scores
+marks       those → rows of the database; rows → scores
 penalties   receipts and settings → penalties for late work
 autograded  the notebook that the formgrader shows, pure
 folders     the files beside the database
@@ -29,10 +28,10 @@ import msgspec
 
 from hpclab.errors import GradingError
 from hpclab.grading import formgrader
-from hpclab.grading.gradebook import cells, database, folders, marks, penalties, scores
+from hpclab.grading.gradebook import cells, database, folders, marks, penalties
+from hpclab.grading.gradebook.marks import CellScore as CellScore
+from hpclab.grading.gradebook.marks import StudentScores as StudentScores
 from hpclab.grading.gradebook.plan import find_refusal, plan_marks
-from hpclab.grading.gradebook.scores import CellScore as CellScore
-from hpclab.grading.gradebook.scores import StudentScores as StudentScores
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Lab, Result
 from hpclab.grading.settings import Course
@@ -144,7 +143,7 @@ def apply_lateness(course: Course, lab: str, receipts: Iterable[Receipt]) -> dic
 def read_scores(course: Course, lab: str) -> dict[str, StudentScores]:
     """The scores of ``lab`` by student. Raises GradingError if there is no gradebook."""
     with database.reading(course.folder, formgrader.read_config(course.folder).course) as book:
-        return scores.read_scores(book, lab)
+        return marks.read_scores(book, lab)
 
 
 def read_results(course: Course, lab: str) -> dict[str, Result]:

@@ -1,4 +1,7 @@
-"""Planned marks → rows of nbgrader's database. Scores and comments set by hand are never changed."""
+"""Students and their submissions in nbgrader's database: marks written from a plan, and read as scores.
+
+Scores and comments set by hand are never changed.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import msgspec
 from nbgrader.api import (
     Comment,
     Grade,
+    MissingEntry,
     Student,
     SubmittedAssignment,
     SubmittedNotebook,
@@ -22,6 +26,59 @@ from hpclab.grading.gradebook.plan import PlannedMarks
 
 # The formgrader shows names unescaped; these look alike and mean nothing in HTML.
 NO_TAGS = {ord("<"): "\u2039", ord(">"): "\u203a", ord("&"): "\uff06", ord('"'): "\u201d"}
+
+
+class CellScore(msgspec.Struct, frozen=True, kw_only=True):
+    """The score of one test. ``auto`` None: not graded yet."""
+
+    test: str
+    points: float
+    auto: float | None = None
+    manual: float | None = None
+    extra: float | None = None
+    needs_look: bool = False
+
+    @property
+    def score(self) -> float:
+        """nbgrader's rule: the manual score before the automatic one, plus extra credit."""
+        base = self.manual if self.manual is not None else self.auto
+        return float(base or 0.0) + float(self.extra or 0.0)
+
+
+class StudentScores(msgspec.Struct, frozen=True, kw_only=True):
+    """One student's scores for one lab. ``comments`` are those written by hand, by the cell of the answer."""
+
+    student: str
+    received: float | None
+    tests: tuple[CellScore, ...]
+    comments: dict[str, str] = {}
+    flagged: bool = False
+
+    @property
+    def score(self) -> float:
+        """The sum before the penalty for being late."""
+        return sum(test.score for test in self.tests)
+
+    @property
+    def auto(self) -> float:
+        return sum(test.auto or 0.0 for test in self.tests)
+
+    @property
+    def points(self) -> float:
+        return sum(test.points for test in self.tests)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether an instructor changed a score."""
+        return any(test.manual is not None or test.extra for test in self.tests)
+
+    @property
+    def needs_look(self) -> bool:
+        return any(test.needs_look for test in self.tests)
+
+    @property
+    def marked(self) -> bool:
+        return all(test.auto is not None or test.manual is not None for test in self.tests)
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,3 +172,42 @@ def _add_submission(book: Any, notebook: Any, student: str) -> Any:
     book.db.add_all(Grade(cell=cell, notebook=submission) for cell in notebook.grade_cells)
     book.db.add_all(Comment(cell=cell, notebook=submission) for cell in notebook.solution_cells)
     return submission
+
+
+def read_scores(book: Any, lab: str) -> dict[str, StudentScores]:
+    """The scores of every student who has a submission of ``lab`` in the gradebook."""
+    try:
+        notebook = book.find_notebook(lab, lab)
+    except MissingEntry:
+        return {}
+    submissions = read_submissions(book, notebook)
+    return {student: _scores_of(student, submissions[student]) for student in sorted(submissions)}
+
+
+def _scores_of(student: str, submission: Any) -> StudentScores:
+    return StudentScores(
+        student=student,
+        received=epoch_seconds(submission.assignment.timestamp),
+        tests=tuple(
+            CellScore(
+                test=grade.cell.name,
+                points=grade.cell.max_score,
+                auto=grade.auto_score,
+                manual=grade.manual_score,
+                extra=grade.extra_credit,
+                needs_look=bool(grade.needs_manual_grade),
+            )
+            for grade in sorted(submission.grades, key=lambda grade: str(grade.cell.name))
+        ),
+        comments={
+            comment.cell.name: comment.manual_comment
+            for comment in submission.comments
+            if comment.manual_comment
+        },
+        flagged=bool(submission.flagged),
+    )
+
+
+def epoch_seconds(when: datetime | None) -> float | None:
+    """A time as nbgrader keeps it → seconds since the epoch."""
+    return when.replace(tzinfo=UTC).timestamp() if when else None

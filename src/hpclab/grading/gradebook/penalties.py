@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpclab.grading import lateness
-from hpclab.grading.gradebook.scores import epoch_seconds
+from hpclab.grading.gradebook.marks import epoch_seconds
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt

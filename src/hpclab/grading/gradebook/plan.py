@@ -76,7 +76,7 @@ def plan_marks(result: Result, lab: Lab) -> PlannedMarks:
         else:
             task = task_of(cell.id, lab)
             comment = "\n".join(
-                describe_mark(mark) for mark in result.marks if mark.task == task and lost(mark)
+                describe_mark(mark) for mark in result.marks if mark.task == task and loses_points(mark)
             )
         comments[cell.id] = sanitize.text(comment)[:LONGEST]
     return PlannedMarks(
@@ -94,7 +94,8 @@ def task_of(cell: str, lab: Lab) -> str:
     return max(fitting, key=len, default="")
 
 
-def lost(mark: Mark) -> bool:
+def loses_points(mark: Mark) -> bool:
+    """Whether the test did not give all of its points."""
     return mark.earned < mark.points
 
 

@@ -16,7 +16,7 @@ from statistics import median
 import msgspec
 
 from hpclab.grading import sanitize
-from hpclab.grading.gradebook.plan import lost
+from hpclab.grading.gradebook.plan import loses_points
 from hpclab.grading.model import Lab, Mark, Result, Verdict
 from hpclab.grading.reports.feedback_model import UNTESTED
 from hpclab.grading.reports.overview import StudentRow
@@ -191,7 +191,7 @@ def _summarize_tasks(lab: Lab, results: Iterable[Result]) -> Iterator[TaskSummar
             part += 0 < earned < points
             none += earned == 0 < points
             for reason, finding in {
-                find_reason(mark): describe(mark) for mark in marks if lost(mark)
+                find_reason(mark): describe(mark) for mark in marks if loses_points(mark)
             }.items():
                 findings.setdefault(reason, []).append(finding)
         yield TaskSummary(

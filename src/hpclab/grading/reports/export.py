@@ -74,7 +74,7 @@ def _score(row: StudentRow, missing_as_zero: bool) -> float | None:
 
 
 def _plain(row: StudentRow, course: Course, missing_as_zero: bool) -> list[object]:
-    local_time = course.shown(row.received) if row.received is not None else ""
+    local_time = course.format_time(row.received) if row.received is not None else ""
     when = datetime.fromtimestamp(row.received, UTC).isoformat() if row.received is not None else ""
     has_mark = row.score is not None
     return [

@@ -14,7 +14,7 @@ import msgspec
 
 from hpclab.grading import sanitize
 from hpclab.grading.gradebook import StudentScores
-from hpclab.grading.gradebook.plan import lost, task_of
+from hpclab.grading.gradebook.plan import loses_points, task_of
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import JobSeen, Lab, Mark, Result, Verdict
 from hpclab.grading.reports import wording
@@ -135,7 +135,7 @@ def build_feedback(
         penalty=share * scores.score,
         points=scores.points,
         by_hand=scores.by_hand,
-        received=course.shown(result.task.received),
+        received=course.format_time(result.task.received),
         late=lateness.description if lateness else "no deadline",
         deadline=_describe_deadline(course, lab, student, now),
         tasks=tuple(_build_tasks(lab, result, scores, find_sections(lab, book))),
@@ -181,7 +181,7 @@ def _build_tasks(
 
 def _collect_findings(marks: Sequence[Mark]) -> tuple[CheckFinding, ...]:
     """What the failed checks report, each thing once."""
-    return tuple(dict.fromkeys(_describe_mark(mark) for mark in marks if lost(mark)))
+    return tuple(dict.fromkeys(_describe_mark(mark) for mark in marks if loses_points(mark)))
 
 
 def _describe_mark(mark: Mark) -> CheckFinding:
@@ -197,10 +197,10 @@ def _describe_deadline(course: Course, lab: Lab, student: str, now: float) -> st
     """Until when the lab may be submitted again."""
     due, closes = course.due(lab.name, student), course.closes(lab.name, student)
     if closes is not None and now > closes:
-        return f"This lab closed at {course.shown(closes)}; no more submissions are accepted."
+        return f"This lab closed at {course.format_time(closes)}; no more submissions are accepted."
     if due is not None and now <= due:
-        return f"You can submit it again until {course.shown(due)} without being late."
-    until = f" until {course.shown(closes)}" if closes is not None else ""
+        return f"You can submit it again until {course.format_time(due)} without being late."
+    until = f" until {course.format_time(closes)}" if closes is not None else ""
     late = ". It will count as late" if due is not None else ""
     return f"You can submit it again{until}{late}."
 

@@ -2,9 +2,8 @@
 
 student_ids  which ids are valid, and similar ids
 paths        which file names are accepted
-staging      a folder that may be hostile and may change during the copy → private regular files
+staging      a submission of a source, possibly hostile and changing → private regular files
 archives     zip and tar → a folder, with limits on the extracted bytes
-incoming     one submission as a source lists it
 sources      nbgrader's exchange and folders, and which kind a source is; platforms: Canvas and Moodle
 collect      a source → receipts, one submission after the other
 ipynb        the bytes of an untrusted notebook → its cells

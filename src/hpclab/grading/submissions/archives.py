@@ -45,10 +45,12 @@ class ArchiveLimits(msgspec.Struct, frozen=True, kw_only=True):
     header_bytes: int = 1 << 20  # one header of a tar
 
 
-USUAL = ArchiveLimits()
+DEFAULT_LIMITS = ArchiveLimits()
 
 
-def extract(archive: Path, target: Path, limits: ArchiveLimits = USUAL) -> tuple[tuple[str, str], ...]:
+def extract(
+    archive: Path, target: Path, limits: ArchiveLimits = DEFAULT_LIMITS
+) -> tuple[tuple[str, str], ...]:
     """Extract ``archive`` into the new folder ``target``; what was left out. Raises GradingError."""
     target.mkdir(parents=True, mode=0o700)
     budget = _Budget(
@@ -289,6 +291,6 @@ class _Gzip:
         return self._inner.unused_data
 
     def decompress(self, data: bytes, most: int) -> bytes:
-        found = self._inner.decompress(self._kept + data, most)
+        data = self._inner.decompress(self._kept + data, most)
         self._kept = self._inner.unconsumed_tail
-        return found
+        return data

@@ -22,8 +22,7 @@ from hpclab.grading import settings_file
 from hpclab.grading.locking import locked
 from hpclab.grading.settings import Alias, Course, Student
 from hpclab.grading.submissions import archives, ipynb, objects, platforms, receipt_text, sources, student_ids
-from hpclab.grading.submissions.incoming import Submission
-from hpclab.grading.submissions.staging import Staging
+from hpclab.grading.submissions.staging import Staging, Submission
 from hpclab.grading.submissions.store import Receipt, Store
 
 TAKEN, UNCHANGED, REFUSED = "taken", "unchanged", "refused"
@@ -112,7 +111,7 @@ class _Collection:
         untimed = any(not submission.timed for submission in submissions)
         if untimed and self.options.received is None and due is not None and self.options.now() > due:
             raise UsageError(
-                f"{self.lab} was due at {self.course.shown(due)}, and this source doesn't say when it was submitted",
+                f"{self.lab} was due at {self.course.format_time(due)}, and this source doesn't say when it was submitted",
                 "Give the time with --received TIME (for instance that of the download), or --received now.",
             )
 
@@ -206,7 +205,7 @@ class _Collection:
         if closes is not None and when > closes:
             return outcome(
                 REFUSED,
-                f"it was received at {self.course.shown(when)}, and the lab closed at {self.course.shown(closes)};"
+                f"it was received at {self.course.format_time(when)}, and the lab closed at {self.course.format_time(closes)};"
                 " to accept it, add an [[extension]]",
             )
         notes = (*submission.notes, *renamed, *self._check_notebook(staging), *staging.notes)

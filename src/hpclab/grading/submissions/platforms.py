@@ -9,9 +9,9 @@ from pathlib import Path
 from hpclab.errors import UsageError
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions import paths
-from hpclab.grading.submissions.incoming import Submission, list_names, stage_files, stage_nothing, stage_tree
+from hpclab.grading.submissions.staging import Submission, list_names, stage_files, stage_nothing, stage_tree
 
-# Canvas: sortable name, LATE, user, attachment, the learner's own name of the file.
+# Canvas: sortable name, LATE, user, attachment, the student's name of the file.
 CANVAS = re.compile(r"_(?=(\d+)_(\d+)_.)")
 CANVAS_NAME = re.compile(r"(?P<who>.*?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)")
 CANVAS_ANONYMOUS = re.compile(r"(?:LATE_)?anon_[A-Za-z0-9]+_\d+_.+")

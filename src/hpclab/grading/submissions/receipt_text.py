@@ -29,8 +29,8 @@ def text(receipt: Receipt, course: Course) -> str:
     lines = [
         f"Receipt {receipt.number}: {receipt.lab}, {name}",
         "",
-        f"received  {course.shown(receipt.received)}, {lateness(receipt, course)}",
-        *([f"due       {course.shown(due)}"] if due is not None else []),
+        f"received  {course.format_time(receipt.received)}, {lateness(receipt, course)}",
+        *([f"due       {course.format_time(due)}"] if due is not None else []),
         f"from      {printable(receipt.source)}",
         f"content   sha256:{receipt.hash}",
         f"record    {receipt.record}",

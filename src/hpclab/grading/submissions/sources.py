@@ -24,9 +24,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions import paths
-from hpclab.grading.submissions.incoming import MOST_NAMES, Submission, list_names, stage_nothing, stage_tree
 from hpclab.grading.submissions.platforms import CANVAS_ANONYMOUS, CANVAS_NAME, list_canvas, list_moodle
-from hpclab.grading.submissions.staging import list_folder, open_below, open_entry
+from hpclab.grading.submissions.staging import (
+    MOST_NAMES,
+    Submission,
+    list_folder,
+    list_names,
+    open_below,
+    open_entry,
+    stage_nothing,
+    stage_tree,
+)
 from hpclab.grading.submissions.student_ids import shown
 
 
