@@ -20,7 +20,7 @@ SHARED := --numprocesses logical --maxprocesses 4 --dist loadfile
 # With `make -j` two makes would fill one .venv; so would two terminals. The folder is the lock.
 SETUP := flock requirements $(MAKE) --silent --no-print-directory
 
-.PHONY: help lab setup test test-all book bench lint format locks clean FORCE
+.PHONY: help lab setup check test test-all book bench lint format locks clean FORCE
 
 help:  ## print this text
 	@echo 'HPC Lab: a course in high-performance computing that runs on a real Slurm'
@@ -37,6 +37,9 @@ lab: setup  ## install what is missing, start the cluster, open JupyterLab
 setup:  ## make .venv with everything a learner needs
 	@+$(SETUP) $(STAMPS)/hpclab
 
+check: lint  ## lint and unit tests: what answers in five minutes
+	@$(call TRY,tests/unit -m 'not slow and not long' $(SHARED) --durations=10 --durations-min=10)
+
 test: lint  ## set up, then lint, unit tests, tests on a real cluster, the labs, grading, the book
 	@echo 'unit tests'
 	@$(call TRY,tests/unit -m 'not slow' $(SHARED))
@@ -44,10 +47,10 @@ test: lint  ## set up, then lint, unit tests, tests on a real cluster, the labs,
 	@.venv/bin/hpclab packages
 	@$(call TRY,tests/cluster -m 'not slow and not alone' $(SHARED))
 	@$(call TRY,tests/cluster -m 'not slow and alone')
-	@echo 'the labs: full marks for the reference, none for nothing, the right ones for wrong answers (all of these: make test-all)'
+	@echo 'the labs: full marks for the reference, none for nothing, the right ones for a sample of wrong answers'
 	@.venv/bin/hpclab labs check
 	@$(call TRY,tests/labs -m 'not slow' $(SHARED))
-	@echo 'grading: classes marked in sandboxes, a sample of hostile submissions (all of them: make test-all)'
+	@echo 'grading: classes marked in sandboxes, a sample of hostile submissions'
 	@$(call TRY,tests/grading tests/attacks -m 'not slow' $(SHARED))
 	@echo 'the book, from the outputs of those runs'
 	@.venv/bin/hpclab book build
@@ -142,7 +145,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND='make locks' .venv/bin/pip-compile --quiet --s
     --build-deps-for editable --unsafe-package torch
 
 locks: dev  ## solve the locks anew (with Debian 12's Python, the oldest one supported)
-	@$(COMPILE) --upgrade --extra dev --extra book -o requirements/dev.txt pyproject.toml 2>/dev/null
-	@$(COMPILE) --upgrade -c requirements/dev.txt -o requirements/course.txt pyproject.toml 2>/dev/null
+	@$(COMPILE) --upgrade --extra dev -o requirements/dev.txt pyproject.toml 2>/dev/null
+	@$(COMPILE) --upgrade --extra grading -c requirements/dev.txt -o requirements/course.txt pyproject.toml 2>/dev/null
 	@# torch is left out on purpose (requirements/torch.txt); pip-compile's warning about it goes too.
 	@sed -i '/^$$/d; /^# WARNING: The following/,$$d' requirements/dev.txt requirements/course.txt

@@ -1,6 +1,7 @@
 """What a checkpoint costs: the reference code in templates/ beside torch.save, DCP, and the bare disk.
 
     .venv/bin/python bench/bench_checkpoint.py [--gigabytes 2] [--rounds 5] [--ranks 1,2,4] [--folder DIR] [--loads]
+                                          [--no-record]
 
 One run, every method in each round, in random order, the loads after the saves; medians, and ratios within the round.
 Prints tables and writes bench/results/checkpoint-DATE.json. The state is that of an FSDP training with AdamW, with
@@ -167,7 +168,12 @@ class Rank:
     # ----
 
     def prepare(self, name: str) -> None:
-        """Outside of the timing: what a method needs, and what others left."""
+        """Outside of the timing: what a method needs, and what others left.
+
+        Rank 0 alone looks at the folder: it is also the one that replaces folders in it, and a rank that looks
+        meanwhile may find a folder gone.
+        """
+        there = [False, False, False]
         if self.rank == 0:
             read = (
                 {"reference", "dcp", *(f"raw{rank}" for rank in range(self.ranks))}
@@ -182,18 +188,19 @@ class Rank:
                 (self.folder / one).mkdir(exist_ok=True)
                 # The folder may be new; its owner is the same.
                 shutil.copy(self.folder.parent / f"{one}-owner.json", self.folder / one / "owner.json")
-        there = [
-            bool(list((self.folder / "reference").glob("step-*"))),
-            (self.folder / "dcp/.metadata").exists(),
-            (self.folder / "raw0").exists(),
-        ]
-        self.dist.broadcast_object_list(there, src=0)  # what rank 0 sees: a rank that is late would see more
+            there = [
+                bool(list((self.folder / "reference").glob("step-*"))),
+                (self.folder / "dcp/.metadata").exists(),
+                (self.folder / "raw0").exists(),
+            ]
+        self.dist.broadcast_object_list(there, src=0)
         if name == "load_reference" and not there[0]:
             self.save_reference()
         if name == "load_dcp" and not there[1]:
             self.save_dcp()
         if name == "load_raw" and not there[2]:
             self.raw()
+        self.dist.barrier()  # raw() waits for no other rank
         if self.rank == 0:
             os.sync()
             for path in self.folder.rglob("*"):
@@ -388,6 +395,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--folder", default="/var/tmp", help="on the disk to be measured")
     parser.add_argument("--loads", action="store_true", help="measure the loads only, on 2 ranks")
+    parser.add_argument("--no-record", action="store_true", help="print only")
     parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.rank:
@@ -406,6 +414,8 @@ def main() -> None:
             record["ranks"][str(ranks)] = show(ranks, run_ranks(ranks, chosen, folder))
     finally:
         shutil.rmtree(folder)
+    if chosen.no_record:
+        return
     out = HERE / "results" / f"checkpoint{'-loads' * chosen.loads}-{record['date']}.json"
     out.write_text(json.dumps(record, indent=1) + "\n")
     print(out)

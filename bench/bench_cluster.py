@@ -178,25 +178,32 @@ def memory() -> float:
     return total / 2**20
 
 
+MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, list[float]]]] = {
+    "up": lambda chosen: measure_up(chosen.rounds),
+    "first": lambda chosen: measure_first(3),
+    "srun": lambda chosen: measure_srun(chosen.rounds),
+    "jobs": lambda chosen: measure_jobs(3, chosen.jobs),
+    "large": lambda chosen: measure_large(chosen.large),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--large", type=int, default=128)
-    parser.add_argument("--only", default="up,first,srun,jobs,large")
+    parser.add_argument(
+        "--only", default=",".join(MEASURES), help=f"some of {','.join(MEASURES)}, separated by commas"
+    )
     chosen = parser.parse_args()
+    wanted = [name.strip() for name in chosen.only.split(",")]
+    if unknown := [name for name in wanted if name not in MEASURES]:
+        parser.error(f"--only has no measurement {unknown[0]!r}. Valid names: {', '.join(MEASURES)}.")
     shutil.which("apt-get") or sys.exit("this benchmark needs the embedded cluster")
-    measures: dict[str, Callable[[], dict[str, list[float]]]] = {
-        "up": lambda: measure_up(chosen.rounds),
-        "first": lambda: measure_first(3),
-        "srun": lambda: measure_srun(chosen.rounds),
-        "jobs": lambda: measure_jobs(3, chosen.jobs),
-        "large": lambda: measure_large(chosen.large),
-    }
     found: dict[str, list[float]] = {}
     before = os.getloadavg()[0]
-    for name in chosen.only.split(","):
-        found |= measures[name]()
+    for name in wanted:
+        found |= MEASURES[name](chosen)
     table = Table(title="seconds (memory: MiB)")
     for heading in ("what", "median", "min", "max", "N"):
         table.add_column(heading, justify="left" if heading == "what" else "right")

@@ -3,8 +3,8 @@
     .venv/bin/python bench/bench_grading.py [--submissions 50] [--rounds 3] [--clusters 2] [--only nbgrader,hpclab,cluster]
 
 nbgrader runs each notebook in a kernel of its own, beside the hidden tests, with the rights of whoever grades.
-hpclab runs each in a sandbox, as a task of a job array on a cluster that it starts and stops, with probes before and
-the gradebook after: all of that is in its time. Both start from what is handed in and end in the gradebook.
+hpclab runs each in a sandbox, in workers of this machine, with probes before and the gradebook after: all of that is
+in its time. Both start from what is handed in and end in the gradebook.
 
 Prints a table and writes bench/results/grading-DATE.json. Times in seconds, memory in MiB. The machine
 should be quiet; the load is recorded.

@@ -5,8 +5,8 @@
     srun --ntasks-per-node=2 python train_resumable.py --parallel=fsdp  several, started by Slurm
 
 Run the same command again and it goes on from its last checkpoint. **The losses and the weights are
-those of a run that was never interrupted, bit for bit**, as long as the number of processes is the same;
-with another number it goes on from the same weights and agrees but for rounding.
+those of a run that was never interrupted, bit for bit**, as long as the number of processes and the kind of
+processor are the same; with others it goes on from the same weights and agrees but for rounding.
 
 Exit codes: 0 finished (``--out`` is there); 75 stopped because it was asked to, and all is saved: run it again;
 78 of no use to run it again as it is (the last line says why). Any other is a crash, and another attempt may help.
@@ -27,6 +27,7 @@ import argparse  # noqa: E402
 import hashlib  # noqa: E402
 import math  # noqa: E402
 import os  # noqa: E402
+import platform  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from datetime import timedelta  # noqa: E402
@@ -170,6 +171,7 @@ class Run:
             "options": {name: getattr(options, name) for name in SAME},
             "code": code_version(),
             "torch": torch.__version__,
+            "processor": processor(device),
         }
 
     def resume(self) -> None:
@@ -181,7 +183,9 @@ class Run:
             self.compare(found.facts)
         ranks = self.place.world_size
         self.checkpoints.on_rank_0(
-            lambda: self.story.begin(self.state.step, self.options.attempts, world_size=ranks)
+            lambda: self.story.begin(
+                self.state.step, self.options.attempts, world_size=ranks, processor=self.about["processor"]
+            )
         )
         where = f"goes on after step {self.state.step}" if found else "begins"
         self.say(f"attempt {self.story.attempt} {where}, on {ranks} x {self.device}")
@@ -196,8 +200,8 @@ class Run:
 
     def compare(self, facts: dict[str, Any]) -> None:
         """Say what may keep this run from giving the same bits."""
-        for what in ("code", "torch"):
-            then, now = facts["about"][what], self.about[what]
+        for what in ("code", "torch", "processor"):
+            then, now = facts["about"].get(what, "another"), self.about[what]
             if then != now:
                 self.say(f"note: saved with {what} {then}, and this is {now}; the results may differ")
         then, now = facts["world_size"], self.place.world_size
@@ -348,6 +352,19 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def processor(device: torch.device) -> str:
+    """What computes, and with which instructions: another one may round differently."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpus = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [
+        value.strip()
+        for name, _, value in (line.partition(":") for line in cpus)
+        if name.startswith("model name")
+    ]
+    return f"{names[0] if names else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def code_version() -> str:

@@ -1,4 +1,4 @@
-"""Where everything lives: on the host, and inside the embedded cluster."""
+"""The folders of the course: on the host, and inside the embedded cluster."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def clone_folder() -> Path:
 
 def state_home() -> Path:
     """The folder for clusters: ``HPCLAB_STATE``, or the XDG state folder of this user."""
-    if chosen := os.environ.get("HPCLAB_STATE"):
-        return Path(chosen)
+    if folder := os.environ.get("HPCLAB_STATE"):
+        return Path(folder)
     if os.geteuid() == 0:
         return Path("/var/lib/hpclab")
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "hpclab"
 
 
 def cache_home() -> Path:
-    """The folder for what can be made again: packages, the empty database."""
-    if chosen := os.environ.get("HPCLAB_CACHE"):
-        return Path(chosen)
+    """The folder for files that can be generated again: packages, the empty database."""
+    if folder := os.environ.get("HPCLAB_CACHE"):
+        return Path(folder)
     if os.geteuid() == 0:
         return Path("/var/cache/hpclab")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hpclab"

@@ -67,7 +67,6 @@ class NodeType(Strict, frozen=True):
     cpus: Positive  # schedulable CPUs, as Slurm counts them
     memory_mb: Positive
     gpus: Count = 0
-    gpu_model: str = ""
     source: str = ""
 
 
@@ -84,7 +83,6 @@ class Qos(Strict, frozen=True):
     deny_on_limit: bool = False  # a job over a limit is refused at submission, instead of pending for ever
     preempts: list[Word] = []
     preempt_requeue: bool = False
-    preempt_exempt_minutes: Count = 0
     grace_seconds: Count = 0
     embedded_grace_seconds: Count = 0  # on the embedded cluster, where nobody waits minutes
     source: str = ""

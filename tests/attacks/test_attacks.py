@@ -1,7 +1,8 @@
 """Every attack gets what it should, changes nobody else's marks, takes nothing along and leaves nothing behind.
 
 All attacks that were chosen are collected and graded in one class for each lab, with honest learners
-before, between and after them. In `make test` that is every eighth of those that take no time-out; `make test-all` has all.
+before, between and after them. In `make test` those are the attacks that the commit's hash chooses among those that
+take no time-out (selection.py); `make test-all` has all.
 """
 
 from __future__ import annotations
@@ -15,18 +16,15 @@ from pathlib import Path
 import pytest
 
 from hpclab.grading.model import Result
-from tests.attacks import material, school, shown
+from tests.attacks import material, school, selection, shown
 from tests.attacks.host import PLANTED, THROUGH
 from tests.attacks.material import Attack
 from tests.attacks.school import HONEST, Graded
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(school.GRADING + 300)]
 
-SAMPLE = {
-    one.name for lab in material.LABS for one in [one for one in material.attacks(lab) if not one.slow][::8]
-}
 EVERY = [
-    pytest.param(one, id=one.name, marks=[] if one.name in SAMPLE else [pytest.mark.slow])
+    pytest.param(one, id=one.name, marks=[] if one.name in selection.SELECTED else [pytest.mark.slow])
     for one in material.attacks()
 ]
 LABS = pytest.mark.parametrize("lab", list(material.LABS))

@@ -58,14 +58,18 @@ def alone(cluster: Cluster) -> Iterator[Any]:
 
 
 def check_ranks(result: Any, alone: Any, hosts: int, ranks: int, launcher: str) -> None:
-    """All ranks took part, each in its own place, and hold the same weights, which are those of one process."""
+    """All ranks took part, each in its own place, hold the same weights, and train as one process does."""
     found = result["ranks"]
     assert [rank["rank"] for rank in found] == list(range(ranks))
     assert {(rank["world_size"], rank["launcher"]) for rank in found} == {(ranks, launcher)}
     assert len({rank["host"] for rank in found}) == hosts
     assert len({(rank["host"], rank["local_rank"]) for rank in found}) == ranks
     assert len({rank["weights"] for rank in found}) == 1
-    assert result["history"] == pytest.approx(alone["history"], rel=1e-3)
+    # The ranks' sums are rounded otherwise than one sum, and from epoch to epoch such differences grow: weights
+    # changed by a part in a million give losses that differ by a percent after 20 epochs. In the first two they
+    # stay below 0.2 %, even for a part in ten thousand; ranks with the wrong samples are off by a percent.
+    assert result["history"][:2] == pytest.approx(alone["history"][:2], rel=0.003)
+    assert result["accuracy"] > 0.9
 
 
 def test_one_gpu(alone: Any) -> None:

@@ -28,7 +28,7 @@ def own_state() -> Iterator[Path]:
             patch.delenv(name, raising=False)
         state.chmod(0o755)
         yield state
-        targets.remove_left()
+        targets.remove_abandoned()
     if not KEEP:
         shutil.rmtree(state, ignore_errors=True)
 

@@ -1,11 +1,10 @@
-"""A class through a job array: what is killed, requeued and lost on the way changes no mark."""
+"""A class graded by workers of this machine, or by a job array: what is killed or lost changes no mark."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -17,7 +16,9 @@ import msgspec
 import psutil
 import pytest
 
-from hpclab.app import clusters, targets
+from hpclab import layout
+from hpclab.app import clusters
+from hpclab.app.grading.lab_model import lab_of
 from hpclab.cluster import lifecycle
 from hpclab.errors import HpclabError
 from hpclab.grading import worker
@@ -83,7 +84,8 @@ def serially(room: Classroom) -> dict[str, Marks]:
     found = {}
     store = Store(room.folder)
     with Warm() as warm:
-        for student, one in store.latest(room.lab.name).items():
+        for one in store.receipts(room.lab.name):
+            student = one.student
             top = store.files(one.hash)
             files = {path: (top / path).read_bytes() for path in one.files}
             task = Task(
@@ -112,7 +114,7 @@ def earned(room: Classroom) -> dict[str, tuple[float, ...]]:
     return {student: tuple(points for _, points in tests) for student, (_, tests) in room.marks().items()}
 
 
-def test_a_class_is_graded_by_one_job_array(place: Path) -> None:
+def test_a_class_is_graded_by_workers_of_this_machine(place: Path) -> None:
     room = filled(place, 12)
     done = room.grade("--jobs", 3)
     assert earned(room) == expected(room)
@@ -153,9 +155,7 @@ def test_what_is_graded_is_not_graded_again_unless_asked(place: Path) -> None:
 
 # ---- bad days --------------------------------------------------------------------------------
 
-
-def private_clusters() -> list[str]:
-    return [name for name in lifecycle.names() if re.match(r"run-\d+-\d+$", name)]
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 def tasks_here() -> list[psutil.Process]:
@@ -171,10 +171,13 @@ def tasks_here() -> list[psutil.Process]:
 
 
 class Chaos:
-    """Kills and requeues, one after the other, for as long as there are tasks; ``did`` says what."""
+    """Kills and requeues, one after the other, for as long as there are tasks; ``did`` says what.
 
-    def __init__(self, seed: int, events: int) -> None:
-        self.random, self.left = random.Random(seed), events
+    ``site``: the embedded cluster on which tasks are jobs; without one they are workers of this machine.
+    """
+
+    def __init__(self, seed: int, events: int, site: str = "") -> None:
+        self.random, self.left, self.site = random.Random(seed), events, site
         self.did: list[str] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go, daemon=True)
@@ -188,9 +191,10 @@ class Chaos:
         self._thread.join(60)
 
     def _go(self) -> None:
+        ways = [self._kill, self._requeue, self._signal] if self.site else [self._kill]
         while self.left > 0 and not self._over.wait(self.random.uniform(0.5, 3)):
             with contextlib.suppress(HpclabError, psutil.Error, IndexError, subprocess.SubprocessError):
-                what = self.random.choice([self._kill, self._requeue, self._signal])
+                what = self.random.choice(ways)
                 what()
                 self.did.append(what.__name__)
                 self.left -= 1
@@ -198,18 +202,14 @@ class Chaos:
     def _kill(self) -> None:
         self.random.choice(tasks_here()).send_signal(signal.SIGKILL)
 
-    def _running(self) -> tuple[str, str]:
-        name = self.random.choice(private_clusters())
-        said = in_cluster(name, "squeue", "-h", "-r", "-t", "R", "-o", "%i").split()
-        return name, self.random.choice(said)
+    def _running(self) -> str:
+        return self.random.choice(in_cluster(self.site, "squeue", "-h", "-r", "-t", "R", "-o", "%i").split())
 
     def _requeue(self) -> None:
-        name, job = self._running()
-        in_cluster(name, "scontrol", "requeue", job)
+        in_cluster(self.site, "scontrol", "requeue", self._running())
 
     def _signal(self) -> None:
-        name, job = self._running()
-        in_cluster(name, "scancel", "--full", "--signal=KILL", job)
+        in_cluster(self.site, "scancel", "--full", "--signal=KILL", self._running())
 
 
 def in_cluster(name: str, *argv: str) -> str:
@@ -217,18 +217,18 @@ def in_cluster(name: str, *argv: str) -> str:
 
 
 @pytest.fixture
-def commands(place: Path) -> Iterator[Callable[[Classroom, str], subprocess.Popen[bytes]]]:
+def commands(place: Path) -> Iterator[Start]:
     """Start `hpclab grade`; whatever is left of it is stopped at the end."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(room: Classroom, *words: str) -> subprocess.Popen[bytes]:
-        log = (place / f"command-{len(started)}.log").open("wb")
-        started.append(
-            subprocess.Popen(
-                room.command("--yes", *words), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+    def start(room: Classroom, *words: str, site: str = "") -> subprocess.Popen[bytes]:
+        argv = room.command("--yes", *words)
+        if site:
+            argv = [sys.executable, "-c", SITE, site, *argv[1:], "--site", "generic"]
+        with (place / f"command-{len(started)}.log").open("wb") as log:
+            started.append(
+                subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
             )
-        )
-        log.close()
         return started[-1]
 
     yield start
@@ -238,40 +238,54 @@ def commands(place: Path) -> Iterator[Callable[[Classroom, str], subprocess.Pope
 
 
 def some_results(room: Classroom, number: int) -> Callable[[], bool]:
-    spools = Path(os.environ["HPCLAB_STATE"], "grading")
-    return lambda: len(list(spools.glob("*/results/*.done"))) >= number
+    """Whether so many are graded; the spool lies with root's state, or else in the class."""
+    return lambda: graded(room) >= number
 
 
-@pytest.mark.parametrize("number", [40, pytest.param(200, marks=pytest.mark.slow)])
-def test_kills_requeues_and_a_command_that_dies_change_no_mark(
-    place: Path, number: int, commands: Callable[..., subprocess.Popen[bytes]]
-) -> None:
+def graded(room: Classroom) -> int:
+    spools = [*Path(os.environ["HPCLAB_STATE"], "grading").glob("*"), *room.folder.glob("batches/*/*/spool")]
+    return sum(len(list(spool.glob("results/*.done"))) for spool in spools)
+
+
+def chaos(place: Path, number: int, commands: Start, site: str = "") -> None:
+    """A class in the midst of kills, whose first command dies, has the marks of a clean run."""
     room = filled(place, number)
     clean = serially(room)
-    first = commands(room, "--jobs", "3")
-    with Chaos(1, number // 10) as chaos:
+    first = commands(room, "--jobs", "3", site=site)
+    with Chaos(1, number // 10, site) as kills:
         wait_until(some_results(room, number // 8), "the first results", seconds=600, every=0.1)
         first.kill()
         first.wait(60)
-    done = len(list(Path(os.environ["HPCLAB_STATE"], "grading").glob("*/results/*.done")))
-    second = commands(room, "--jobs", "3")
-    with Chaos(2, 2 + number // 10) as more:
+    done = graded(room)
+    second = commands(room, "--jobs", "3", site=site)
+    with Chaos(2, 2 + number // 10, site) as more:
         status = second.wait(classroom.GRADING)
     said = (place / "command-1.log").read_text()
     assert status == 0, said + room.logs()
-    assert room.marks() == clean, f"{chaos.did + more.did}\n{said}"
+    assert room.marks() == clean, f"{kills.did + more.did}\n{said}"
     assert earned(room) == expected(room)
     assert len(room.results()) == number
+    assert kills.did + more.did
     queued = [one["student"] for one in Ledger(room.folder).records("queued")]
     assert len(queued) <= 2 * number - done  # what the first one had done was not done again
     assert not list((room.folder / "batches").rglob("open.json"))
-    assert not list(Path(os.environ["HPCLAB_STATE"], "grading").iterdir())
-    assert private_clusters() == []
+    assert not list(Path(os.environ["HPCLAB_STATE"], "grading").glob("*"))
+    assert tasks_here() == []
 
 
-def test_two_commands_on_one_class_do_not_meet(
-    place: Path, commands: Callable[..., subprocess.Popen[bytes]]
+@pytest.mark.parametrize("number", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_killed_workers_and_commands_change_no_mark(place: Path, number: int, commands: Start) -> None:
+    chaos(place, number, commands)
+
+
+@pytest.mark.parametrize("number", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_killed_jobs_and_commands_change_no_mark(
+    place: Path, number: int, commands: Start, site: str
 ) -> None:
+    chaos(place, number, commands, site)
+
+
+def test_two_commands_on_one_class_do_not_meet(place: Path, commands: Start) -> None:
     room = filled(place, 4)
     first = commands(room)
     wait_until(lambda: list(room.folder.glob("batches/*/*/batch.json")), "the first batch", seconds=120)
@@ -282,52 +296,99 @@ def test_two_commands_on_one_class_do_not_meet(
     assert earned(room) == expected(room)
 
 
-def test_ctrl_c_cancels_and_the_next_command_goes_on(
-    place: Path, commands: Callable[..., subprocess.Popen[bytes]]
+def everything_below(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process]) -> Callable[[], bool]:
+    return lambda: not psutil.wait_procs(processes, timeout=0)[1]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_command_that_ends_leaves_no_worker_and_the_next_goes_on(
+    place: Path, commands: Start, how: signal.Signals
 ) -> None:
     room = filled(place, 16)
     first = commands(room, "--jobs", "2")
     wait_until(some_results(room, 2), "the first results", seconds=300, every=0.1)
-    first.send_signal(signal.SIGINT)
-    assert first.wait(120) == 130, (place / "command-0.log").read_text()
-    assert private_clusters() == []
+    below = everything_below(first)
+    assert len(below) > 4  # workers, what starts them, their sandboxes
+    first.send_signal(how)
+    status = first.wait(120)
+    assert status == (-signal.SIGKILL if how is signal.SIGKILL else 130), (
+        place / "command-0.log"
+    ).read_text()
+    wait_until(gone(below), "all that it started to end", seconds=30)
+    done = graded(room)
     room.grade()
     assert earned(room) == expected(room)
+    queued = [one["student"] for one in Ledger(room.folder).records("queued")]
+    assert len(queued) <= 2 * 16 - done
 
 
-def test_a_lost_node_takes_no_mark_along(
-    place: Path, commands: Callable[..., subprocess.Popen[bytes]]
+def test_a_killed_command_leaves_nothing_of_an_isolated_cluster(place: Path, commands: Start) -> None:
+    path = layout.clone_folder() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
+    room = Classroom(place, lab_of(path), path)
+    room.enrol(["ada"])
+    room.hand_in("ada", classroom.files(room.lab, {}))
+    first = commands(room)
+
+    def daemons() -> list[psutil.Process]:
+        below = everything_below(first)
+        return below if any(one.name() == "slurmctld" for one in below) else []
+
+    below = wait_until(daemons, "an isolated cluster", seconds=300, every=0.2)
+    first.kill()
+    first.wait(60)
+    wait_until(gone(below), "all that it started to end", seconds=30)
+
+
+def test_a_worker_without_end_is_ended_and_counts_as_a_try(
+    place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = filled(place, 12)
-    process = commands(room, "--jobs", "2")
+    """Three tries, each with the task's time limit; then it is no mark, and the others have theirs."""
+    room = filled(place, 2)
+    stuck, fine = sorted(room.students)
+    script = place / "slow.py"
+    script.write_text(SLOW_TASK)
+    done = subprocess.run(
+        [sys.executable, script, stuck, *room.command("--yes", "--jobs", "2")[1:]],
+        **{"capture_output": True, "text": True, "timeout": classroom.GRADING, "check": False},
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    results = room.results()
+    assert (results[stuck].verdict, results[stuck].tries) == (Verdict.SYSTEM_ERROR, 3)
+    assert results[fine].verdict is not Verdict.SYSTEM_ERROR
+    assert room.logs().count("ended: its limit") == 3
 
-    def busy() -> tuple[str, str] | None:
-        for name in private_clusters():
-            with contextlib.suppress(HpclabError):
-                if nodes := in_cluster(name, "squeue", "-h", "-t", "R", "-o", "%N").split():
-                    return name, nodes[0]
-        return None
 
-    cluster, node = wait_until(busy, "a running task", seconds=300, every=0.1)
-    hpclab = str(Path(sys.executable).with_name("hpclab"))
-    run([hpclab, "fault", "kill-node", node, "--name", cluster], timeout=120)
-    status = process.wait(classroom.GRADING)
-    assert status == 0, (place / "command-0.log").read_text() + room.logs()
-    assert earned(room) == expected(room)
+# Lets workers hang as soon as they are to grade one student, and gives each 20 s.
+SLOW_TASK = """
+import sys
+from hpclab.app.grading import rounds, worker_pool
+from hpclab.cli import main
+stuck, usual = sys.argv[1], worker_pool.command
+def command(spool, batch, number, index, **more):
+    argv = usual(spool, batch, number, index, **more)
+    return ["sleep", "600"] if rounds.batches.read_round(spool, number, index) == [stuck] else argv
+worker_pool.command = command
+rounds.batches.seconds_of = lambda *_: 20.0
+main(sys.argv[2:])
+"""
 
 
 # ---- a site, whose jobs outlive the command ----------------------------------------------------
 
 SITE = """
 import sys
-from pathlib import Path
-from hpclab.app import targets as places
-from hpclab.cli import main
-from hpclab.app.grading import spool
+from hpclab.app import targets
 from hpclab.app.clusters import submit_settings
-name = sys.argv[1]
-places.at_site = lambda _settings: places.on_cluster(name, submit_settings("local"))
-spool._is_strangers = lambda _how: True  # the account there is another one than root
+from hpclab.app.grading import spool
+from hpclab.cli import main
+from hpclab.cluster import cgroups, identity
+targets.at_site = lambda _settings: targets.on_cluster(sys.argv[1], submit_settings("local"))
+learner = identity.for_root(cgroup=cgroups.at_hand(by_root=True)).outside_uid(1000)
+spool.account_of_tasks = lambda *_: learner  # the account there is another one than root
 main(sys.argv[2:])
 """
 
@@ -338,33 +399,43 @@ def site(own_state: Path) -> Iterator[str]:
     spools = Path(os.environ["HPCLAB_STATE"], "grading")
     spools.mkdir(parents=True, exist_ok=True)
     name = f"site{os.getpid()}"
-    there = msgspec.structs.replace(clusters.place(lambda _: None), writable=(spools,))
-    lifecycle.up(targets.spec_of_default(name), there, lambda _: None, seconds=180)
+    there = msgspec.structs.replace(clusters.prepare_host(lambda _: None), writable=(spools,))
+    lifecycle.up(clusters.compose_default(name), there, lambda _: None, seconds=180)
     try:
         yield name
     finally:
         lifecycle.down(name, lambda _: None, force=True, purge=True)
 
 
-def test_jobs_of_a_site_outlive_the_command_and_the_next_one_waits_for_them(place: Path, site: str) -> None:
+def test_jobs_of_a_site_outlive_the_command_and_the_next_one_waits_for_them(
+    place: Path, site: str, commands: Start
+) -> None:
     room = filled(place, 16)
-    script = place / "site.py"
-    script.write_text(SITE)
-    words = room.command("--yes", "--site", "generic", "--jobs", "2")[1:]
-    argv = [sys.executable, str(script), site, *words]
-    with (place / "first.log").open("wb") as log:
-        first = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            wait_until(some_results(room, 2), "the first results", seconds=600, every=0.1)
-        finally:
-            first.kill()
-            first.wait(60)
-    second = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=classroom.GRADING, check=False
-    )
-    assert second.returncode == 0, second.stdout + second.stderr + room.logs()
+    first = commands(room, "--jobs", "2", site=site)
+    wait_until(some_results(room, 2), "the first results", seconds=600, every=0.1)
+    first.kill()
+    first.wait(60)
+    second = commands(room, "--jobs", "2", site=site)
+    status = second.wait(classroom.GRADING)
+    said = (place / "command-1.log").read_text()
+    assert status == 0, said + room.logs()
     assert earned(room) == expected(room)
-    assert "which an earlier command left" in second.stderr
-    assert "16 handed in, 0 to grade" in second.stdout  # all of it had been done by the jobs of the first
+    assert "which an earlier command left" in said
+    assert "16 handed in, 0 to grade" in said  # all of it had been done by the jobs of the first
     assert len(list((room.folder / "batches" / room.lab.name).iterdir())) == 1
     assert not list((room.folder / "batches").rglob("open.json"))
+
+
+def test_a_lost_node_takes_no_mark_along(place: Path, site: str, commands: Start) -> None:
+    room = filled(place, 12)
+    process = commands(room, "--jobs", "2", site=site)
+
+    def busy() -> list[str]:
+        return in_cluster(site, "squeue", "-h", "-t", "R", "-o", "%N").split()
+
+    node = wait_until(busy, "a running task", seconds=300, every=0.1)[0]
+    hpclab = str(Path(sys.executable).with_name("hpclab"))
+    run([hpclab, "fault", "kill-node", node, "--name", site], timeout=120)
+    status = process.wait(classroom.GRADING)
+    assert status == 0, (place / "command-0.log").read_text() + room.logs()
+    assert earned(room) == expected(room)

@@ -11,6 +11,13 @@ from pathlib import Path
 import pytest
 
 from hpclab.app import lab_run, targets
+from tests import sample
+from tests.labs import rounds
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Which rounds are tried, for whoever looks into a failure."""
+    return sample.header(config, "rounds of wrong answers", rounds.SELECTED, len(rounds.COSTS_S))
 
 
 @pytest.fixture(scope="session")
@@ -34,4 +41,4 @@ def private(own_state: Path) -> Iterator[targets.PrivateClusters]:
 @pytest.fixture(scope="session")
 def at_once() -> int:
     """How many clusters run side by side."""
-    return int(os.environ.get("HPCLAB_TEST_JOBS") or lab_run.default_jobs())
+    return int(os.environ.get("HPCLAB_TEST_JOBS") or lab_run.default_parallelism())

@@ -17,7 +17,7 @@ import pytest
 from hpclab import headless, layout, shell
 from hpclab.app import parallel, targets
 from hpclab.cluster import lifecycle
-from hpclab.cluster import process as process_one
+from hpclab.cluster import process as process_module
 from hpclab.errors import ClusterError, CommandFailed, HpclabError
 from hpclab.slurm import Runner
 
@@ -74,29 +74,33 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def bad_day(private: targets.PrivateClusters, folder: Path) -> Iterator[Callable[[str], headless.Run]]:
+def bad_day(
+    private: targets.PrivateClusters, folder: Path
+) -> Iterator[Callable[[str], headless.FinishedRun]]:
     """A function that waits for the end of one bad day; all began together."""
     notebooks = {name: notebook(folder, name, cells) for name, cells in BAD.items()}
-    stop = parallel.Stop()
-    with private.fresh(lambda _: None) as launch, ThreadPoolExecutor(len(BAD)) as pool:
+    cancellation = parallel.Cancellation()
+    with private.start(lambda _: None) as launch, ThreadPoolExecutor(len(BAD)) as pool:
 
-        def begin(name: str) -> Future[headless.Run]:
-            order = headless.Order(
+        def begin(name: str) -> Future[headless.FinishedRun]:
+            job = headless.NotebookJob(
                 notebook=notebooks[name],
                 folder=f"{scratch(launch)}/{name}",
                 options=["--qos=shared", *OPTIONS.get(name, [])],
                 minutes=1 if name == "hangs-too-long" else 5,
-                cell=5 if name == "hangs" else 280,
-                queued=2 if name == "never-starts" else 300,
+                cell_s=5 if name == "hangs" else 280,
+                queue_s=2 if name == "never-starts" else 300,
             )
-            there = without_papermill(launch) if name == "no-papermill-here" else launch
-            return pool.submit(headless.run, order, launch=there, pause=stop.pause, slowest=1)
+            runner = without_papermill(launch) if name == "no-papermill-here" else launch
+            return pool.submit(
+                headless.run_notebook, job, launch=runner, pause=cancellation.pause, slowest_poll_s=1
+            )
 
         going = {name: begin(name) for name in BAD}
         try:
             yield lambda name: going[name].result(300)
         finally:
-            stop.now()
+            cancellation.cancel()
 
 
 def scratch(launch: Runner) -> str:
@@ -107,28 +111,28 @@ def without_papermill(launch: Runner) -> Runner:
     return lambda argv: launch(["env", "PATH=/usr/bin:/bin", *argv])
 
 
-def said(run: headless.Run) -> str:
+def said(run: headless.FinishedRun) -> str:
     """All that a person would be told."""
     with pytest.raises(HpclabError) as caught:
-        headless.require(run.result, "")
+        headless.require_ok(run.result, "")
     return str(caught.value)
 
 
-def test_a_cell_that_hangs_is_named(bad_day: Callable[[str], headless.Run]) -> None:
+def test_a_cell_that_hangs_is_named(bad_day: Callable[[str], headless.FinishedRun]) -> None:
     told = said(bad_day("hangs"))
     assert "cell 2 (cell-2) ended with: no end after 5 s, the deadline of a cell" in told
     assert "so far" in told
     assert "t: 0 of 2 points\n    not run" in told
 
 
-def test_the_time_limit_names_the_cell(bad_day: Callable[[str], headless.Run]) -> None:
+def test_the_time_limit_names_the_cell(bad_day: Callable[[str], headless.FinishedRun]) -> None:
     done = bad_day("hangs-too-long")
     assert done.result.state == "TIMEOUT"
     assert "cell 2 (cell-2) ended with: the job reached its time limit" in said(done)
 
 
 def test_a_job_that_never_starts_is_cancelled_with_its_reason(
-    bad_day: Callable[[str], headless.Run],
+    bad_day: Callable[[str], headless.FinishedRun],
 ) -> None:
     done = bad_day("never-starts")
     assert "did not start within 2 s and was cancelled; it waited for: JobHeldUser" in said(done)
@@ -136,46 +140,48 @@ def test_a_job_that_never_starts_is_cancelled_with_its_reason(
     assert (done.result.earned, done.result.points) == (0, 2)
 
 
-def test_a_kernel_that_dies_gives_no_marks(bad_day: Callable[[str], headless.Run]) -> None:
+def test_a_kernel_that_dies_gives_no_marks(bad_day: Callable[[str], headless.FinishedRun]) -> None:
     """papermill itself calls the cells behind it completed."""
     done = bad_day("kernel-dies")
     assert "cell 2 (cell-2) ended with: the kernel died" in said(done)
     assert (done.result.earned, done.result.points, done.result.complete) == (0, 2, False)
 
 
-def test_memory_names_the_cell(bad_day: Callable[[str], headless.Run]) -> None:
+def test_memory_names_the_cell(bad_day: Callable[[str], headless.FinishedRun]) -> None:
     done = bad_day("takes-memory")
     assert done.result.state == "OUT_OF_MEMORY"
     assert "cell 2 (cell-2) ended with: the job ran out of memory" in said(done)
 
 
-def test_a_cancelled_run_names_the_cell(bad_day: Callable[[str], headless.Run]) -> None:
+def test_a_cancelled_run_names_the_cell(bad_day: Callable[[str], headless.FinishedRun]) -> None:
     done = bad_day("cancels-itself")
     assert done.result.state == "CANCELLED"
     assert "cell 2 (cell-2) ended with: the job was cancelled" in said(done)
 
 
-def test_papermill_is_missing_where_jobs_are_submitted(bad_day: Callable[[str], headless.Run]) -> None:
+def test_papermill_is_missing_where_jobs_are_submitted(
+    bad_day: Callable[[str], headless.FinishedRun],
+) -> None:
     with pytest.raises(CommandFailed, match="papermill, which runs notebooks, is not on PATH"):
         bad_day("no-papermill-here")
 
 
-def test_papermill_is_missing_on_the_node(bad_day: Callable[[str], headless.Run]) -> None:
+def test_papermill_is_missing_on_the_node(bad_day: Callable[[str], headless.FinishedRun]) -> None:
     assert "papermill, which runs notebooks, is not on PATH on nid" in said(bad_day("no-papermill-there"))
 
 
-def test_a_cell_that_raises(bad_day: Callable[[str], headless.Run]) -> None:
+def test_a_cell_that_raises(bad_day: Callable[[str], headless.FinishedRun]) -> None:
     told = said(bad_day("raises"))
     assert "cell 2 (cell-2) ended with: ZeroDivisionError" in told
     assert "cell 2 (cell-2) printed:\n    why" in told
 
 
-def test_the_sites_refusal_is_told(bad_day: Callable[[str], headless.Run]) -> None:
+def test_the_sites_refusal_is_told(bad_day: Callable[[str], headless.FinishedRun]) -> None:
     with pytest.raises(CommandFailed, match="Invalid qos specification"):
         bad_day("refused")
 
 
-def test_files_are_kept_within_limits(bad_day: Callable[[str], headless.Run], tmp_path: Path) -> None:
+def test_files_are_kept_within_limits(bad_day: Callable[[str], headless.FinishedRun], tmp_path: Path) -> None:
     done = bad_day("leaves-files")
     assert done.result.ok, said(done)
     kept = headless.keep(done, tmp_path)
@@ -192,11 +198,11 @@ def test_a_cluster_that_goes_down_is_named(private: targets.PrivateClusters, fol
         if "runs on" in text:
             runs.set()
 
-    with private.fresh(lambda _: None) as launch, ThreadPoolExecutor(1) as pool:
-        order = headless.Order(
+    with private.start(lambda _: None) as launch, ThreadPoolExecutor(1) as pool:
+        job = headless.NotebookJob(
             notebook=waits, folder=f"{scratch(launch)}/goes-down", options=["--qos=shared"]
         )
-        going = pool.submit(headless.run, order, launch=launch, report=note, slowest=0.5)
+        going = pool.submit(headless.run_notebook, job, launch=launch, progress=note, slowest_poll_s=0.5)
         assert runs.wait(120)
         [name] = set(lifecycle.names()) - before
         lifecycle.down(name, lambda _: None, force=True)
@@ -229,7 +235,7 @@ def hpclab_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for process in begun:
         process.kill()
         process.wait()
-    targets.remove_left()
+    targets.remove_abandoned()
 
 
 def jobs(name: str) -> int:
@@ -246,7 +252,7 @@ def test_a_signal_takes_the_clusters_down(hpclab_run: Begin, number: int) -> Non
     process.send_signal(number)
     process.send_signal(number)  # an impatient one does not leave half of it
     assert process.wait(120) == 130
-    process_one.gone(supervisor, 20)
+    process_module.gone(supervisor, 20)
     assert [path.name for path in left() if name.rsplit("-", 1)[0] in path.name] == []
 
 
@@ -255,7 +261,7 @@ def test_a_killed_run_is_cleaned_up_by_the_next(hpclab_run: Begin) -> None:
     living, other = hpclab_run()
     process.kill()
     process.wait()
-    targets.remove_left()
+    targets.remove_abandoned()
     assert lifecycle.running(name) is None
     assert [path.name for path in left() if name.rsplit("-", 1)[0] in path.name] == []
     assert lifecycle.running(other), "the run that lives was disturbed"

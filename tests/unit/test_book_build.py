@@ -149,7 +149,7 @@ def test_a_run_that_is_no_notebook_is_named(course: Path, maker: list[str]) -> N
     path.write_text("{")
     done = CliRunner().invoke(main, ["book", "build", "--runs", str(course / "runs")])
     assert done.exit_code == 1
-    assert "executed.ipynb is no notebook" in done.output
+    assert "executed.ipynb is not a notebook" in done.output
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])

@@ -74,13 +74,23 @@ def test_an_author_may_write_the_words() -> None:
 
 
 @pytest.mark.parametrize("answers", ["out", "folded"])
-def test_nothing_of_ours_or_nbgraders_is_left_in_a_page(root: Path, answers: Any) -> None:
+def test_a_page_has_answers_only_if_asked_and_no_metadata_of_ours(root: Path, answers: Any) -> None:
     exercise = source.load(root / "notebooks/01-slurm-basics/ex01-submit-monitor.md")
     made = Lab("01", "ex01", views.book_view(exercise, None, answers), b"")
     page = json.loads(labs.page(made))
     assert {key for one in page["cells"] for key in one["metadata"]} <= {"tags", "mystnb"}
     assert set(page["metadata"]) == {"kernelspec", "language_info"}
-    assert ("### BEGIN SOLUTION" in labs.page(made).decode()) is False or answers == "folded"
+    shown = {one.get("id"): "".join(one["source"]) for one in page["cells"]}
+    roles = {one.id: one.metadata.hpclab.get("role") for one in exercise.notebook.cells}
+    answered = [one for one in exercise.notebook.cells if roles[one.id] == "answer"]
+    assert len(answered) >= 3 and "hidden-tests" in roles.values()
+    for one in answered:
+        assert (shown[one.id] == one.source) is (answers == "folded")
+    for name, role in roles.items():
+        assert (name in shown) is (role != "hidden-tests" or answers == "folded")
+    assert ("### BEGIN SOLUTION" in labs.page(made).decode()) is (
+        answers == "folded"
+    )  # the author's own text
 
 
 def test_a_run_counts_only_when_it_is_whole_and_of_this_text() -> None:

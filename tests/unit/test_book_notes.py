@@ -29,11 +29,19 @@ def site(text: str = "A node has 4 CPUs.", *, verified: bool = True) -> Site:
 def test_every_fact_of_a_profile_is_there_with_its_source(root: Path, name: str) -> None:
     profile = sites.load(name, root / "sites")
     page = notes.page(profile)
+    assert profile.facts
     for fact in profile.facts:
         assert f"{notes.text(fact.text)}" in page
         assert f"(source-{fact.source})=" in page
-    for source in profile.sources.values():
-        assert f"<{source.url}>, read {source.read}." in page or source.url not in page
+    used = {fact.source for fact in profile.facts} | {node.source for node in profile.node_type}
+    if profile.cluster:
+        used |= {qos.source for qos in profile.cluster.qos} | {
+            rule.source for rule in profile.cluster.refuses
+        }
+    assert used - {""}
+    for name, source in profile.sources.items():
+        listed = f"(source-{name})=\n" in page and f". <{source.url}>, read {source.read}." in page
+        assert listed is (name in used), name
 
 
 def test_a_fact_that_changes_in_the_profile_changes_in_the_page() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from hpclab import headless, layout, slurm
 from hpclab.errors import ClusterError, CommandFailed, UsageError
-from hpclab.headless import job as jobs
+from hpclab.headless import job as job_module
 
 TEMPLATE = layout.clone_folder() / "templates" / "notebook.sbatch"
 EXECUTED = json.dumps(
@@ -38,7 +38,7 @@ EXECUTED = json.dumps(
 class Cluster:
     """A login node whose files are this machine's and whose scheduler is scripted.
 
-    ``states`` are what the job is, one look after another; the last one stays.
+    ``states`` are job the job is, one look after another; the last one stays.
     """
 
     def __init__(
@@ -105,53 +105,57 @@ class Cluster:
         return next(words for words in self.commands if words[0] == "sbatch")
 
 
-def order(tmp_path: Path, **settings: object) -> headless.Order:
+def notebook_job(tmp_path: Path, **settings: object) -> headless.NotebookJob:
     notebook = tmp_path / "lab.ipynb"
     notebook.write_text(EXECUTED)
-    return headless.Order(notebook=notebook, folder=str(tmp_path / "cluster/run 1"), **settings)  # type: ignore[arg-type]
+    return headless.NotebookJob(notebook=notebook, folder=str(tmp_path / "cluster/run 1"), **settings)  # type: ignore[arg-type]
 
 
-def go(cluster: Cluster, what: headless.Order, said: list[str] | None = None) -> headless.Run:
-    report = said.append if said is not None else lambda _: None
-    return headless.run(what, launch=cluster, report=report, pause=lambda _: None)
+def run_on(
+    cluster: Cluster, job: headless.NotebookJob, messages: list[str] | None = None
+) -> headless.FinishedRun:
+    progress = messages.append if messages is not None else lambda _: None
+    return headless.run_notebook(job, launch=cluster, progress=progress, pause=lambda _: None)
 
 
 def test_a_whole_run(tmp_path: Path) -> None:
     cluster = Cluster(executed=EXECUTED, states=["PENDING", "RUNNING", "COMPLETED"])
-    what = order(tmp_path, parameters={"n": 3}, minutes=7, cell=99, options=["--qos=shared"], lab="01-x/lab")
-    said: list[str] = []
-    done = go(cluster, what, said)
+    job = notebook_job(
+        tmp_path, parameters={"n": 3}, minutes=7, cell_s=99, options=["--qos=shared"], lab="01-x/lab"
+    )
+    messages: list[str] = []
+    done = run_on(cluster, job, messages)
     assert done.result.ok
     assert (done.result.lab, done.result.jobs, done.log) == ("01-x/lab", ["13"], "Executing Cell 1---\n")
-    assert said == ["job 12 waits: Resources", "job 12 runs on nid001, cell 1 of 1"]
+    assert messages == ["job 12 waits: Resources", "job 12 runs on nid001, cell 1 of 1"]
     chosen = cluster.sbatch
-    assert {"--parsable", "--time=7", "--qos=shared", f"--chdir={what.work}"} <= set(chosen)
+    assert {"--parsable", "--time=7", "--qos=shared", f"--chdir={job.work}"} <= set(chosen)
     assert chosen.index("--qos=shared") < chosen.index(str(TEMPLATE)) < chosen.index("--execution-timeout=99")
     coded = next(word for word in chosen if word.startswith("--parameters_base64=")).split("=", 1)[1]
     assert json.loads(base64.b64decode(coded)) == {"n": 3}
-    assert (Path(what.work) / "../../templates/notebook.sbatch").read_bytes() == TEMPLATE.read_bytes()
+    assert (Path(job.work) / "../../templates/notebook.sbatch").read_bytes() == TEMPLATE.read_bytes()
 
 
 def test_a_folder_of_an_earlier_run_is_left_alone(tmp_path: Path) -> None:
-    what = order(tmp_path)
-    Path(what.folder).mkdir(parents=True)
-    with pytest.raises(UsageError, match="is there already"):
-        go(Cluster(), what)
+    job = notebook_job(tmp_path)
+    Path(job.folder).mkdir(parents=True)
+    with pytest.raises(UsageError, match="exists already"):
+        run_on(Cluster(), job)
 
 
 def test_a_refusal_is_shown_in_the_sites_words(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="No architecture specified"):
-        go(Cluster(refuse="error: No architecture specified"), order(tmp_path))
+        run_on(Cluster(refuse="error: No architecture specified"), notebook_job(tmp_path))
 
 
 def test_without_papermill_nothing_is_submitted(tmp_path: Path) -> None:
     cluster = Cluster(papermill=False)
     with pytest.raises(CommandFailed, match="papermill, which runs notebooks, is not on PATH"):
-        go(cluster, order(tmp_path))
+        run_on(cluster, notebook_job(tmp_path))
     assert len(cluster.commands) == 1
 
 
-def test_where_there_is_no_sbatch_the_place_is_named(tmp_path: Path) -> None:
+def test_without_sbatch_the_error_says_where(tmp_path: Path) -> None:
     cluster = Cluster()
 
     def launch(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -160,7 +164,7 @@ def test_where_there_is_no_sbatch_the_place_is_named(tmp_path: Path) -> None:
         return cluster(argv)
 
     with pytest.raises(CommandFailed, match="there is no sbatch here") as caught:
-        headless.run(order(tmp_path), launch=launch)
+        headless.run_notebook(notebook_job(tmp_path), launch=launch)
     assert "login node" in caught.value.remedy
 
 
@@ -171,22 +175,22 @@ def test_whatever_stops_the_wait_cancels_the_job(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        headless.run(order(tmp_path), launch=cluster, pause=stop)
+        headless.run_notebook(notebook_job(tmp_path), launch=cluster, pause=stop)
     assert cluster.commands[-1] == ["scancel", "12"]
 
 
 def test_a_job_that_never_starts_is_cancelled_and_its_reason_told(tmp_path: Path) -> None:
     cluster = Cluster(states=["PENDING"])
-    done = go(cluster, order(tmp_path, queued=0))
+    done = run_on(cluster, notebook_job(tmp_path, queue_s=0))
     assert ["scancel", "12"] in cluster.commands
     assert done.result.state == "CANCELLED"
     assert "did not start within 0 s and was cancelled; it waited for: Resources" in done.result.problem
 
 
 def test_a_job_that_outlives_its_limit_is_cancelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(jobs, "GRACE", -61.0)
+    monkeypatch.setattr(job_module, "GRACE_S", -61.0)
     cluster = Cluster(executed=EXECUTED, states=["RUNNING"])
-    done = go(cluster, order(tmp_path, minutes=1))
+    done = run_on(cluster, notebook_job(tmp_path, minutes=1))
     assert ["scancel", "12"] in cluster.commands
     assert "with a limit of 1 min, and was cancelled" in done.result.problem
     assert done.executed == EXECUTED
@@ -194,13 +198,13 @@ def test_a_job_that_outlives_its_limit_is_cancelled(monkeypatch: pytest.MonkeyPa
 
 def test_a_controller_that_does_not_answer_for_a_while_is_waited_for(tmp_path: Path) -> None:
     cluster = Cluster(executed=EXECUTED, states=["RUNNING", "no answer", "no answer", "COMPLETED"])
-    assert go(cluster, order(tmp_path)).result.ok
+    assert run_on(cluster, notebook_job(tmp_path)).result.ok
 
 
 def test_a_controller_that_never_answers_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(jobs, "PATIENCE", -1.0)
+    monkeypatch.setattr(job_module, "PATIENCE_S", -1.0)
     with pytest.raises(CommandFailed, match="Unable to contact slurm controller"):
-        go(Cluster(states=["no answer"]), order(tmp_path))
+        run_on(Cluster(states=["no answer"]), notebook_job(tmp_path))
 
 
 def test_a_cluster_that_is_gone_is_an_error_at_once(tmp_path: Path) -> None:
@@ -212,7 +216,7 @@ def test_a_cluster_that_is_gone_is_an_error_at_once(tmp_path: Path) -> None:
         return cluster(argv)
 
     with pytest.raises(ClusterError):
-        headless.run(order(tmp_path), launch=launch, pause=lambda _: None)
+        headless.run_notebook(notebook_job(tmp_path), launch=launch, pause=lambda _: None)
 
 
 def run_template(

@@ -14,22 +14,22 @@ import msgspec
 import pytest
 
 from hpclab import headless
-from hpclab.headless import artifacts, kept, report, stamps
+from hpclab.headless import artifacts, kept, runs_table, stamps
 
-GOOD = headless.Result(
+GOOD = headless.RunResult(
     lab="01-x/ex01",
     job="12",
     state="COMPLETED",
     complete=True,
-    marks=[headless.Mark("one", 2, 2)],
+    marks=[headless.CellMark("one", 2, 2)],
     stamp={"notebook": "a", "site": "b"},
 )
-BAD = msgspec.structs.replace(GOOD, marks=[headless.Mark("one", 2, 0, "CheckFailed: no")])
+BAD = msgspec.structs.replace(GOOD, marks=[headless.CellMark("one", 2, 0, "CheckFailed: no")])
 NOW = {"notebook": "a", "site": "b"}
 
 
-def run(result: headless.Result, text: str = "{}", files: bytes = b"") -> headless.Run:
-    return headless.Run(result, text, "log\n", files)
+def run(result: headless.RunResult, text: str = "{}", files: bytes = b"") -> headless.FinishedRun:
+    return headless.FinishedRun(result, text, "log\n", files)
 
 
 def tar(**files: str) -> bytes:
@@ -61,7 +61,7 @@ def test_a_failed_run_lies_beside_the_good_one_and_goes_with_the_next(tmp_path: 
 
 def test_a_second_failure_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     headless.keep(run(BAD, "bad", tar(other="2")), tmp_path)
-    headless.keep(headless.Run(headless.Result(problem="the cluster is down")), tmp_path)
+    headless.keep(headless.FinishedRun(headless.RunResult(problem="the cluster is down")), tmp_path)
     assert tree(tmp_path) == ["failed.json", "failed.log"]
 
 
@@ -105,7 +105,7 @@ def test_a_stamp_tells_files_values_and_names_apart(tmp_path: Path) -> None:
     assert one == headless.stamp(notebook=b"x", templates=[folder], parameters={"n": 3})
     (folder / "a").rename(folder / "b")
     two = headless.stamp(notebook=b"x", templates=[folder], parameters={"n": "3"})
-    assert stamps.changed(one, two) == ["parameters", "templates"]
+    assert stamps.changed_parts(one, two) == ["parameters", "templates"]
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__/b.pyc").write_text("litter")
     assert two == headless.stamp(notebook=b"x", templates=[folder], parameters={"n": "3"})
@@ -113,13 +113,17 @@ def test_a_stamp_tells_files_values_and_names_apart(tmp_path: Path) -> None:
 
 def test_files_are_chosen_from_the_top_and_what_is_over_is_named() -> None:
     found = [("z/deep", 1), ("b", 4), ("a", 4), ("large", 9), ("__pycache__/x", 1), ("c", 4)]
-    chosen, skipped = artifacts.choose(found, headless.Limits(file=8, total=9, count=3))
+    chosen, skipped = artifacts.select_files(
+        found, headless.ArtifactLimits(file_bytes=8, total_bytes=9, count=3)
+    )
     assert chosen == ["a", "b", "z/deep"]
     assert [(file.path, file.why) for file in skipped] == [
         ("c", "more than 9 bytes in all"),
         ("large", "larger than 8 bytes"),
     ]
-    chosen, skipped = artifacts.choose([(f"{n:03}", 1) for n in range(300)], headless.Limits(count=10))
+    chosen, skipped = artifacts.select_files(
+        [(f"{n:03}", 1) for n in range(300)], headless.ArtifactLimits(count=10)
+    )
     assert len(chosen) == 10
     assert (len(skipped), skipped[-1].path, skipped[-1].size) == (51, "and 240 more", 240)
 
@@ -135,11 +139,11 @@ def test_files_come_over_as_they_are(tmp_path: Path) -> None:
     def launch(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(list(argv), capture_output=True, text=True, errors="replace", check=False)
 
-    found = artifacts.listed(str(work), launch)
+    found = artifacts.list_files(str(work), launch)
     assert sorted(found) == [("-dash", 1), ("sub/a b\nc", 256)]
     archive = artifacts.fetch(str(work), [path for path, _ in found] + ["vanished"], launch)
     into = tmp_path / "into"
-    assert sorted(artifacts.unpack(archive, into, headless.Limits())) == ["-dash", "sub/a b\nc"]
+    assert sorted(artifacts.unpack(archive, into, headless.ArtifactLimits())) == ["-dash", "sub/a b\nc"]
     assert (into / "sub/a b\nc").read_bytes() == bytes(range(256))
 
 
@@ -157,7 +161,7 @@ def test_an_archive_cannot_write_elsewhere_nor_without_end(tmp_path: Path) -> No
         large.size = 1000
         archive.addfile(large, io.BytesIO(bytes(1000)))
     into = tmp_path / "deep/into"
-    assert artifacts.unpack(out.getvalue(), into, headless.Limits(total=100)) == ["good"]
+    assert artifacts.unpack(out.getvalue(), into, headless.ArtifactLimits(total_bytes=100)) == ["good"]
     assert tree(tmp_path) == ["deep/into/good"]
 
 
@@ -167,14 +171,14 @@ def test_the_summary_shows_the_newest_attempt_at_each_lab(tmp_path: Path) -> Non
     )
     headless.keep(run(GOOD), tmp_path / "01-x/ex02")
     headless.keep(run(BAD), tmp_path / "01-x/ex02")
-    found = headless.summarize(tmp_path)
+    found = headless.write_summary(tmp_path)
     assert [(result.lab, result.ok) for result in found] == [("01-x/ex01", True), ("01-x/ex02", False)]
     assert len(json.loads((tmp_path / "summary.json").read_text())) == 2
     text = (tmp_path / "summary.md").read_text()
     assert "| 01-x/ex01 | COMPLETED |  | 2/2 | 12 | 3-5, 9 |" in text
     assert "| 01-x/ex02 | COMPLETED, not passed |  | 0/2 | 12 |" in text
     assert "- one: 0 of 2, CheckFailed: no" in text
-    assert report.ranges([]) == ""
+    assert runs_table.format_ids([]) == ""
 
 
 def test_an_archive_that_is_none_or_broken_off_gives_what_there_was(tmp_path: Path) -> None:
@@ -184,8 +188,8 @@ def test_an_archive_that_is_none_or_broken_off_gives_what_there_was(tmp_path: Pa
             member = tarfile.TarInfo(name)
             member.size = 5000
             tar.addfile(member, io.BytesIO(b"x" * member.size))
-    assert artifacts.unpack(b"no archive at all", tmp_path, headless.Limits()) == []
-    assert artifacts.unpack(out.getvalue()[:7000], tmp_path, headless.Limits()) == ["first"]
+    assert artifacts.unpack(b"no archive at all", tmp_path, headless.ArtifactLimits()) == []
+    assert artifacts.unpack(out.getvalue()[:7000], tmp_path, headless.ArtifactLimits()) == ["first"]
 
 
 def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
@@ -193,11 +197,11 @@ def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name in ("a", "a/b", "c"):
             tar.addfile(tarfile.TarInfo(name), io.BytesIO())
-    assert artifacts.unpack(out.getvalue(), tmp_path, headless.Limits()) == ["a", "c"]
+    assert artifacts.unpack(out.getvalue(), tmp_path, headless.ArtifactLimits()) == ["a", "c"]
 
 
 def test_a_run_without_a_notebook_leaves_no_older_one_beside_it(tmp_path: Path) -> None:
-    kept.write(headless.Run(GOOD, executed="{}"), tmp_path)
+    kept.write(headless.FinishedRun(GOOD, executed="{}"), tmp_path)
     assert (tmp_path / kept.EXECUTED).read_text() == "{}"
-    kept.write(headless.Run(BAD), tmp_path)
+    kept.write(headless.FinishedRun(BAD), tmp_path)
     assert not (tmp_path / kept.EXECUTED).exists()

@@ -12,7 +12,7 @@ import pytest
 
 from hpclab import headless, slurm
 from hpclab.errors import NotebookFailed
-from hpclab.headless.result import summary
+from hpclab.headless.result import summarize_run
 
 JOB = slurm.Job(
     id="12", raw_id="12", name="lab", state="COMPLETED", exit_code=0, signal=0, nodes="nid001", elapsed=40
@@ -62,15 +62,15 @@ def test_marks_are_the_points_of_the_tests_that_passed() -> None:
         cell("two", points=3, error="Found: nothing."),
         cell("four", points=4, tags=["hidden-tests"]),
     )
-    result = summary(FAILED, "/x", text, "")
+    result = summarize_run(FAILED, "/x", text, "")
     assert [mark.earned for mark in result.marks] == [2, 0, 0]
     assert (result.earned, result.points, result.ok, result.complete) == (2, 9, False, True)
-    assert result.marks[1].said == "CheckFailed: Found: nothing."
+    assert result.marks[1].message == "CheckFailed: Found: nothing."
     assert result.failure is None
 
 
 def test_all_passed() -> None:
-    result = summary(JOB, "/x", notebook(cell("setup"), cell("one", points=2)), "")
+    result = summarize_run(JOB, "/x", notebook(cell("setup"), cell("one", points=2)), "")
     assert result.ok
     assert result.sentence() == "job 12 COMPLETED on nid001 in 40 s, 2/2 points"
 
@@ -80,10 +80,10 @@ def test_a_failed_cell_is_named_with_error_and_log() -> None:
     text = notebook(
         marker, cell("setup"), marker, cell("work", error="boom"), cell("one", points=2, began=False)
     )
-    result = summary(FAILED, "/x", text, "first\n\x1b[31mlast\x1b[0m\n")
+    result = summarize_run(FAILED, "/x", text, "first\n\x1b[31mlast\x1b[0m\n")
     assert result.failure and (result.failure.cell, result.failure.number) == ("work", 2)
     with pytest.raises(NotebookFailed) as caught:
-        headless.require(result, "Look there.")
+        headless.require_ok(result, "Look there.")
     for said in (
         "cell 2 (work) failed",
         "code of work",
@@ -111,7 +111,7 @@ def test_a_failed_cell_is_named_with_error_and_log() -> None:
 )
 def test_the_cell_in_which_a_run_ended_is_named_with_the_reason(job: slurm.Job, log: str, why: str) -> None:
     text = notebook(cell("setup"), cell("one", points=1), cell("culprit"), cell("two", points=2, began=False))
-    result = summary(job, "/x", text, log)
+    result = summarize_run(job, "/x", text, log)
     assert result.failure and (result.failure.cell, result.failure.number) == ("culprit", 3)
     assert why in result.failure.error
     assert [mark.earned for mark in result.marks] == [1, 0]
@@ -130,13 +130,13 @@ def test_the_cell_in_which_a_run_ended_is_named_with_the_reason(job: slurm.Job, 
 def test_the_last_test_of_all_earns_nothing_when_the_run_ended_in_it(
     last: dict[str, Any], job: slurm.Job
 ) -> None:
-    result = summary(job, "/x", notebook(cell("setup"), last), "")
+    result = summarize_run(job, "/x", notebook(cell("setup"), last), "")
     assert (result.earned, result.complete) == (0, False)
     assert result.failure and result.failure.cell == "test"
 
 
 def test_a_failed_last_test_is_a_complete_run() -> None:
-    result = summary(FAILED, "/x", notebook(cell("setup"), cell("test", points=2, error="no")), "")
+    result = summarize_run(FAILED, "/x", notebook(cell("setup"), cell("test", points=2, error="no")), "")
     assert (result.complete, result.failure, result.ok) == (True, None, False)
 
 
@@ -146,19 +146,19 @@ def test_a_run_that_left_no_readable_notebook(text: str) -> None:
     original = notebook(cell("setup", began=False), cell("test", points=2, began=False))
     log = "Executing Cell 1---\nEnding Cell 1---\nExecuting Cell 2---\n"
     killed = dataclasses.replace(JOB, state="TIMEOUT")
-    result = summary(killed, "/x", text, log, original)
+    result = summarize_run(killed, "/x", text, log, original)
     assert (result.earned, result.points, result.ok) == (0, 2, False)
     assert result.failure and result.failure.number == 2
-    nothing = summary(killed, "/x", text, "", original)
+    nothing = summarize_run(killed, "/x", text, "", original)
     assert (nothing.earned, nothing.points, nothing.complete, nothing.failure) == (0, 2, False, None)
     with pytest.raises(NotebookFailed, match="TIMEOUT"):
-        headless.require(nothing, "")
+        headless.require_ok(nothing, "")
 
 
 def test_a_problem_outside_the_notebook_is_told_with_its_remedy() -> None:
-    result = headless.Result(problem="the cluster is down", remedy="Start it.")
+    result = headless.RunResult(problem="the cluster is down", remedy="Start it.")
     assert result.sentence() == "no job: the cluster is down"
     with pytest.raises(NotebookFailed, match=r"^the cluster is down\nStart it\.\nLook there\.$"):
-        headless.require(result, "Look there.")
-    good = summary(JOB, "/x", notebook(cell("one", points=2)), "")
+        headless.require_ok(result, "Look there.")
+    good = summarize_run(JOB, "/x", notebook(cell("one", points=2)), "")
     assert not msgspec.structs.replace(good, problem="it was cancelled").ok

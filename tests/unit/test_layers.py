@@ -7,6 +7,7 @@ the picture in CONTRIBUTING.md.
 from __future__ import annotations
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,8 @@ TALKS = (
     "cluster/agent.py",
     "sandbox/seccomp.py",
     "app/grading/array_task.py",
+    "app/hand_out.py",
+    "app/grading/local_worker.py",
     "grading/execute/runner.py",
     "grading/assess/test_runner.py",
     "grading/execute/ipython.py",
@@ -133,6 +136,45 @@ def _called(node: ast.Call) -> str:
 
 def test_the_package_keeps_its_layers(root: Path) -> None:
     assert violations(root / "src/hpclab") == []
+
+
+def import_cycle(package: Path, part: str) -> list[str]:
+    """Modules of ``part`` that import each other in a circle, late imports too; empty where there is none."""
+    graph: dict[str, set[str]] = {}
+    for path in sorted((package / part).rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        tree = ast.parse(path.read_text(), filename=name)
+        module = ".".join(("hpclab", *path.relative_to(package).with_suffix("").parts))
+        imported = {_module_file(package, target) for _, target in _imports(tree, name)}
+        graph[module.removesuffix(".__init__")] = imported
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as cycle:
+        return list(cycle.args[1])
+    return []
+
+
+def _module_file(package: Path, dotted: str) -> str:
+    """The module that an import of ``dotted`` loads: itself, or where it is a value in a module, that one."""
+    path = package.parent / dotted.replace(".", "/")
+    return dotted if path.is_dir() or path.with_suffix(".py").is_file() else dotted.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("part", ["app", "cli"])
+def test_no_modules_import_each_other_in_a_circle(root: Path, part: str) -> None:
+    assert import_cycle(root / "src/hpclab", part) == []
+
+
+@pytest.mark.parametrize(
+    "late", ["from hpclab.cli import b", "def f():\n    from hpclab.cli.b import g", "from . import b"]
+)
+def test_a_circle_is_caught(tmp_path: Path, late: str) -> None:
+    (tmp_path / "hpclab/cli").mkdir(parents=True)
+    (tmp_path / "hpclab/cli/a.py").write_text(late)
+    (tmp_path / "hpclab/cli/b.py").write_text("import importlib\nimportlib.import_module('hpclab.cli.a')")
+    assert set(import_cycle(tmp_path / "hpclab", "cli")) == {"hpclab.cli.a", "hpclab.cli.b"}
+    (tmp_path / "hpclab/cli/b.py").write_text("import click")
+    assert import_cycle(tmp_path / "hpclab", "cli") == []
 
 
 def test_every_part_has_one_layer() -> None:

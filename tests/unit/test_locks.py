@@ -44,22 +44,31 @@ def test_torch_is_pinned_apart(root: Path, course: dict[str, str]) -> None:
     assert {"filelock", "fsspec", "jinja2", "networkx", "sympy", "typing-extensions"} <= course.keys()
 
 
-def test_everything_pyproject_asks_for_is_locked(
-    root: Path, course: dict[str, str], dev: dict[str, str]
-) -> None:
+def wanted(root: Path, *extras: str) -> list[str]:
+    """What pyproject.toml asks for by itself and in ``extras``; an extra names others as hpclab[OTHER]."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    extra = [need for needs in project["optional-dependencies"].values() for need in needs]
-    for needs, lock in ((project["dependencies"], course), (extra, dev)):
-        for need in needs:
-            name, exact = re.fullmatch(r"([A-Za-z0-9_.-]+?)(?:==(\S+)|[><~].*)?", need).groups()  # type: ignore[union-attr]
-            assert name in lock, f"{need}: make locks"
-            assert exact in (None, lock[name]), f"{need}: make locks"
+    found = list(project["dependencies"])
+    for extra in extras:
+        for need in project["optional-dependencies"][extra]:
+            others = re.fullmatch(r"hpclab\[(.*)\]", need)
+            found += wanted(root, *others[1].split(",")) if others else [need]
+    return found
+
+
+@pytest.mark.parametrize(("extra", "lock"), [("grading", "course"), ("dev", "dev")])
+def test_everything_pyproject_asks_for_is_locked(
+    root: Path, extra: str, lock: str, request: pytest.FixtureRequest
+) -> None:
+    locked = request.getfixturevalue(lock)
+    for need in wanted(root, extra):
+        name, exact = re.fullmatch(r"([A-Za-z0-9_.-]+?)(?:==(\S+)|[><~].*)?", need).groups()  # type: ignore[union-attr]
+        assert name in locked, f"{need}: make locks"
+        assert exact in (None, locked[name]), f"{need}: make locks"
 
 
 def test_conda_gives_the_same_versions(root: Path, course: dict[str, str]) -> None:
     text = (root / "environment.yml").read_text()
     found = re.findall(r"^  - ([a-z0-9._-]+)=([0-9][0-9a-z.]*)$", text, flags=re.MULTILINE)
     named = {CONDA_NAMES.get(name, name): version for name, version in found if name != "python"}
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    direct = {re.split(r"[><=~]", need)[0] for need in project["dependencies"]}
+    direct = {re.split(r"[><=~]", need)[0] for need in wanted(root, "grading")}
     assert named == {name: course[name] for name in direct}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 import subprocess
 from pathlib import Path
@@ -195,3 +196,18 @@ def test_every_profile_of_the_course_is_sound_and_dated(root: Path) -> None:
             assert source.url.startswith("https://"), (name, key)
             assert source.read <= datetime.date.today(), (name, key)
         assert all(fact.source for fact in site.facts), f"{name}: a fact names no source"
+
+
+def test_every_field_of_a_profile_is_read_by_some_code(root: Path) -> None:
+    read = {
+        node.attr
+        for path in (root / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    kinds = [
+        kind for kind in vars(sites).values() if isinstance(kind, type) and issubclass(kind, sites.Strict)
+    ]
+    fields = {field for kind in kinds for field in kind.__struct_fields__}
+    assert {"features", "grace_seconds", "notebook_qos"} <= fields
+    assert fields <= read

@@ -114,7 +114,11 @@ def test_the_array_fits_the_smallest_queue() -> None:
 def train() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TEMPLATES))
-        yield importlib.import_module("train")
+        train = importlib.import_module("train")
+        threads = train.torch.get_num_threads()
+        train.torch.set_num_threads(1)  # sums that threads share are rounded by how many there are
+        yield train
+        train.torch.set_num_threads(threads)
         patch.delitem(sys.modules, "train")
 
 
@@ -192,7 +196,11 @@ def test_it_learns_and_the_parameters_matter(train: ModuleType) -> None:
     cpu = train.torch.device("cpu")
     good = train.train(options(train), train.Place(), cpu)
     slow = train.train(options(train, lr=0.0003), train.Place(), cpu)
-    assert good["accuracy"] > 0.9 > 0.6 > slow["accuracy"]
+    # Far from both bounds, so far that rounding cannot matter: of 12 seeds the worst has 0.967, and a tenth
+    # of its first loss is left; with the slow rate, 0.97 of it.
+    assert good["accuracy"] > 0.9
+    assert good["train_loss"] < good["history"][0] / 2
+    assert slow["train_loss"] > slow["history"][0] / 2
     assert len(good["history"]) == 20 and good["train_loss"] == good["history"][-1]
     json.dumps(good)
 

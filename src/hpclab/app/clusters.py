@@ -38,36 +38,42 @@ def submit_settings(site: str, *, gpu: bool = True, account: str = "") -> list[s
     return [f"{key}={value}" for key, value in sites.environment(profile, os.environ, gpu=gpu).items()]
 
 
-def place(progress: Callable[[str], None]) -> lifecycle.Place:
-    """The packages and folders a cluster needs, fetched on the first call."""
-    mine = [layout.clone_folder(), Path(sys.prefix), Path(sys.base_prefix)]
-    visibility.check(mine, by_root=os.geteuid() == 0)
-    _learners_folder(lab_folder())
+def prepare_host(progress: Callable[[str], None]) -> lifecycle.Place:
+    """The packages and folders that a cluster needs of this machine; packages are fetched on the first call."""
+    folders = [layout.clone_folder(), Path(sys.prefix), Path(sys.base_prefix)]
+    visibility.check(folders, by_root=os.geteuid() == 0)
+    _make_lab_folder(lab_folder())
     return lifecycle.Place(
         prefix=prefix.ensure(progress),
         venv=Path(sys.prefix),
-        expose=visibility.exposures(mine),
+        expose=visibility.exposures(folders),
         writable=(lab_folder(),),
     )
 
 
-def _learners_folder(folder: Path) -> None:
-    """Make ``folder``; started by root, it is the learner's. What is in it is never touched from here.
+def _make_lab_folder(folder: Path) -> None:
+    """Make ``folder``; as root, give it to the learner. Its contents are never changed from here.
 
-    Raises HostUnsuitable where root would have to give away a folder that somebody else uses.
+    Raises HostUnsuitable where root would give away a folder with files of another user.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return
-    who = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
-    uid, gid = who.outside_uid(who.learner.uid), who.outside_gid(who.learner.gid)
+    owner = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
+    uid, gid = owner.outside_uid(owner.learner.uid), owner.outside_gid(owner.learner.gid)
     if folder.stat(follow_symlinks=False).st_uid != uid and any(folder.iterdir()):
         raise HostUnsuitable(
-            f"{folder} is to become the learner's, but it holds files of somebody else",
+            f"{folder} would be given to the learner, but it holds files of another user",
             "Name a new or an empty folder: HPCLAB_LAB=FOLDER.",
         )
     with contextlib.suppress(OSError):  # root of a container may lack these ids: the start will say so
         os.chown(folder, uid, gid, follow_symlinks=False)
+
+
+def writable_by_learner(spec: Spec, folder: Path) -> bool:
+    """Whether the learner can write to this machine's ``folder`` from inside the cluster."""
+    writable = (lab_folder(), Path("/tmp"), Path("/scratch"), Path(spec.identity.learner.home))
+    return not spec.identity.by_root or any(folder.is_relative_to(path) for path in writable)
 
 
 def lab_folder() -> Path:
@@ -75,12 +81,14 @@ def lab_folder() -> Path:
 
     Never overwritten, never removed.
     """
-    chosen = os.environ.get("HPCLAB_LAB")
-    return Path(chosen).absolute() if chosen else layout.clone_folder() / "lab"
+    folder = os.environ.get("HPCLAB_LAB")
+    return Path(folder).absolute() if folder else layout.clone_folder() / "lab"
 
 
-def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: int, outbound: bool) -> Spec:
-    """A spec from the command line's values and what this host offers."""
+def compose(
+    *, name: str, site: str, nodes: int, cpus: int, gpus: int, memory_mib: int, outbound: bool
+) -> Spec:
+    """A cluster's spec: these values, the site's profile, and what this machine has."""
     by_root = os.geteuid() == 0
     cgroup = cgroups.at_hand(by_root=by_root)
     who = identity.of_this_process(cgroup=cgroup)
@@ -101,6 +109,21 @@ def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: i
         nodes=nodes,
         cpus_per_node=cpus,
         gpus_per_node=gpus,
-        memory_mb=memory,
+        memory_mb=memory_mib,
         outbound=outbound,
     )
+
+
+def compose_default(name: str) -> Spec:
+    """The spec of the cluster that labs are made for."""
+    return compose(name=name, site=DEFAULT_SITE, nodes=4, cpus=4, gpus=4, memory_mib=4000, outbound=True)
+
+
+def start(
+    spec: Spec, progress: Callable[[str], None], *, retain: bool = False, deadline_s: float = 60
+) -> bool:
+    """Start the cluster with all that it needs of this machine; false where it is running already.
+
+    ``retain`` leaves a cluster that fails to start running. Raises HpclabError.
+    """
+    return lifecycle.up(spec, prepare_host(progress), progress, retain=retain, seconds=deadline_s)

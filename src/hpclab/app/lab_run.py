@@ -1,4 +1,4 @@
-"""One lab, run once: which notebook, how, where its runs are kept, and what it was made from."""
+"""One lab, run once: its notebook, the settings of the run, and the folder where its runs are kept."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from hpclab.files import write_whole
 from hpclab.sites import Site
 from hpclab.slurm import Runner
 
-ENOUGH = 5  # times what the author measured: another machine, other labs beside it
+TIME_FACTOR = 5  # the limit of a job over the author's measure: another machine, other labs beside it
+DAY_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True)
-class Lab:
-    """One notebook to run: what people call it, the file, and how long its author saw it take."""
+class LabNotebook:
+    """One notebook to run: its label, its file, and the seconds that its author measured."""
 
     label: str  # MODULE/NAME
     notebook: Path
@@ -39,77 +40,85 @@ class Lab:
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
-    """How labs run, whichever they are. ``minutes`` 0: each as long as its author's measure tells."""
+class RunSettings:
+    """How labs run: the same for every lab of a command.
+
+    ``environment`` holds NAME=value for every command, ``options`` are for the notebook's ``sbatch``.
+    ``minutes`` is the job's time limit (0: by the author's measure of the lab), ``cell_s`` the
+    longest time of a cell (0: two thirds of the job's limit), ``queue_minutes`` the longest wait for
+    the job's start.
+    """
 
     site: Site
     imitated: Site
-    settings: Sequence[str]
+    environment: Sequence[str]
     options: Sequence[str] = ()
     parameters: Mapping[str, object] = field(default_factory=dict)
     minutes: int = 0
-    cell_seconds: int = 0
+    cell_s: int = 0
     queue_minutes: int = 10
-    slowest: float = 2.0
+    slowest_poll_s: float = 2.0
 
-    def limit(self, lab: Lab) -> int:
-        """The time limit of the lab's job, in minutes."""
-        return self.minutes or max(15, math.ceil(lab.seconds * ENOUGH / 60))
+    def limit_minutes(self, lab: LabNotebook) -> int:
+        """The time limit of the lab's job."""
+        return self.minutes or max(15, math.ceil(lab.seconds * TIME_FACTOR / 60))
 
 
 def build_folder() -> Path:
-    """Where everything that is made goes."""
+    """The folder for everything generated."""
     return layout.clone_folder() / "build"
 
 
 def runs_folder() -> Path:
-    """Where runs are kept, a folder a lab."""
+    """Where runs are kept, one folder for each lab."""
     return build_folder() / "runs"
 
 
-def how_to_run(
-    site: str = "local", *, name: str = "", gpu: bool = True, account: str = "", qos: str = ""
-) -> How:
-    """How labs run at ``site``; with ``name`` on that embedded cluster."""
+def load_run_settings(
+    site: str = "local", *, cluster: str = "", gpu: bool = True, account: str = "", qos: str = ""
+) -> RunSettings:
+    """How labs run at ``site``; with ``cluster`` on that embedded cluster."""
     profile = load_site(site)
     imitated = profile
     if site == "local":
         imitated = load_site(DEFAULT_SITE)
-        if name and lifecycle.running(name):
-            imitated = lifecycle.spec_of(name).site
+        if cluster and lifecycle.running(cluster):
+            imitated = lifecycle.spec_of(cluster).site
     qos = qos or imitated.submit.notebook_qos
-    return How(
+    return RunSettings(
         site=profile,
         imitated=imitated,
-        settings=submit_settings(site, gpu=gpu, account=account),
+        environment=submit_settings(site, gpu=gpu, account=account),
         options=[f"--qos={qos}"] if qos else [],
+        queue_minutes=10 if site == "local" else DAY_MINUTES,
+        slowest_poll_s=2.0 if site == "local" else 15.0,
     )
 
 
-def reference(path: Path) -> Lab:
-    """The lab at ``path``: an exercise's reference notebook, or a notebook as it is."""
-    if path.suffix == ".ipynb":  # copied, since the cluster may not see the place where it lies
+def write_reference(path: Path) -> LabNotebook:
+    """Write the notebook to run for the lab at ``path``: its reference version, or a copy of a notebook."""
+    if path.suffix == ".ipynb":  # copied, since the cluster may not see the folder that it is in
         label = f"{path.parent.name or 'notebooks'}/{path.stem}"
         notebook = build_folder() / "given" / f"{label}.ipynb"
         write_whole(notebook, path.read_bytes())
-        return Lab(label, notebook)
+        return LabNotebook(label, notebook)
     exercise = source.load(path)
     notebook = build.reference(path, build_folder() / "reference")
-    return Lab(f"{exercise.module}/{exercise.name}", notebook, exercise.about.cost.seconds)
+    return LabNotebook(f"{exercise.module}/{exercise.name}", notebook, exercise.about.cost.seconds)
 
 
-def stamp(lab: Lab, how: How) -> dict[str, str]:
-    """What a run of ``lab`` would be made from."""
+def stamp_lab(lab: LabNotebook, settings: RunSettings) -> dict[str, str]:
+    """Digests of everything that a run of ``lab`` is made from."""
     package = layout.clone_folder() / "src" / "hpclab"
     return headless.stamp(
         notebook=lab.notebook.read_bytes(),
         templates=[layout.clone_folder() / "templates"],
-        parameters=dict(how.parameters),
+        parameters=dict(settings.parameters),
         site=[
-            msgspec.to_builtins(how.site),
-            msgspec.to_builtins(how.imitated),
-            *how.settings,
-            *how.options,
+            msgspec.to_builtins(settings.site),
+            msgspec.to_builtins(settings.imitated),
+            *settings.environment,
+            *settings.options,
         ],
         evidence=[
             path for part in ("evidence", "plots", "slurm") for path in sorted(package.glob(f"{part}*"))
@@ -118,38 +127,47 @@ def stamp(lab: Lab, how: How) -> dict[str, str]:
     )
 
 
-def attempt(
-    lab: Lab, how: How, place: targets.Place, pause: parallel.Pause, note: Callable[[str], None]
-) -> headless.Run:
-    """Run ``lab`` at ``place``. What goes wrong is in the result; only a stop is raised."""
-    made_from = stamp(lab, how)
-    done = headless.Run(headless.Result(lab=lab.label))
+def run_lab(
+    lab: LabNotebook,
+    settings: RunSettings,
+    target: targets.Target,
+    pause: parallel.Pause,
+    progress: Callable[[str], None],
+) -> headless.FinishedRun:
+    """Run ``lab`` at ``target``. Failures are in the result; only a cancellation is raised."""
+    stamp = stamp_lab(lab, settings)
+    run = headless.FinishedRun(headless.RunResult(lab=lab.label))
     try:
-        with place(note) as launch:
-            note("submitting")
-            order = _order(lab, how, launch)
-            done = headless.run(order, launch=launch, report=note, pause=pause, slowest=how.slowest)
+        with target(progress) as launch:
+            progress("submitting")
+            run = headless.run_notebook(
+                _compose_job(lab, settings, launch),
+                launch=launch,
+                progress=progress,
+                pause=pause,
+                slowest_poll_s=settings.slowest_poll_s,
+            )
     except HpclabError as problem:
-        done = done.with_(problem=problem.problem, remedy=problem.remedy)
-    return done.with_(stamp=made_from)
+        run = run.with_facts(problem=problem.problem, remedy=problem.remedy)
+    return run.with_facts(stamp=stamp)
 
 
-def _order(lab: Lab, how: How, launch: Runner) -> headless.Order:
+def _compose_job(lab: LabNotebook, settings: RunSettings, launch: Runner) -> headless.NotebookJob:
     scratch = launch(["sh", "-c", 'echo "${SCRATCH:-$HOME}"']).stdout.strip()
     now = time.strftime("%Y%m%d-%H%M%S")
-    minutes = how.limit(lab)
-    return headless.Order(
+    minutes = settings.limit_minutes(lab)
+    return headless.NotebookJob(
         lab=lab.label,
         notebook=lab.notebook,
         folder=f"{scratch}/runs/{lab.notebook.stem}-{now}-{os.getpid()}",
-        parameters=how.parameters,
-        options=how.options,
+        parameters=settings.parameters,
+        options=settings.options,
         minutes=minutes,
-        cell=how.cell_seconds or minutes * 40,  # two thirds of it: so that the cell's deadline comes first
-        queued=how.queue_minutes * 60,
+        cell_s=settings.cell_s or minutes * 40,  # two thirds of it: so that the cell's deadline comes first
+        queue_s=settings.queue_minutes * 60,
     )
 
 
-def default_jobs() -> int:
+def default_parallelism() -> int:
     """How many labs run at once by default: two for each CPU, since they mostly wait, but at most four."""
     return min(4, 2 * len(os.sched_getaffinity(0)))

@@ -1,4 +1,4 @@
-"""Work that is done side by side, and stopped in good order."""
+"""Work done in parallel, and cancelled in an orderly way by a signal or an error."""
 
 from __future__ import annotations
 
@@ -20,103 +20,103 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(HpclabError):
-    """A signal ended the run; what it had started is taken down."""
+    """A signal ended the run; everything that it had started is taken down."""
 
     exit_code = 130
 
 
-class Stopped(Exception):
-    """The run is being stopped; what waits gives up."""
+class Cancelled(Exception):
+    """The run is being cancelled; raised in the threads that wait."""
 
 
-class Stop:
-    """Whether all has to end, as many threads see it.
+class Cancellation:
+    """Whether everything is to end, shared by all threads of a run.
 
-    As a context it lets SIGINT, SIGTERM and SIGHUP do so. Only the first signal counts: a second
-    Ctrl-C must not leave half of it.
+    As a context it handles SIGINT, SIGTERM and SIGHUP. Only the first signal counts: a second
+    Ctrl-C must not interrupt the cleaning up.
     """
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._looked_at = False
+        self._polled = False
 
-    def __enter__(self) -> Stop:
-        self._before = {number: signal.signal(number, self._signalled) for number in SIGNALS}
+    def __enter__(self) -> Cancellation:
+        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if not self._event.is_set():
             self._event.set()
-            if not self._looked_at:
+            if not self._polled:
                 raise KeyboardInterrupt
 
     @contextmanager
-    def looked_at(self) -> Iterator[None]:
-        """While somebody asks ``check`` time and again, a signal need not break into what they do."""
-        self._looked_at = True
+    def polling(self) -> Iterator[None]:
+        """Within this context the caller polls ``check``, and a signal raises no KeyboardInterrupt."""
+        self._polled = True
         try:
             yield
         finally:
-            self._looked_at = False
+            self._polled = False
 
     def check(self) -> None:
-        """Raises Interrupted when all has to end."""
+        """Raise Interrupted once everything is to end."""
         if self._event.is_set():
             raise Interrupted(
                 "stopped by a signal: its jobs are cancelled, its clusters taken down",
-                "The same command goes on where this one was: what ran well is kept.",
+                "Run the same command again to continue: finished runs are kept.",
             )
 
-    def now(self) -> None:
+    def cancel(self) -> None:
         self._event.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait so long. Raises Stopped as soon as all has to end."""
+        """Wait. Raises Cancelled as soon as everything is to end."""
         if self._event.wait(seconds):
-            raise Stopped
+            raise Cancelled
 
 
-def nothing() -> None:
-    """What there is to take down where nothing was started."""
+def do_nothing() -> None:
+    """The ``clean_up`` of work that starts nothing."""
 
 
-def side_by_side(
+def run_parallel(
     items: Sequence[T],
     work: Callable[[T], R],
-    at_once: int,
+    max_parallel: int,
     finished: Callable[[T, R], None],
-    stop: Stop,
-    stopping: Callable[[], None] = nothing,
+    cancellation: Cancellation,
+    clean_up: Callable[[], None] = do_nothing,
 ) -> None:
-    """Do ``work`` on every item, ``at_once`` at a time; ``finished`` is called here, in turn.
+    """Do ``work`` on every item, ``max_parallel`` at a time, and call ``finished`` here, one by one.
 
-    ``work`` waits with ``stop.pause``, which ends when all has to end, because of a signal or an
-    error. Then ``stopping`` is called, and the end of all work awaited. Raises Interrupted after a
+    ``work`` waits with ``cancellation.pause``, which raises once a signal or an error ends the run.
+    Then ``clean_up`` is called, and the end of all work awaited. Raises Interrupted after a
     signal, and whatever ``work`` raises.
     """
 
     def begin(item: T) -> R:
-        stop.pause(0)  # nothing begins any more once all has to end
+        cancellation.pause(0)  # start nothing once everything is to end
         return work(item)
 
-    with ThreadPoolExecutor(at_once, "lab") as pool, stop.looked_at():
-        waiting = {pool.submit(begin, item): item for item in items}
-        pending = set(waiting)
+    with ThreadPoolExecutor(max_parallel, "lab") as pool, cancellation.polling():
+        item_of = {pool.submit(begin, item): item for item in items}
+        pending = set(item_of)
         try:
             while pending:
                 # Python runs a signal's handler only when this thread wakes up.
                 done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
-                for one in done:
-                    if not isinstance(one.exception(), Stopped):
-                        finished(waiting[one], one.result())
-                stop.check()
+                for future in done:
+                    if not isinstance(future.exception(), Cancelled):
+                        finished(item_of[future], future.result())
+                cancellation.check()
         except BaseException:
-            stop.now()
-            for future in waiting:
+            cancellation.cancel()
+            for future in item_of:
                 future.cancel()
-            stopping()
+            clean_up()
             raise

@@ -1,7 +1,7 @@
 """Where a headless lab runs: a cluster of its own, a named cluster, or a real site.
 
-A place is entered for one lab and gives what starts commands on a login node there. Whatever
-it started it takes down again, also when a signal ends the program.
+A target is entered for one lab and gives a function that runs commands on a login node there.
+Leaving it takes down whatever it started, also when a signal ends the program.
 """
 
 from __future__ import annotations
@@ -13,67 +13,89 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from hpclab import layout, locks, shell
-from hpclab.app.clusters import DEFAULT_SITE, compose, place, submit_settings
+from hpclab.app.clusters import compose_default, prepare_host, start, submit_settings
+from hpclab.app.parallel import do_nothing
 from hpclab.cluster import lifecycle
 from hpclab.cluster.spec import Spec
 from hpclab.errors import DeadlineExceeded, HpclabError
 from hpclab.slurm import Runner
 
 Progress = Callable[[str], None]
-Place = Callable[[Progress], AbstractContextManager[Runner]]
+Target = Callable[[Progress], AbstractContextManager[Runner]]
 
 PRIVATE = re.compile(r"run-(\d+)-\d+")
-ASK = 300.0  # seconds that one command on a login node may take
+COMMAND_DEADLINE_S = 300.0  # of one command on a login node
 
 
-def spec_of_default(name: str) -> Spec:
-    """The cluster that labs are made for."""
-    return compose(name=name, site=DEFAULT_SITE, nodes=4, cpus=4, gpus=4, memory=4000, outbound=True)
+@dataclass(frozen=True)
+class OpenTarget:
+    """A target that is ready for labs. ``close`` takes down what it started, while labs still run."""
+
+    enter: Target
+    close: Callable[[], None] = do_nothing
 
 
-def at_site(settings: Sequence[str]) -> Place:
+@contextmanager
+def open_target(
+    site: str, cluster: str, environment: Sequence[str], progress: Progress
+) -> Iterator[OpenTarget]:
+    """Where labs run: the site, the embedded cluster ``cluster``, or clusters of their own where it is empty."""
+    if site != "local":
+        yield OpenTarget(at_site(environment))
+    elif cluster:
+        with named_cluster(cluster, environment, progress) as target:
+            yield OpenTarget(target)
+    else:
+        with PrivateClusters(environment, progress=progress) as private:
+            yield OpenTarget(private.start, private.close)
+
+
+def at_site(environment: Sequence[str]) -> Target:
     """This machine as a login node of a real cluster, with the course's programs on PATH."""
     path = f"PATH={Path(sys.prefix) / 'bin'}:{os.environ.get('PATH', os.defpath)}"
 
     @contextmanager
     def enter(_progress: Progress) -> Iterator[Runner]:
-        yield _launcher(lambda words: ["env", path, *settings, *words])
+        yield _make_launcher(lambda argv: ["env", path, *environment, *argv])
 
     return enter
 
 
-def on_cluster(name: str, settings: Sequence[str]) -> Place:
-    """The login node of the embedded cluster ``name``, which runs."""
+def on_cluster(name: str, environment: Sequence[str]) -> Target:
+    """The login node of the running embedded cluster ``name``."""
 
     @contextmanager
     def enter(_progress: Progress) -> Iterator[Runner]:
-        yield _launcher(lambda words: lifecycle.command(name, "login", "", "/", ["env", *settings, *words]))
+        yield _make_launcher(
+            lambda argv: lifecycle.command(name, "login", "", "/", ["env", *environment, *argv])
+        )
 
     return enter
 
 
-def _launcher(command: Callable[[Sequence[str]], list[str]]) -> Runner:
+def _make_launcher(command: Callable[[Sequence[str]], list[str]]) -> Runner:
     def launch(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         # A session of its own: Ctrl-C is for this program, which cancels jobs and stops clusters
-        # in good order, and not for the command that is at work for it.
-        return shell.run(["setsid", "--wait", *command(argv)], check=False, timeout=ASK)
+        # in an orderly way, and not for the command that it waits for.
+        return shell.run(["setsid", "--wait", *command(argv)], check=False, timeout=COMMAND_DEADLINE_S)
 
     return launch
 
 
 @contextmanager
-def named(name: str, settings: Sequence[str], progress: Progress) -> Iterator[Place]:
-    """The embedded cluster ``name``, started if need be, and then stopped again."""
-    mine = lifecycle.running(name) is None and lifecycle.up(spec_of_default(name), place(progress), progress)
+def named_cluster(name: str, environment: Sequence[str], progress: Progress) -> Iterator[Target]:
+    """The embedded cluster ``name``, started if it is not running, and then stopped again."""
+    started_here = lifecycle.running(name) is None and start(compose_default(name), progress)
     try:
-        yield on_cluster(name, settings)
+        yield on_cluster(name, environment)
     finally:
-        if mine:
+        if started_here:
             lifecycle.down(name, lambda _: None, force=True)
 
 
@@ -82,14 +104,14 @@ class PrivateClusters:
 
     def __init__(
         self,
-        settings: Sequence[str] = (),
+        environment: Sequence[str] = (),
         writable: Sequence[Path] = (),
-        spec_of: Callable[[str], Spec] = spec_of_default,
+        compose_spec: Callable[[str], Spec] = compose_default,
         progress: Progress = lambda _: None,
     ) -> None:
-        self._settings = settings or submit_settings("local")
+        self._environment = environment or submit_settings("local")
         self._writable = tuple(writable)
-        self._spec_of = spec_of
+        self._compose_spec = compose_spec
         self._progress = progress
         self._guard = threading.Lock()
         self._names: set[str] = set()
@@ -98,12 +120,11 @@ class PrivateClusters:
         self._stack = ExitStack()
 
     def __enter__(self) -> PrivateClusters:
-        there = place(self._progress)
-        # A lab without a person has no business in a learner's folder.
-        self._place = msgspec.structs.replace(there, writable=self._writable)
+        # A headless lab may not write to a learner's folder.
+        self._place = msgspec.structs.replace(prepare_host(self._progress), writable=self._writable)
         clusters = layout.state_home() / "clusters"
         clusters.mkdir(parents=True, exist_ok=True)
-        remove_left()
+        remove_abandoned()
         owner = _owner_file(os.getpid())
         self._stack.callback(owner.unlink, missing_ok=True)
         self._stack.enter_context(locks.held(owner, "a run that is being cleaned up", seconds=60))
@@ -118,13 +139,13 @@ class PrivateClusters:
         with self._guard:
             self._closed = True
             names = sorted(self._names)
-        with ExitStack() as stack:  # one that resists must not keep the others
+        with ExitStack() as stack:  # a failure with one cluster must not keep the others
             for name in names:
                 stack.callback(_remove, name)
 
     @contextmanager
-    def fresh(self, progress: Progress) -> Iterator[Runner]:
-        """A new cluster, and nothing left of it afterwards. This is a Place."""
+    def start(self, progress: Progress) -> Iterator[Runner]:
+        """A new cluster, removed without a trace afterwards. This is a Target."""
         with self._guard:
             if self._closed:
                 raise HpclabError("no cluster is started while the run is being stopped")
@@ -132,8 +153,8 @@ class PrivateClusters:
             name = f"run-{os.getpid()}-{self._count}"
             self._names.add(name)
         try:
-            lifecycle.up(self._spec_of(name), self._place, progress, seconds=180)
-            with on_cluster(name, self._settings)(progress) as launch:
+            lifecycle.up(self._compose_spec(name), self._place, progress, seconds=180)
+            with on_cluster(name, self._environment)(progress) as launch:
                 yield launch
             progress("stopping its cluster")
         finally:
@@ -142,12 +163,12 @@ class PrivateClusters:
                 self._names.discard(name)
 
 
-def remove_left() -> None:
-    """Take down private clusters whose run was killed. A run that lives holds its owner's lock."""
-    owners = {int(found[1]) for name in lifecycle.names() if (found := PRIVATE.fullmatch(name))}
+def remove_abandoned() -> None:
+    """Take down private clusters whose run was killed. A run that is alive holds its owner's lock."""
+    owners = {int(match[1]) for name in lifecycle.names() if (match := PRIVATE.fullmatch(name))}
     for owner in owners - {os.getpid()}:
         path = _owner_file(owner)
-        with suppress(DeadlineExceeded), locks.held(path, "a run that lives", seconds=0):
+        with suppress(DeadlineExceeded), locks.held(path, "a run that is alive", seconds=0):
             for name in lifecycle.names():
                 if name.startswith(f"run-{owner}-"):
                     _remove(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from hpclab.book import server
-from hpclab.errors import BookError, HostUnsuitable
+from hpclab.errors import HostUnsuitable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -56,14 +56,10 @@ def executable() -> str:
 
 @contextmanager
 def opened() -> Iterator[Browser]:
-    """A headless browser. Raises HostUnsuitable, BookError."""
+    """A headless browser. Raises HostUnsuitable."""
     program = executable()
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError:
-        raise BookError(
-            "playwright is not installed", "It is one of the developers' tools: make dev"
-        ) from None
+    from playwright.sync_api import Error, sync_playwright  # only `hpclab book check` needs it
+
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(

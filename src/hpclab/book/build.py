@@ -7,21 +7,20 @@ build/book/html     the published copy: always a whole build, the last one that 
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
-from hpclab import shell
+from hpclab import locks, shell
 from hpclab.ansi import strip_ansi
 from hpclab.book import polish, stage
-from hpclab.errors import BookError
+from hpclab.errors import BookError, DeadlineExceeded
 from hpclab.files import write_whole
 
 SECONDS = 900  # no build comes near it; it stops one that hangs
@@ -68,10 +67,10 @@ def _check_settings(config: bytes) -> None:
 def _alone(root: Path) -> Iterator[None]:
     """Two builds in one folder would mix their pages."""
     root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(locks.held(root / ".lock", "another build to end", seconds=0))
+        except DeadlineExceeded:
             raise BookError(f"another build is at work in {root}", "Wait until it has ended.") from None
         yield
 

@@ -8,6 +8,7 @@ import gc
 import importlib
 import socket
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -15,36 +16,56 @@ from hpclab import __version__
 from hpclab.errors import HpclabError
 from hpclab.layout import INSIDE
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 # jsonschema, which nbformat needs, compiles a grammar of international web addresses as it is imported: 1.5 s,
 # for a check that nobody here asks for. None stands for "not installed", and then it goes without.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-# Which module holds a command. A module is imported when its command is used:
-# `hpclab status` need not wait for the notebook libraries.
+
+class Entry(NamedTuple):
+    """A command, without importing it."""
+
+    place: str  # MODULE:ATTRIBUTE below hpclab.cli
+    extra: str  # the extra of pyproject.toml that has what the command needs; "": the base install
+    help: str  # how the command's own help begins; tests/unit/test_command_table.py compares them
+
+
+# A module is imported when its command runs: `hpclab status` need not wait for the notebook libraries,
+# and `hpclab --help` and completion of a command's name wait for none of them.
 COMMANDS = {
-    "up": "cluster:up",
-    "down": "cluster:down",
-    "status": "cluster:status",
-    "shell": "cluster:shell",
-    "exec": "cluster:execute",
-    "logs": "cluster:logs",
-    "fault": "fault:fault",
-    "lab": "lab:lab",
-    "run": "run:run",
-    "labs": "labs:labs",
-    "book": "book:book",
-    "course": "course:course",
-    "collect": "collect:collect",
-    "grade": "grade:grade",
-    "audit": "audit:audit",
-    "release": "release:release",
-    "feedback": "feedback:feedback",
-    "report": "report:report",
-    "export": "export:export",
-    "site": "site:site",
-    "doctor": "doctor:doctor",
-    "packages": "cluster:packages",
+    "up": Entry("cluster:up", "cluster", "Start a cluster on this machine."),
+    "down": Entry("cluster:down", "cluster", "Stop a cluster."),
+    "status": Entry(
+        "cluster:status", "cluster", "Show what is running, and what is real and what is emulated."
+    ),
+    "shell": Entry(
+        "cluster:shell",
+        "cluster",
+        "Log in: a shell where sbatch, srun, sacct, module, apptainer and python work.",
+    ),
+    "exec": Entry("cluster:execute", "cluster", "Run one command on the cluster."),
+    "logs": Entry("cluster:logs", "cluster", "Show the log of WHAT."),
+    "fault": Entry("fault:fault", "cluster", "Break things for real, and heal them."),
+    "lab": Entry("lab:lab", "cluster", "Start the cluster, prepare the notebooks, open JupyterLab."),
+    "run": Entry("run:run", "cluster", "Run the reference version of each LAB headless."),
+    "labs": Entry("labs:labs", "cluster", "For authors: build, check, begin and release labs."),
+    "book": Entry("book:book", "book", "The course's book."),
+    "course": Entry("course:course", "grading", "Begin a class, see what its settings say, print receipts."),
+    "collect": Entry("collect:collect", "grading", "Take what students handed in for LAB."),
+    "grade": Entry("grade:grade", "grading", "Grade what the class handed in for LAB."),
+    "audit": Entry("audit:audit", "grading", "Check the records of a class."),
+    "release": Entry("release:release", "grading", "Give LAB to a class."),
+    "feedback": Entry("feedback:feedback", "grading", "Write for each student what was found in LAB."),
+    "report": Entry("report:report", "grading", "Show how the class did in LAB."),
+    "export": Entry("export:export", "grading", "Write the marks of LAB as CSV."),
+    "site": Entry("site:site", "", "What differs between clusters."),
+    "doctor": Entry("doctor:doctor", "", "Check this machine and show how to fix anything that is missing."),
+    "packages": Entry("cluster:packages", "cluster", "Fetch the system packages that a cluster needs."),
 }
+# How a clone gets an extra, with the versions that are locked.
+IN_A_CLONE = {"book": "make dev"}
 
 
 # What usually helps when the system refuses; the refusal itself names the file.
@@ -70,23 +91,57 @@ class Friendly(click.Group):
                 f"you are on node {socket.gethostname()!r} of the cluster, and `hpclab {name}` is for the machine outside",
                 "Here, use Slurm's own commands: sinfo, squeue, sbatch, srun, sacct.",
             )
-        module, attribute = COMMANDS[name].split(":")
+        module, attribute = COMMANDS[name].place.split(":")
         found: click.Command = getattr(importlib.import_module(f"hpclab.cli.{module}"), attribute)
         return found
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=entry.help)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        ctx.invoked_subcommand = args[0]  # click sets it once the command is imported, which may fail
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (HpclabError, OSError) as caught:
-            problem = (
-                caught
-                if isinstance(caught, HpclabError)
-                else HpclabError(str(caught), REMEDIES.get(caught.errno, ""))
-            )
+        except (HpclabError, OSError, ModuleNotFoundError) as caught:
+            problem = _explain(caught, ctx.invoked_subcommand or "")
             click.secho(f"hpclab: {problem.problem}", fg="red", err=True)
             if problem.remedy:
                 click.echo(problem.remedy, err=True)
             ctx.exit(problem.exit_code)
+
+
+def _explain(caught: HpclabError | OSError | ModuleNotFoundError, command: str) -> HpclabError:
+    """The message for a person; a missing module of our own is a mistake in the code, and stays one."""
+    if isinstance(caught, HpclabError):
+        return caught
+    if isinstance(caught, OSError):
+        return HpclabError(str(caught), REMEDIES.get(caught.errno, ""))
+    package = (caught.name or "hpclab").partition(".")[0]
+    if package == "hpclab" or command not in COMMANDS:
+        raise caught
+    extra = COMMANDS[command].extra
+    wanted = f"'hpclab[{extra}]'" if extra else "hpclab"
+    return HpclabError(
+        f"`hpclab {command}` needs the Python package {package!r}, which is not installed",
+        f"Install it with the rest of what this command needs: pip install {wanted}"
+        f"    (in a clone of the course: {IN_A_CLONE.get(extra, 'make setup')})",
+    )
 
 
 @click.group(cls=Friendly, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -101,5 +156,14 @@ def main() -> None:
 
 def program() -> None:
     """The command `hpclab`."""
-    atexit.register(gc.freeze)  # Python's last look for rubbish takes 0.3 s, and all of it goes anyway
+    atexit.register(_leave)
     main()
+
+
+def _leave() -> None:
+    """Skip Python's last garbage collection: 0.3 s, and the process ends anyway.
+
+    Not after lief: nanobind, of which its binding is made, prints as leaked what is not collected.
+    """
+    if "lief" not in sys.modules:
+        gc.freeze()

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 
 import click
-import nbformat
-from nbformat import NotebookNode
 
-from hpclab import headless, layout
-from hpclab.book import browser, links, server, stage
-from hpclab.book import build as building
-from hpclab.book.labs import Lab, same_run
-from hpclab.cli.common import console
-from hpclab.errors import BookError, HpclabError
-from hpclab.exercises import build as exercises
-from hpclab.exercises import source, views
+from hpclab.app import book as app_book
+from hpclab.app.book import Answers
+from hpclab.book import server
+from hpclab.cli.common import console, progress_line
+from hpclab.errors import BookError
 
 answers_option = click.option(
     "--answers",
@@ -40,29 +34,20 @@ def book() -> None:
     type=click.Path(path_type=Path),
     help="Where `hpclab run` put the executed notebooks; by default build/runs.",
 )
-def build(answers: str, allow_missing: bool, runs: Path | None) -> None:
+def build(answers: Answers, allow_missing: bool, runs: Path | None) -> None:
     """Build the book. Nothing is executed: outputs come from stored runs."""
-    course = layout.clone_folder()
-    runs = runs or course / "build" / "runs"
-    found = [_lab(path, runs, answers) for path in exercises.sources(course / "notebooks")]
-    missing = [lab.label for lab in found if not lab.ran]
-    if missing and not allow_missing:
-        raise BookError(
-            f"no run of this text yet: {', '.join(missing)}",
-            f"Run: hpclab run {' '.join(missing)}    (or build without outputs: --allow-missing)",
-        )
     with console.status("building the book …"):
-        page = building.build(stage.sources(course, found), _root(answers)) / "index.html"
-    without = f" ({len(missing)} of {len(found)} labs without outputs)" if missing else ""
-    click.echo(f"{page}{without}")
+        built = app_book.build_book(answers, allow_missing=allow_missing, runs=runs)
+    missing = len(built.without_outputs)
+    click.echo(f"{built.page}" + (f" ({missing} of {built.labs} labs without outputs)" if missing else ""))
 
 
 @book.command()
 @answers_option
 @click.option("--port", type=click.IntRange(1024, 65535), default=8000, show_default=True)
-def serve(answers: str, port: int) -> None:
+def serve(answers: Answers, port: int) -> None:
     """Show the built book at a port of this machine, until Ctrl-C."""
-    with server.serving(_built(answers), port) as address:
+    with server.serving(app_book.find_html(answers), port) as address:
         click.echo(f"Open:\n\n    {address}\n\nCtrl-C stops it.")
         server.until_interrupted()
 
@@ -71,65 +56,19 @@ def serve(answers: str, port: int) -> None:
 @answers_option
 @click.option("--no-browser", is_flag=True, help="Links only: open no page in a browser.")
 @click.option("--external", is_flag=True, help="Also list the addresses elsewhere that the book links to.")
-def check(answers: str, no_browser: bool, external: bool) -> None:
+def check(answers: Answers, no_browser: bool, external: bool) -> None:
     """Check the built book: links, pictures' texts, accessibility, nothing fetched from elsewhere."""
-    folder = _built(answers)
-    found = links.read(folder)
-    faults = links.faults(found)
-    looked = f"{len(found)} pages, {sum(len(page.links) for page in found)} links"
-    if not no_browser:
-        with console.status("looking at the pages in a browser …") as line:
-            report = browser.audit(folder, lambda page: line.update(f"looking at {page} …"))
-        faults += report.faults
-        looked += f", {report.views} views in {report.version}"
+    folder = app_book.find_html(answers)
+    with progress_line("checking the pages") as progress:
+        checked = app_book.check_book(
+            folder, in_browser=not no_browser, progress=lambda page: progress(f"checking {page}")
+        )
+    extent = f"{checked.pages} pages, {checked.links} links"
+    if checked.browser:
+        extent += f", {checked.views} views in {checked.browser}"
     if external:
-        for address in links.external(found):
+        for address in checked.external:
             click.echo(address)
-    if faults:
-        raise BookError("\n".join(faults), f"{len(faults)} faults in {looked}.")
-    click.echo(f"No fault in {looked}.")
-
-
-def _root(answers: str) -> Path:
-    """The book with answers lies apart, so that nobody publishes it by mistake."""
-    return layout.clone_folder() / "build" / ("book" if answers == "out" else "book-with-answers")
-
-
-def _built(answers: str) -> Path:
-    folder = building.html(_root(answers))
-    if not folder.is_dir():
-        option = "" if answers == "out" else f" --answers {answers}"
-        raise HpclabError(f"there is no book in {folder}", f"Build it first: hpclab book build{option}")
-    return folder
-
-
-def _lab(path: Path, runs: Path, answers: str) -> Lab:
-    exercise = source.load(path)
-    executed = _executed(runs / exercise.module / exercise.name / headless.EXECUTED)
-    if executed and not same_run(views.reference_view(exercise), executed):
-        executed = None  # a run of an older text, or one that did not come to its end
-    return Lab(
-        exercise.module,
-        exercise.name,
-        page=views.book_view(exercise, executed, "folded" if answers == "folded" else "out"),
-        learner=exercises.as_bytes(views.student_view(exercise)),
-        ran=_day(executed) if executed else "",
-    )
-
-
-def _executed(path: Path) -> NotebookNode | None:
-    try:
-        read: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    except FileNotFoundError:
-        return None
-    except (ValueError, nbformat.ValidationError, AttributeError) as problem:
-        raise BookError(f"{path} is no notebook: {problem}", "Run the lab again: hpclab run LAB") from None
-    return read
-
-
-def _day(executed: NotebookNode) -> str:
-    began = executed.metadata.get("papermill", {}).get("start_time", "")
-    try:
-        return datetime.datetime.fromisoformat(began).date().isoformat()
-    except ValueError:
-        return "an unknown day"
+    if checked.faults:
+        raise BookError("\n".join(checked.faults), f"{len(checked.faults)} faults in {extent}.")
+    click.echo(f"No fault in {extent}.")

@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hpclab import layout
-from hpclab.app.clusters import DEFAULT_NAME, DEFAULT_SITE, compose, lab_folder, place, site_names
-from hpclab.cli.common import ensure_up, name_option, progress_line
+from hpclab.app import clusters
+from hpclab.app.clusters import DEFAULT_NAME, DEFAULT_SITE, site_names, writable_by_learner
+from hpclab.cli.common import name_option, progress_line
 from hpclab.cluster import lifecycle
 from hpclab.cluster.spec import LOGIN, Spec
 from hpclab.errors import ClusterError, HpclabError, UsageError
@@ -35,7 +36,9 @@ from hpclab.errors import ClusterError, HpclabError, UsageError
     show_default=True,
     help="GPUs on each: real ones if the host has them, else emulated.",
 )
-@click.option("--memory-per-node", "memory", default=4000, show_default=True, help="Memory of each, in MiB.")
+@click.option(
+    "--memory-per-node", "memory_mib", default=4000, show_default=True, help="Memory of each, in MiB."
+)
 @click.option(
     "--site",
     default=DEFAULT_SITE,
@@ -56,25 +59,29 @@ def up(
     nodes: int,
     cpus: int,
     gpus: int,
-    memory: int,
+    memory_mib: int,
     site: str,
     outbound: bool,
     retain: bool,
     timeout: float,
 ) -> None:
     """Start a cluster on this machine (two seconds, once the packages are there)."""
-    started = time.monotonic()
-    spec = compose(name=name, site=site, nodes=nodes, cpus=cpus, gpus=gpus, memory=memory, outbound=outbound)
-    if ensure_up(spec, retain=retain, seconds=timeout):
-        click.echo(f"Cluster {name!r} is up: {nodes} nodes, {time.monotonic() - started:.1f} s.")
+    began = time.monotonic()
+    spec = clusters.compose(
+        name=name, site=site, nodes=nodes, cpus=cpus, gpus=gpus, memory_mib=memory_mib, outbound=outbound
+    )
+    with progress_line("starting") as progress:
+        started = clusters.start(spec, progress, retain=retain, deadline_s=timeout)
+    if started:
+        click.echo(f"Cluster {name!r} is up: {nodes} nodes, {time.monotonic() - began:.1f} s.")
         if spec.emulated_gpus:
             click.echo("Its GPUs are emulated: Slurm schedules them, but there is no CUDA behind them.")
     else:
         running = lifecycle.spec_of(name)
         click.echo(f"Cluster {name!r} is running already, with {running.nodes} nodes.")
         if running.nodes != nodes or running.site.name != site:
-            click.echo(f"To start it otherwise, stop it first: hpclab down --name {name}")
-    suffix = "" if name == "default" else f" --name {name}"
+            click.echo(f"To start it with these options, stop it first: hpclab down --name {name}")
+    suffix = "" if name == DEFAULT_NAME else f" --name {name}"
     click.echo(f"Log in: hpclab shell{suffix}    Look: hpclab status{suffix}    Stop: hpclab down{suffix}")
 
 
@@ -82,58 +89,57 @@ def up(
 @name_option
 @click.option("--force", is_flag=True, help="Cancel the jobs that are still in the queue.")
 @click.option(
-    "--purge", is_flag=True, help="Forget it all: jobs, accounts, homes of course accounts, scratch, logs."
+    "--purge",
+    is_flag=True,
+    help="Delete everything: jobs, accounts, homes of course accounts, scratch, logs.",
 )
 @click.option("--all", "every", is_flag=True, help="Every cluster of yours.")
 def down(name: str, force: bool, purge: bool, every: bool) -> None:
     """Stop a cluster. Jobs' records, homes and logs stay for the next `up`."""
-    for one in lifecycle.names() if every else [name]:
-        if not force and sys.stdin.isatty():
-            try:
-                _down(one, force=False, purge=purge)
-            except ClusterError as problem:
-                if "still in the queue" not in problem.problem or not click.confirm(
-                    f"{problem.problem}. Cancel and stop?"
-                ):
-                    raise
-                _down(one, force=True, purge=purge)
-        else:
-            _down(one, force=force, purge=purge)
+    for cluster in lifecycle.names() if every else [name]:
+        cancel = force or _confirm_cancelling(cluster)
+        with progress_line("stopping") as progress:
+            was_running = lifecycle.down(cluster, progress, force=cancel, purge=purge)
+        click.echo(f"Cluster {cluster!r} {'is stopped' if was_running else 'was not running'}.")
 
 
-def _down(name: str, *, force: bool, purge: bool) -> None:
-    with progress_line("stopping") as progress:
-        ran = lifecycle.down(name, progress, force=force, purge=purge)
-    click.echo(f"Cluster {name!r} is stopped." if ran else f"Cluster {name!r} was not running.")
+def _confirm_cancelling(name: str) -> bool:
+    """Ask on a terminal whether jobs in the queue may be cancelled; false where there are none."""
+    if not sys.stdin.isatty() or not lifecycle.running(name):
+        return False
+    jobs = lifecycle.jobs_in_queue(name)
+    return bool(jobs) and click.confirm(
+        f"Jobs in the queue of cluster {name!r}: {jobs}. Cancel them and stop?"
+    )
 
 
 @click.command()
 @name_option
 def status(name: str) -> None:
-    """What runs, and what is real and what is emulated."""
+    """Show what is running, and what is real and what is emulated."""
     if lifecycle.running(name) is None:
-        others = [one for one in lifecycle.names() if one != name and lifecycle.running(one)]
+        others = [other for other in lifecycle.names() if other != name and lifecycle.running(other)]
         raise ClusterError(
             f"cluster {name!r} is not running" + (f"; running: {', '.join(others)}" if others else ""),
             f"Start it: hpclab up --name {name}",
         )
-    found = lifecycle.status(name)
-    spec = found.spec
+    status = lifecycle.status(name)
+    spec = status.spec
     table = Table.grid(padding=(0, 2))
     rows = {
-        "cluster": f"{name}, process {found.pid}, imitates {spec.site.title}",
+        "cluster": f"{name}, process {status.pid}, imitates {spec.site.title}",
         "nodes": ", ".join(
-            f"{count} {state}" for state, count in sorted(collections.Counter(found.nodes.values()).items())
+            f"{count} {state}" for state, count in sorted(collections.Counter(status.nodes.values()).items())
         ),
-        "jobs": ", ".join(f"{count} {state.lower()}" for state, count in sorted(found.jobs.items()))
+        "jobs": ", ".join(f"{count} {state.lower()}" for state, count in sorted(status.jobs.items()))
         or "none in the queue",
         "services": ", ".join(
             f"{state} {count}"
-            for state, count in sorted(collections.Counter(found.services.values()).items())
+            for state, count in sorted(collections.Counter(status.services.values()).items())
         ),
         "memory limits": spec.enforces_memory,
         "CPUs": f"{spec.cpus_per_node} claimed by each node; the machine has {os.cpu_count()}",
-        "GPUs": _gpus(spec),
+        "GPUs": _describe_gpus(spec),
         "node types": "every node answers to every --constraint of the site (the site has separate nodes)",
         "outside network": "login node only" if spec.outbound and spec.host.outbound else "none",
         "you are": f"{spec.identity.learner.name} (uid {spec.identity.learner.uid})",
@@ -142,16 +148,16 @@ def status(name: str) -> None:
     for key, value in rows.items():
         table.add_row(key, value)
     Console(highlight=False, soft_wrap=True).print(table)
-    for service, state in found.services.items():
+    for service, state in status.services.items():
         if state in ("down", "starting"):
             click.echo(f"{service} is {state}: hpclab logs {service}; a fault? hpclab fault list")
-    for job in found.lost_jobs:
+    for job in status.lost_jobs:
         click.echo(
             f"Lost: job {job.job_id}, accepted at {job.accepted}; the controller was killed before it saved it. Submit it again."
         )
 
 
-def _gpus(spec: Spec) -> str:
+def _describe_gpus(spec: Spec) -> str:
     if not spec.gpus_per_node:
         return "none"
     if spec.emulated_gpus:
@@ -159,10 +165,10 @@ def _gpus(spec: Spec) -> str:
     return f"{len(spec.host.gpu_devices)} real ones, shared out over the nodes"
 
 
-def _become(name: str, node: str, user: str, folder: str, argv: list[str]) -> None:
+def _exec_on_node(name: str, node: str, user: str, folder: str, argv: list[str]) -> None:
     """Replace this process by ``argv`` on the cluster, so that signals and the terminal reach it."""
-    settings = [f"{key}={os.environ[key]}" for key in ("TERM", "LANG", "COLORTERM") if key in os.environ]
-    command = lifecycle.command(name, node, user, folder, argv, settings)
+    environment = [f"{key}={os.environ[key]}" for key in ("TERM", "LANG", "COLORTERM") if key in os.environ]
+    command = lifecycle.command(name, node, user, folder, argv, environment)
     if sys.stdin.isatty():
         # A terminal of its own: from inside, another account could type into this one (ioctl TIOCSTI).
         command = ["script", "--quiet", "--return", "--command", f"exec {shlex.join(command)}", "/dev/null"]
@@ -171,17 +177,21 @@ def _become(name: str, node: str, user: str, folder: str, argv: list[str]) -> No
 
 
 def complete_node(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    spec = _known(ctx)
+    spec = _find_spec(ctx)
     return [node for node in (LOGIN, *spec.node_names) if node.startswith(incomplete)] if spec else []
 
 
 def complete_user(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    spec = _known(ctx)
-    return [who.name for who in spec.identity.people if who.name.startswith(incomplete)] if spec else []
+    spec = _find_spec(ctx)
+    return (
+        [account.name for account in spec.identity.people if account.name.startswith(incomplete)]
+        if spec
+        else []
+    )
 
 
-def _known(ctx: click.Context) -> Spec | None:
-    """The cluster that a command line names so far; completion says nothing where there is none."""
+def _find_spec(ctx: click.Context) -> Spec | None:
+    """The cluster that an incomplete command line names; None where there is none, so that nothing is completed."""
     try:
         return lifecycle.spec_of(ctx.params.get("name") or DEFAULT_NAME)
     except HpclabError:
@@ -202,23 +212,17 @@ def shell(name: str, node: str, user: str) -> None:
     lifecycle.supervisor_of(name)
     for job in lifecycle.status(name).lost_jobs:
         click.echo(f"Lost: job {job.job_id}, accepted at {job.accepted}. Submit it again.", err=True)
-    spec, here = lifecycle.spec_of(name), Path.cwd()
+    spec, folder = lifecycle.spec_of(name), Path.cwd()
     if spec.site.cluster and any(rule.when == "no-constraint" for rule in spec.site.cluster.refuses):
         click.echo(
             'Jobs name a node type here, as on the real machine: add -C gpu, or eval "$(hpclab site env local)".'
         )
-    if not _writable(spec, here):
+    if not writable_by_learner(spec, folder):
         click.echo(
-            f"{here} is read-only for {spec.identity.learner.name}: you start at home, with room in $SCRATCH."
+            f"{folder} is read-only for {spec.identity.learner.name}: you start at home, with room in $SCRATCH."
         )
-        here = Path("/nonexistent")  # login-shell then goes home
-    _become(name, node, user, str(here), ["bash", "-l"])
-
-
-def _writable(spec: Spec, folder: Path) -> bool:
-    """Whether the learner can write to the host's ``folder`` from inside."""
-    theirs = (lab_folder(), Path("/tmp"), Path("/scratch"), Path(spec.identity.learner.home))
-    return not spec.identity.by_root or any(folder.is_relative_to(place) for place in theirs)
+        folder = Path("/nonexistent")  # login-shell then goes home
+    _exec_on_node(name, node, user, str(folder), ["bash", "-l"])
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})
@@ -228,15 +232,15 @@ def _writable(spec: Spec, folder: Path) -> bool:
 @click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENTS]...", type=click.UNPROCESSED)
 def execute(name: str, node: str, user: str, argv: tuple[str, ...]) -> None:
     """Run one command on the cluster; its exit status becomes this one's."""
-    if argv[0] in ("sbatch", "srun") and not _writable(lifecycle.spec_of(name), Path.cwd()):
+    if argv[0] in ("sbatch", "srun") and not writable_by_learner(lifecycle.spec_of(name), Path.cwd()):
         click.echo(
             f"Note: {Path.cwd()} is read-only for the learner; a job that writes there fails.", err=True
         )
-    _become(name, node, user, str(Path.cwd()), list(argv))
+    _exec_on_node(name, node, user, str(Path.cwd()), list(argv))
 
 
 def complete_log(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    folder = layout.cluster_folder(ctx.params.get("name") or "default") / "log"
+    folder = layout.cluster_folder(ctx.params.get("name") or DEFAULT_NAME) / "log"
     return sorted({path.stem for path in folder.glob("*") if path.stem.startswith(incomplete)})
 
 
@@ -254,23 +258,16 @@ def logs(name: str, follow: bool, lines: int, what: str | None) -> None:
     if what is None:
         click.echo("Logs: " + " ".join(known))
         return
-    found = [
-        path
-        for path in (folder / f"{what}.log", folder / f"{what}.out", folder / f"{what}.txt")
-        if path.exists()
-    ]
-    if not found:
+    files = [path for suffix in ("log", "out", "txt") if (path := folder / f"{what}.{suffix}").exists()]
+    if not files:
         raise UsageError(f"there is no log {what!r}", "Valid: " + ", ".join(known))
-    raise SystemExit(
-        subprocess.run(
-            ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", *map(str, found)], check=False
-        ).returncode
-    )
+    argv = ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", *map(str, files)]
+    raise SystemExit(subprocess.run(argv, check=False).returncode)
 
 
 @click.command()
 def packages() -> None:
-    """Fetch the system packages a cluster needs, so that the first `up` need not."""
+    """Fetch the system packages that a cluster needs. Else the first `up` does it."""
     with progress_line("looking") as progress:
-        found = place(progress)
-    click.echo(f"Complete: {found.prefix}")
+        host = clusters.prepare_host(progress)
+    click.echo(f"Complete: {host.prefix}")

@@ -1,4 +1,4 @@
-"""What several commands share: options, completion, progress."""
+"""Options, completion and progress that several commands share."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from typing import Any
 import click
 from rich.console import Console
 
-from hpclab.app.clusters import DEFAULT_NAME, place
+from hpclab.app.clusters import DEFAULT_NAME
+from hpclab.app.labs import labs_of_clone
 from hpclab.cluster import lifecycle
-from hpclab.cluster.spec import Spec
+from hpclab.exercises.lab_names import complete_lab_names
 
 console = Console(stderr=True, highlight=False)
 
 
 def complete_cluster(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in lifecycle.names() if name.startswith(incomplete)]
+
+
+def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Labs of the clone."""
+    return complete_lab_names(incomplete, [*labs_of_clone()])
 
 
 def name_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,15 +38,14 @@ def name_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def ensure_up(spec: Spec, *, retain: bool = False, seconds: float = 60) -> bool:
-    """Bring the cluster up with progress shown; true when it was started now."""
-    with progress_line("starting") as progress:
-        return lifecycle.up(spec, place(progress), progress, retain=retain, seconds=seconds)
+def table_width() -> int | None:
+    """Columns for a table: the terminal's, or in a file enough for every name."""
+    return None if Console().is_terminal else 140
 
 
 @contextmanager
 def progress_line(first: str) -> Iterator[Callable[[str], None]]:
-    """A spinner with the step at hand; in a log file, one line a step."""
+    """A spinner with the current step; in a log file, one line for each step."""
     with console.status(f"{first} …") as line:
 
         def progress(text: str) -> None:

@@ -17,6 +17,7 @@ from rich.text import Text
 from hpclab import layout
 from hpclab.app.course.labs import find_lab, list_labs
 from hpclab.errors import HpclabError, UsageError
+from hpclab.exercises.lab_names import complete_lab_names
 from hpclab.grading import settings, settings_file
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions import receipt_text, student_ids
@@ -45,7 +46,8 @@ def course_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def complete_lab(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Labs of the course."""
     course = _load_for_completion(ctx)
-    return [CompletionItem(lab) for lab in list_labs(course) if lab.startswith(incomplete)] if course else []
+    names = complete_lab_names(incomplete, list_labs(course)) if course else []
+    return [CompletionItem(name) for name in names]
 
 
 def complete_student(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

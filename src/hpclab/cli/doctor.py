@@ -1,24 +1,15 @@
-"""hpclab doctor: can this machine run the cluster; is this site ready for the labs?"""
+"""hpclab doctor: checks of this machine or of a site."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import sys
-from pathlib import Path
-
 import click
-import psutil
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpclab.app.clusters import load_site, site_names
-from hpclab.cluster import cgroups, identity, visibility
-from hpclab.doctor import judge, look
-from hpclab.errors import HpclabError
-from hpclab.layout import cache_home, clone_folder
-from hpclab.packages import apptainer, prefix
+from hpclab.app.clusters import site_names
+from hpclab.app.doctor import examine
+from hpclab.doctor import judge
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -33,70 +24,15 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 )
 @click.pass_context
 def doctor(ctx: click.Context, site: str) -> None:
-    """Check this machine, and say how to cure what is missing."""
-    findings = _machine() if site == "local" else look.of_site(load_site(site), os.environ)
+    """Check this machine and show how to fix anything that is missing."""
+    findings = examine(site)
     table = Table(show_edge=False, header_style="bold", pad_edge=False)
     for column in ("check", "", "found"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        colour = COLOURS[finding.verdict]
         text = finding.found + (f"\n→ {finding.remedy}" if finding.remedy and finding.verdict != "ok" else "")
-        table.add_row(finding.name, Text(finding.verdict, style=colour), Text(text))
+        table.add_row(finding.name, Text(finding.verdict, style=COLOURS[finding.verdict]), Text(text))
     Console(highlight=False).print(table)
     if judge.failed(findings):
         click.secho("Something is missing: see the lines marked `fail`.", fg="red", err=True)
         ctx.exit(1)
-
-
-def _machine() -> list[judge.Finding]:
-    uid = os.geteuid()
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
-    counts = {
-        name: [count for _, count in identity.ranges(_text(Path("/etc", name)), user, uid)]
-        for name in ("subuid", "subgid")
-    }
-    found = _prefix()
-    memory = psutil.virtual_memory()
-    return look.of_machine(
-        user=user,
-        uid_counts=counts["subuid"],
-        gid_counts=counts["subgid"],
-        least_ids=identity.LEAST,
-        cgroup=cgroups.at_hand(by_root=uid == 0),
-        prefix=found,
-        lacking=[(one.what, one.why, one.remedy) for one in prefix.manifest(found).missing] if found else [],
-        packages_need=prefix.ROOM,
-        memory_total=memory.total,
-        memory_available=memory.available,
-        hidden=_hidden(by_root=uid == 0),
-        by_root=uid == 0,
-    )
-
-
-def _hidden(*, by_root: bool) -> tuple[str, str]:
-    try:
-        visibility.check([clone_folder(), Path(sys.prefix), Path(sys.base_prefix)], by_root=by_root)
-    except HpclabError as problem:
-        return problem.problem, problem.remedy
-    return "", ""
-
-
-def _prefix() -> Path | None:
-    """The packages' folder if it is complete; looked up without fetching anything."""
-    try:
-        with_apptainer = apptainer.of_machine() is None
-        key = prefix.key(prefix.distribution(), prefix.architecture(), with_apptainer=with_apptainer)
-    except HpclabError:
-        return None
-    folder = cache_home() / "packages" / key
-    return folder if prefix.complete(folder) else None
-
-
-def _text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""
-
-
-COMMANDS = [doctor]

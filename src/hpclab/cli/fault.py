@@ -1,4 +1,4 @@
-"""hpclab fault: break things on a running cluster, list what is broken, heal it."""
+"""hpclab fault: inject faults into a running cluster, list them, heal them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from hpclab.cluster.faults.model import Fault, Kind, Option
 from hpclab.errors import HpclabError, UsageError
 
 
-def _cluster(ctx: click.Context) -> str:
+def _cluster_name(ctx: click.Context) -> str:
     """``--name`` is taken after `fault` and after the kind."""
     return str(ctx.params.get("name") or (ctx.parent and ctx.parent.params.get("name")) or DEFAULT_NAME)
 
 
 class Kinds(click.Group):
-    """The kinds of fault as commands, and what to say to other words."""
+    """The kinds of fault as commands, with an error that names the valid ones."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
@@ -48,7 +48,7 @@ def fault(name: str) -> None:
     """
 
 
-def _name_again(function: Any) -> Any:
+def cluster_option(function: Any) -> Any:
     return click.option("--name", default=None, shell_complete=complete_cluster, help="Which cluster.")(
         function
     )
@@ -57,88 +57,85 @@ def _name_again(function: Any) -> Any:
 def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Nodes or daemons of the cluster; nothing if there is none."""
     try:
-        spec = lifecycle.spec_of(_cluster(ctx))
+        spec = lifecycle.spec_of(_cluster_name(ctx))
     except HpclabError:
         return []
     kind = KINDS.get(ctx.info_name or "")
     valid = kind.targets(spec) if kind and param.name == "target" else spec.node_names
-    return [one for one in valid if one.startswith(incomplete)]
+    return [name for name in valid if name.startswith(incomplete)]
 
 
 def complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return [one.id for one in active.active(_cluster(ctx)) if one.id.startswith(incomplete)]
+    return [fault.id for fault in active.active(_cluster_name(ctx)) if fault.id.startswith(incomplete)]
 
 
-def _option(option: Option) -> Any:
+def _make_option(option: Option) -> Any:
     extra: dict[str, Any] = {"is_flag": True} if option.type is bool else {"type": option.type}
     if option.nodes:
         extra["shell_complete"] = complete_target
-    shown = option.type is not bool and option.default is not None
     return click.option(
         f"--{option.name}",
         option.name.replace("-", "_"),
         default=option.default,
         required=option.required,
-        show_default=shown,
+        show_default=option.type is not bool and option.default is not None,
         help=option.help,
         **extra,
     )
 
 
-def command(kind: Kind) -> click.Command:
+def make_command(kind: Kind) -> click.Command:
     """The command line of one kind of fault."""
 
     @click.pass_context
-    def break_it(ctx: click.Context, /, target: str, name: str | None, **options: object) -> None:
-        cluster = _cluster(ctx)
+    def inject(ctx: click.Context, /, target: str, name: str | None, **options: object) -> None:
+        cluster = _cluster_name(ctx)
         values = {key.replace("_", "-"): value for key, value in options.items()}
         with console.status(f"{kind.name} {target} …"):
-            made = active.inject(cluster, kind, target, values)
-        tell(cluster, made)
+            injected = active.inject(cluster, kind, target, values)
+        print_fault(cluster, injected)
 
-    function: Any = break_it
+    function: Any = inject
     for option in reversed(kind.options):
-        function = _option(option)(function)
+        function = _make_option(option)(function)
     function = click.argument("target", metavar=kind.target.upper(), shell_complete=complete_target)(function)
-    return click.command(kind.name, help=kind.help)(_name_again(function))
+    return click.command(kind.name, help=kind.help)(cluster_option(function))
 
 
-def tell(cluster: str, made: Fault) -> None:
-    click.echo(made.did)
-    click.echo(f"Expect:  {made.expect}")
-    click.echo(
-        f"Undo:    {active.heal_command(cluster, made)}" if made.lasts else "Undo:    nothing to undo."
-    )
+def print_fault(cluster: str, injected: Fault) -> None:
+    click.echo(injected.did)
+    click.echo(f"Expect:  {injected.expect}")
+    undo = active.heal_command(cluster, injected) if injected.lasts else "nothing to undo."
+    click.echo(f"Undo:    {undo}")
 
 
 for _kind in KINDS.values():
-    fault.add_command(command(_kind))
+    fault.add_command(make_command(_kind))
 
 
 @fault.command("list")
-@_name_again
+@cluster_option
 @click.pass_context
 def list_faults(ctx: click.Context, name: str | None) -> None:
-    """What is broken now, since when, and how to undo it."""
-    cluster = _cluster(ctx)
+    """Show what is broken now, since when, and how to undo it."""
+    cluster = _cluster_name(ctx)
     lifecycle.supervisor_of(cluster)
-    found = active.active(cluster)
-    if not found:
+    faults = active.active(cluster)
+    if not faults:
         click.echo(f"Nothing is broken in cluster {cluster!r}.")
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("FAULT", no_wrap=True)
     table.add_column("SINCE", no_wrap=True)
     table.add_column("WHAT")
-    for one in found:
-        table.add_row(one.id, since(one.since), one.did)
-    wide = Console(highlight=False)
-    wide.print(table) if wide.is_terminal else Console(highlight=False, width=200).print(table)
+    for injected in faults:
+        table.add_row(injected.id, format_since(injected.since), injected.did)
+    Console(highlight=False, width=None if Console().is_terminal else 200).print(table)
     suffix = "" if cluster == DEFAULT_NAME else f" --name {cluster}"
     click.echo(f"Undo one: hpclab fault heal FAULT{suffix}    Undo all: hpclab fault heal --all{suffix}")
 
 
-def since(start: float) -> str:
+def format_since(start: float) -> str:
     minutes, seconds = divmod(max(0, int(time.time() - start)), 60)
     hours, minutes = divmod(minutes, 60)
     ago = f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
@@ -146,30 +143,29 @@ def since(start: float) -> str:
 
 
 @fault.command("heal")
-@_name_again
+@cluster_option
 @click.option("--all", "every", is_flag=True, help="All that is broken.")
 @click.argument("ids", nargs=-1, metavar="[FAULT]...", shell_complete=complete_id)
 @click.pass_context
 def heal(ctx: click.Context, name: str | None, every: bool, ids: tuple[str, ...]) -> None:
     """Undo faults, and wait until what they broke is ready again."""
-    cluster = _cluster(ctx)
+    cluster = _cluster_name(ctx)
     if every == bool(ids):
-        there = ", ".join(one.id for one in active.active(cluster)) or "none, nothing is broken"
-        raise UsageError("which fault?", f"Name faults or give --all. Active: {there}.")
+        active_ids = (
+            ", ".join(injected.id for injected in active.active(cluster)) or "none, nothing is broken"
+        )
+        problem = "faults are named and --all is given" if every else "no fault is named"
+        raise UsageError(problem, f"Name faults or give --all. Active: {active_ids}.")
     with console.status("healing …"):
         results = active.heal(cluster, None if every else ids)
-    for one in results:
-        if one.unready:
-            click.echo(
-                f"{one.fault.id} is undone, but not ready as long as this is there: {', '.join(one.unready)}."
-            )
+    for result in results:
+        if result.unready:
+            others = ", ".join(result.unready)
+            click.echo(f"{result.fault.id} is undone, but not ready while these faults last: {others}.")
         else:
-            click.echo(f"{one.fault.id} is healed.")
-    done = {one.fault.id for one in results}
-    for missing in (one for one in dict.fromkeys(ids) if one not in done):
-        click.echo(f"{missing} is not there: nothing to heal.")
+            click.echo(f"{result.fault.id} is healed.")
+    healed = {result.fault.id for result in results}
+    for missing in (name for name in dict.fromkeys(ids) if name not in healed):
+        click.echo(f"{missing} is not active: nothing to heal.")
     if every and not results:
         click.echo("Nothing is broken.")
-
-
-COMMANDS = [fault]

@@ -1,4 +1,4 @@
-"""What somebody who waits for marks sees: how many are done, with which verdicts, and how long it may take."""
+"""The progress of a grading run: how many are done, with which verdicts, and how long it may take."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Progress:
         self._counts: Counter[Verdict] = Counter()
         self._began = time.monotonic()
         self._first: float | None = None
-        self._said = ""
+        self._shown = ""
         self._status = Status("", console=console)
 
     def __enter__(self) -> Progress:
@@ -39,26 +39,26 @@ class Progress:
 
     def say(self, text: str) -> None:
         """What goes on."""
-        if text != self._said and not self._console.is_terminal and "task" not in text:
+        if text != self._shown and not self._console.is_terminal and "task" not in text:
             self._console.print(text, markup=False, soft_wrap=True)
-        self._said = text
+        self._shown = text
         self._update()
 
-    def result(self, one: Result) -> None:
+    def result(self, result: Result) -> None:
         """A submission is graded."""
-        self._counts[one.verdict] += 1
+        self._counts[result.verdict] += 1
         self._first = self._first or time.monotonic()
-        colour = COLOURS.get(one.verdict, "yellow")
+        colour = COLOURS.get(result.verdict, "yellow")
         count = escape(f"[{self._counts.total()}/{self._total}]")
-        marks = f" {one.earned:g} of {one.points:g}" if one.marks else ""
-        why = f": {escape(one.problem.splitlines()[0])}" if one.problem else ""
+        marks = f" {result.earned:g} of {result.points:g}" if result.marks else ""
+        why = f": {escape(result.problem.splitlines()[0])}" if result.problem else ""
         self._console.print(
-            f"{count} [{colour}]{one.verdict}[/]{marks} {escape(one.task.student)}{why}", soft_wrap=True
+            f"{count} [{colour}]{result.verdict}[/]{marks} {escape(result.task.student)}{why}", soft_wrap=True
         )
         self._update()
 
     def _update(self) -> None:
-        self._status.update(escape(f"{self.line()} {self._said}"))
+        self._status.update(escape(f"{self.line()} {self._shown}"))
 
     def line(self) -> str:
         """How far it is."""

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
 import time
 import webbrowser
-from pathlib import Path
-from types import FrameType
 
 import click
 
-from hpclab import layout, shell
-from hpclab.app.clusters import DEFAULT_SITE, compose, lab_folder, submit_settings
-from hpclab.cli.common import console, ensure_up, name_option
-from hpclab.cluster import lifecycle, portal
-from hpclab.exercises import build
-
-# JupyterLab's settings for learners, in jupyter/: no pop-up that asks to fetch news, no panels of
-# nbgrader that are an instructor's, no pairing of jupytext, which could bring answers back.
-SETTINGS = Path(__file__).parent / "jupyter"
-JUPYTER = (
-    f"JUPYTER_CONFIG_PATH={SETTINGS}",
-    "jupyter",
-    "lab",
-    "--no-browser",
-    f"--ServerApp.sock={portal.SOCKET}",
-)
+from hpclab.app import lab_session
+from hpclab.app.clusters import lab_folder
+from hpclab.app.lab_session import LabSession
+from hpclab.app.parallel import Cancellation
+from hpclab.cli.common import console, name_option, progress_line
 
 
 @click.command()
@@ -49,97 +34,49 @@ def lab(name: str, port: int | None, open_browser: bool | None, detach: bool) ->
 
     Ctrl-C stops what this started. Your notebooks stay in the folder `lab` of the clone.
     """
-    if found := portal.known(name):
-        click.echo(f"It is running already. Open:\n\n    {found.url}\n")
+    if url := lab_session.running_url(name):
+        click.echo(f"It is running already. Open:\n\n    {url}\n")
         return
-    chosen = portal.choose_port(port)
-    started = time.monotonic()
-    spec = compose(name=name, site=DEFAULT_SITE, nodes=4, cpus=4, gpus=4, memory=4000, outbound=True)
-    mine = ensure_up(spec)
-    try:
-        with console.status("preparing the notebooks …"):
-            _release_notebooks(name)
-        with console.status("starting JupyterLab …"):
-            opened = portal.serve(name, ["env", *submit_settings("local"), *JUPYTER], lab_folder(), chosen)
-        click.echo(
-            f"Ready after {time.monotonic() - started:.1f} s: 4 nodes, and JupyterLab on the login node."
-            f" Open:\n\n    {opened.url}\n"
-        )
-        if open_browser or (
-            open_browser is None and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-        ):
-            # A browser in a terminal keeps us here, so Ctrl-C must stop all from in here, too.
-            webbrowser.open(opened.url)
-    except BaseException:
-        if mine:
-            lifecycle.down(name, lambda _: None, force=True)
-        raise
-    if detach:
-        click.echo(f"Stop it: hpclab down --name {name}")
-        return
-    click.echo(f"Ctrl-C stops {'the cluster' if mine else 'JupyterLab'}; your work stays in {lab_folder()}")
-    _until_stopped(name, whole=mine)
+    if open_browser is None:
+        open_browser = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    began = time.monotonic()
+    with (
+        Cancellation()
+    ):  # the first Ctrl-C or signal is a KeyboardInterrupt; later ones do not interrupt the stopping
+        with progress_line("starting") as progress:
+            session = lab_session.start(name, port, progress)
+        try:
+            if session.messages:
+                console.print(session.messages, soft_wrap=True)
+            click.echo(
+                f"Ready after {time.monotonic() - began:.1f} s: 4 nodes, and JupyterLab on the login node."
+                f" Open:\n\n    {session.url}\n"
+            )
+            if open_browser:
+                webbrowser.open(session.url)  # a browser in a terminal returns when it is closed
+            if detach:
+                click.echo(f"Stop it: hpclab down --name {name}")
+                return
+            stopped = "the cluster" if session.started_cluster else "JupyterLab"
+            click.echo(f"Ctrl-C stops {stopped}; your work stays in {lab_folder()}")
+            lab_session.wait(session)
+            click.echo("The cluster was stopped by another command.")
+        except KeyboardInterrupt:
+            stop(session)
+        except BaseException:
+            lab_session.stop(session)
+            raise
 
 
-RELEASE = """
-import sys
-from pathlib import Path
-from hpclab.exercises import build
-lab, templates, *notebooks = map(Path, sys.argv[1:])
-files = [(path, Path(path.parent.name) / path.stem) for path in notebooks]
-files += [(path, Path("templates") / path.parent.relative_to(templates)) for path in build.given(templates)]
-for path, folder in files:
-    told = build.release(path, lab / folder)
-    if told.outcome in ("kept", "updated"):
-        print(told.message)
-"""
-
-
-def _release_notebooks(name: str) -> None:
-    """Put notebooks and templates into the lab folder, keeping what the learner has changed.
-
-    It is the learner's folder, so the learner's account writes there, on the login node: whoever
-    started the cluster may be root, whom links in that folder could lead anywhere.
-    """
-    course = layout.clone_folder()
-    made = [build.student(path, course / "build/student") for path in build.sources(course / "notebooks")]
-    words = ["python", "-c", RELEASE, str(lab_folder()), str(course / "templates"), *map(str, made)]
-    told = shell.run(lifecycle.command(name, "login", "", "/", words), step="preparing the notebooks")
-    if said := told.stdout.strip():
-        console.print(said, soft_wrap=True)
-
-
-class _Stop(Exception):
-    """A signal asked the lab to stop."""
-
-
-def _until_stopped(name: str, *, whole: bool) -> None:
-    """Wait for Ctrl-C, a signal, or the end of the cluster; then stop the cluster if ``whole``, else JupyterLab."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise _Stop
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    handle = os.pidfd_open(lifecycle.supervisor_of(name).pid)
-    try:
-        select.select([handle], [], [])
-        click.echo("The cluster was stopped from elsewhere.")
-        return
-    except _Stop:
-        pass
-    finally:
-        os.close(handle)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it
+def stop(session: LabSession) -> None:
     click.echo("\nStopping …")
-    if not whole:
-        portal.close(name)
+    if jobs := lab_session.queued_jobs(session):
+        click.echo(f"{jobs} job{'s' if jobs > 1 else ''} in the queue will be cancelled.")
+    lab_session.stop(session)
+    if session.started_cluster:
+        click.echo("Stopped. `make lab` starts it again, with your jobs' records and your work.")
+    else:
         click.echo(
-            f"JupyterLab is stopped; the cluster, which ran before it, goes on. Stop it: hpclab down --name {name}"
+            "JupyterLab is stopped. The cluster was running before and still is; stop it with:"
+            f" hpclab down --name {session.name}"
         )
-        return
-    if active := lifecycle.jobs_in_queue(name):
-        click.echo(f"{active} job{'s' if active > 1 else ''} in the queue will be cancelled.")
-    lifecycle.down(name, lambda _: None, force=True)
-    click.echo("Stopped. `make lab` starts it again, with your jobs' records and your work.")

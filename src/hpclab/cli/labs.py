@@ -1,8 +1,7 @@
-"""hpclab labs: what an author of exercises needs."""
+"""hpclab labs: build, check, begin and release labs."""
 
 from __future__ import annotations
 
-import gzip
 import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,18 +9,14 @@ from pathlib import Path
 import click
 
 from hpclab import layout
-from hpclab.errors import ExerciseError, HostUnsuitable, UsageError
-from hpclab.exercises import build, commands, lint, new, release, source
+from hpclab.app import manual
+from hpclab.app.lab_run import build_folder
+from hpclab.app.labs import find_labs
+from hpclab.cli.common import complete_lab
+from hpclab.errors import ExerciseError, UsageError
+from hpclab.exercises import build, lint, new, release, source
+from hpclab.exercises.commands import Manual
 from hpclab.exercises.problem import Problem
-from hpclab.packages import apptainer, prefix
-
-# Commands whose manual pages the cluster's packages bring; apptainer has a page a subcommand.
-SLURM = [
-    *("sbatch", "srun", "salloc", "sattach", "sbcast", "scancel", "scontrol", "strigger"),
-    *("squeue", "sacct", "sacctmgr", "sinfo", "sprio", "sreport", "sshare", "sstat", "sdiag"),
-]
-# Pages whose names do not follow the rule "program-subcommand".
-TWO_WORDS = {"apptainer-run-help": ("apptainer", "run-help")}
 
 
 class Labs(click.Group):
@@ -32,49 +27,22 @@ class Labs(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name == "prove":
-            found: click.Command = importlib.import_module("hpclab.cli.prove").prove
-            return found
+            command: click.Command = importlib.import_module("hpclab.cli.prove").prove
+            return command
         return super().get_command(ctx, name)
 
 
 @click.group(cls=Labs)
 def labs() -> None:
-    """For authors: build, check, begin and release exercises.
+    """For authors: build, check, begin and release labs.
 
     LAB is `01-slurm-basics/ex01-submit-monitor`, how its two words begin (`01/ex01`,
     `ex01`), a module such as `01`, or a path. Without LAB: all of them.
     """
 
 
-def _notebooks() -> Path:
-    return layout.clone_folder() / "notebooks"
-
-
-def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    names = [f"{path.parent.name}/{path.stem}" for path in build.sources(_notebooks())]
-    return [
-        name
-        for name in names
-        if incomplete in (name[: len(incomplete)], name.split("/")[1][: len(incomplete)])
-    ]
-
-
 def complete_module(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in new.MODULES if name.startswith(incomplete)]
-
-
-def chosen_labs(which: Sequence[str]) -> list[Path]:
-    """The exercises that a person names; a module's name means all of its exercises."""
-    known = build.sources(_notebooks())
-    if not known:
-        raise UsageError(f"{_notebooks()} holds no exercises", "Begin one: hpclab labs new 01 'A title'")
-    if not which:
-        return known
-    chosen: list[Path] = []
-    for name in which:
-        module = [path for path in known if name.rstrip("/") in (path.parent.name, path.parent.name[:2])]
-        chosen += module or [build.find(name, _notebooks())]
-    return list(dict.fromkeys(chosen))
 
 
 lab_argument = click.argument("lab", nargs=-1, shell_complete=complete_lab)
@@ -90,47 +58,45 @@ lab_argument = click.argument("lab", nargs=-1, shell_complete=complete_lab)
 )
 def build_command(lab: Sequence[str], out: Path | None) -> None:
     """Write the learner's, the grader's and the reference notebook of each LAB."""
-    target = out or layout.clone_folder() / "build"
-    for path in chosen_labs(lab):
+    for path in find_labs(lab):
         exercise = source.load(path)
         for kind in build.VIEWS:
-            click.echo(build.view(kind, exercise, target / kind))
+            click.echo(build.view(kind, exercise, (out or build_folder()) / kind))
 
 
 @labs.command("check")
 @lab_argument
-def check(lab: Sequence[str]) -> None:
-    """Say everything that is wrong with each LAB, without running it.
+@click.pass_context
+def check(ctx: click.Context, lab: Sequence[str]) -> None:
+    """List every problem of each LAB, without running it.
 
-    Its parts, cells, points and links; whether the learner's notebook gives an
-    answer or a hidden test away; whether the commands it shows exist.
+    Checked are its parts, cells, points and links; whether the learner's notebook contains an
+    answer or a hidden test; whether the commands it shows exist.
     """
-    chosen = chosen_labs(lab)
-    manual = dict(_manual())
-    bad = 0
-    for path in chosen:
-        found = lint.problems(path, manual)
-        bad += bool(found)
-        name = f"{path.parent.name}/{path.stem}"
-        click.echo(f"{name}: {_count(len(found), 'problem') if found else 'no problem'}")
-        for problem in found:
-            click.echo(f"  {_place(problem)}: {problem.what}\n      {problem.cure}")
-    if not {"sbatch", "apptainer"} <= {key[0] for key in manual}:
+    paths = find_labs(lab)
+    known = known_commands(ctx.find_root().command)
+    failed = 0
+    for path in paths:
+        problems = lint.problems(path, known)
+        failed += bool(problems)
+        count = _count(len(problems), "problem") if problems else "no problem"
+        click.echo(f"{path.parent.name}/{path.stem}: {count}")
+        for problem in problems:
+            click.echo(f"  {_locate(problem)}: {problem.what}\n      {problem.cure}")
+    if not manual.has_cluster_commands(known):
         click.echo(
             "Options of Slurm or Apptainer were not checked: their manual pages are not here yet. "
             "`hpclab packages` brings them."
         )
-    if bad:
-        raise ExerciseError(
-            f"{bad} of {_count(len(chosen), 'lab')} need work", "What and where stands above."
-        )
+    if failed:
+        raise ExerciseError(f"{failed} of {_count(len(paths), 'lab')} need work", "The problems are above.")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _place(problem: Problem) -> str:
+def _locate(problem: Problem) -> str:
     path = problem.path
     name = path.relative_to(layout.clone_folder()) if path.is_relative_to(layout.clone_folder()) else path
     return f"{name}, line {problem.line}" if problem.line else str(name)
@@ -140,12 +106,12 @@ def _place(problem: Problem) -> str:
 @click.argument("module", shell_complete=complete_module)
 @click.argument("title")
 def new_command(module: str, title: str) -> None:
-    """Begin an exercise: a skeleton in the full form, at the next free number of MODULE."""
-    made = new.create(module, title, _notebooks())
-    for path in made:
+    """Begin a lab: a skeleton in the full form, at the next free number of MODULE."""
+    files = new.create(module, title, layout.clone_folder() / "notebooks")
+    for path in files:
         click.echo(path)
-    name = f"{made[0].parent.name}/{made[0].stem}"
-    click.echo(f"It runs as it stands. Replace each TODO; `hpclab labs check {name}` counts them.")
+    name = f"{files[0].parent.name}/{files[0].stem}"
+    click.echo(f"It runs as it is. Replace each TODO; `hpclab labs check {name}` counts them.")
 
 
 @labs.command("release")
@@ -157,7 +123,7 @@ def new_command(module: str, title: str) -> None:
 @click.option(
     "--archive",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file, FILE.tar.gz; replaced where it is there.",
+    help="A file, FILE.tar.gz; an existing one is replaced.",
 )
 def release_command(out: Path | None, archive: Path | None) -> None:
     """Write the learners' edition of the course, ready for nbgitpuller or as an archive."""
@@ -168,58 +134,32 @@ def release_command(out: Path | None, archive: Path | None) -> None:
         release.archive(files, archive.absolute())
         click.echo(f"{archive}: {_count(len(files), 'file')}")
     if out or not archive:
-        folder = (out or layout.clone_folder() / "build" / "students").absolute()
+        folder = (out or build_folder() / "students").absolute()
         release.folder(files, folder)
         click.echo(f"{folder}: {_count(len(files), 'file')}")
 
 
-def _manual() -> Iterator[tuple[tuple[str, ...], frozenset[str] | None]]:
-    """Which commands and long options there are: hpclab's own, and what manual pages here tell."""
-    from hpclab.cli import main
-
-    yield from _own(main, ("hpclab",), click.Context(main))
-    for folder in _pages():
-        for page in [folder / f"{name}.1.gz" for name in SLURM] + sorted(folder.glob("apptainer*.1.gz")):
-            if page.is_file():
-                name = page.name.removesuffix(".1.gz")
-                yield _words(name, folder), commands.options_in(gzip.decompress(page.read_bytes()).decode())
+def known_commands(hpclab: click.Command) -> Manual:
+    """The commands and long options that a lab may name: hpclab's own, and those of the manual pages here."""
+    own = dict(_walk(hpclab, ("hpclab",), click.Context(hpclab)))
+    return {**own, **manual.read_pages(manual.page_folders())}
 
 
-def _pages() -> list[Path]:
-    """Folders with manual pages: of the cluster's packages if they are there, and of this machine."""
-    found = [Path("/usr/share/man/man1")]
-    try:
-        with_apptainer = apptainer.of_machine() is None
-        key = prefix.key(prefix.distribution(), prefix.architecture(), with_apptainer=with_apptainer)
-    except HostUnsuitable:
-        return found
-    return [*found, layout.cache_home() / "packages" / key / "usr/share/man/man1"]
-
-
-def _words(name: str, folder: Path) -> tuple[str, ...]:
-    """`apptainer-remote-get-login-password` → apptainer, remote, get-login-password: each parent has a page."""
-    if name in TWO_WORDS:
-        return TWO_WORDS[name]
-    parts = name.split("-")
-    for length in range(len(parts) - 1, 0, -1):
-        parent = "-".join(parts[:length])
-        if (folder / f"{parent}.1.gz").is_file():
-            return (*_words(parent, folder), "-".join(parts[length:]))
-    return (name,)
-
-
-def _own(
-    command: click.Command, words: tuple[str, ...], context: click.Context
+def _walk(
+    command: click.Command, path: tuple[str, ...], context: click.Context
 ) -> Iterator[tuple[tuple[str, ...], frozenset[str] | None]]:
-    options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
-    yield words, frozenset(options)
+    """A command and its subcommands with their options; None for a command that cannot be imported here."""
+    yield (
+        path,
+        frozenset(option for param in command.params for option in (*param.opts, *param.secondary_opts)),
+    )
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             try:
-                below = command.get_command(context, name)
-            except (ImportError, AttributeError):  # a part that needs what is not installed
-                below = None
-            if below is None:
-                yield (*words, name), None
+                subcommand = command.get_command(context, name)
+            except (ImportError, AttributeError):
+                subcommand = None
+            if subcommand is None:
+                yield (*path, name), None
             else:
-                yield from _own(below, (*words, name), click.Context(below, parent=context))
+                yield from _walk(subcommand, (*path, name), click.Context(subcommand, parent=context))

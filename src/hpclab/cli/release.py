@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from hpclab.app.course.release import check_names, release_lab, write_configuration
+from hpclab.app.labs import find_labs
+from hpclab.cli.common import complete_lab
 from hpclab.cli.course import course_option
-from hpclab.cli.labs import chosen_labs, complete_lab
 from hpclab.grading import settings
 
 
@@ -32,7 +33,7 @@ def release(lab: Sequence[str], exchange: bool, folder: Path) -> None:
         hpclab release 01 --exchange
     """
     course = settings.load(folder)
-    paths = chosen_labs(lab)
+    paths = find_labs(lab)
     check_names(paths)
     if configuration := write_configuration(course):
         click.echo(

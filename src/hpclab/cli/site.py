@@ -21,7 +21,7 @@ def site() -> None:
 
 @site.command("list")
 def list_() -> None:
-    """The profiles there are."""
+    """List the profiles."""
     for name in site_names():
         click.echo(f"{name:12} {load_site(name).title}")
 

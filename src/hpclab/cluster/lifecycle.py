@@ -73,7 +73,7 @@ def supervisor_of(name: str) -> process.Supervisor:
     return found
 
 
-def alone(name: str) -> contextlib.AbstractContextManager[None]:
+def alone(name: str) -> contextlib.AbstractContextManager[int]:
     """Hold the cluster's lock: one ``up`` or ``down`` at a time."""
     clusters = layout.state_home() / "clusters"
     try:

@@ -13,8 +13,9 @@ from typing import Literal
 import nbformat
 from nbformat import NotebookNode
 
-from hpclab.errors import ExerciseError, UsageError
+from hpclab.errors import ExerciseError
 from hpclab.exercises import source, views
+from hpclab.exercises.lab_names import list_sources
 from hpclab.files import write_whole
 
 # Which files were handed out into a folder: their hashes, one list a file name.
@@ -30,33 +31,9 @@ class Release:
     message: str
 
 
-def find(which: str, folder: Path) -> Path:
-    """The exercise that a person means: a path, ``MODULE/NAME``, or how its two words begin: ``01/ex01``, ``ex01``.
-
-    Raises UsageError with the valid names.
-    """
-    known = {f"{path.parent.name}/{path.stem}": path for path in sources(folder)}
-    if Path(which).is_file():
-        return Path(which).resolve()
-    wanted = which.removesuffix(".md").removesuffix(".ipynb")
-    if wanted in known:
-        return known[wanted]
-    module, _, rest = wanted.rpartition("/")
-    fitting = [name for name in known if _fits(name, module, rest)]
-    if wanted and len(fitting) == 1:
-        return known[fitting[0]]
-    what = "several exercises" if fitting else "no exercise"
-    raise UsageError(f"{which!r} names {what}", "Valid:\n    " + "\n    ".join(fitting or known))
-
-
-def _fits(name: str, module: str, begins: str) -> bool:
-    at_module, _, at_name = name.partition("/")
-    return at_name.startswith(begins) and at_module.startswith(module)
-
-
 def sources(folder: Path) -> list[Path]:
     """The exercises below ``folder`` (the course's ``notebooks/``), in the order of the course."""
-    return sorted(folder.glob("[0-9][0-9]-*/ex[0-9][0-9]-*.md"))
+    return list_sources(folder)
 
 
 # The notebooks that are written to disk, by the folder under ``build`` that they go to.

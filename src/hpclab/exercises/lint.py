@@ -11,6 +11,7 @@ import nbformat
 from hpclab.errors import UsageError
 from hpclab.exercises import build, commands, form, leaks, links, plain, shadows, source, wrong
 from hpclab.exercises.cells import GRADED
+from hpclab.exercises.lab_names import LabName, select_lab
 from hpclab.exercises.problem import Problem
 from hpclab.exercises.source import Exercise
 
@@ -46,9 +47,11 @@ def problems(path: Path, manual: commands.Manual) -> list[Problem]:
 
 
 def _builds_on(exercise: Exercise) -> Iterator[Problem]:
+    paths = build.sources(exercise.path.resolve().parent.parent)
+    known = [LabName(path.parent.name, path.stem) for path in paths]
     for name in exercise.about.builds_on:
         try:
-            build.find(name, exercise.path.resolve().parent.parent)
+            select_lab(name, known)
         except UsageError as unknown:
             yield Problem(
                 exercise.path, 1, f"builds_on: {unknown.problem}", "Name a lab: NAME or MODULE/NAME."

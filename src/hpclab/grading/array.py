@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hpclab import slurm
 from hpclab.errors import CommandFailed, DeadlineExceeded
-from hpclab.grading.batch import Batch
+from hpclab.grading.batch import Batch, seconds_of
 from hpclab.shell import indented
 from hpclab.slurm import Job, Runner
 
@@ -40,8 +40,7 @@ def submit(
 
     ``shared`` says whom each task grades; ``image`` is one of Apptainer, in which they run.
     """
-    # Of a pack few take all the time there is; if many do, the others are graded in the next round.
-    seconds = batch.needs.seconds * (1 + (max(map(len, shared)) - 1) / 8)
+    seconds = seconds_of(batch, shared)
     chosen = [
         f"--job-name=grade-{batch.lab[:40]}",
         f"--comment={batch.uuid}",
@@ -98,14 +97,14 @@ def watch(
     ``queued`` is how long nothing at all may start. Raises DeadlineExceeded, CommandFailed.
     """
     wait, known = 0.25, -1
-    heard = quiet = time.monotonic()
+    answered = quiet = time.monotonic()
     try:
         while True:
             try:
                 left = waiting(launch, batch)
-                heard = time.monotonic()
+                answered = time.monotonic()
             except (CommandFailed, DeadlineExceeded):
-                if time.monotonic() - heard > PATIENCE:
+                if time.monotonic() - answered > PATIENCE:
                     raise
                 left = None
             results = done()
@@ -118,7 +117,7 @@ def watch(
                 cancel(launch, stuck)
                 if any(job.state != "PENDING" for job in left):
                     quiet = time.monotonic()
-                say(_told(left))
+                say(_progress(left))
                 if time.monotonic() - quiet > queued:
                     raise DeadlineExceeded(
                         f"no task of the job array started within {queued:g} s;"
@@ -133,7 +132,7 @@ def watch(
         raise
 
 
-def _told(left: Sequence[Job]) -> str:
+def _progress(left: Sequence[Job]) -> str:
     running = sum(1 for job in left if job.state in ("RUNNING", "COMPLETING"))
     if running:
         return f"{running} task{'s' if running > 1 else ''} running"

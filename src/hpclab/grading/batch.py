@@ -32,7 +32,7 @@ from hpclab.errors import GradingError
 from hpclab.files import write_whole
 from hpclab.grading.execute.limits import Needs
 from hpclab.grading.model import Lab, Limits, Result, Task, Verdict
-from hpclab.grading.records.ledger import canonical
+from hpclab.grading.submissions import objects
 
 T = TypeVar("T")
 MOST_RESULT = 8 << 20  # bytes of one result
@@ -52,6 +52,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     lab_digest: str
     grader: str
+    parts: tuple[str, ...] = ()  # the files that the grader's name is made from
     image: str = ""
     limits: Limits
     needs: Needs
@@ -59,16 +60,16 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a node grades nothing: a probe got out, or it cannot keep anybody in. ``canary/refused`` holds one."""
+    """Why a node grades nothing: a probe got out, or it cannot isolate a submission. ``canary/refused`` holds one."""
 
     problem: str
     remedy: str = ""
 
 
-# ---- what is laid out for the tasks ----------------------------------------------------------
+# ---- what is written for the tasks ----------------------------------------------------------
 
 
-def lay(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapping[str, bytes]]) -> None:
+def write_spool(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapping[str, bytes]]) -> None:
     """Write the spool of ``batch``; ``files`` reads the submission of a hash. The batch comes last."""
     for name in ("results", "canary", "log", "rounds", "submissions"):
         (spool / name).mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,7 @@ def lay(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapping[str,
     write_whole(spool / "batch.json", msgspec.json.encode(batch))
 
 
-def is_laid(spool: Path) -> bool:
+def is_written(spool: Path) -> bool:
     """Whether all of a spool is there, so that tasks may have begun."""
     return (spool / "batch.json").exists()
 
@@ -110,18 +111,9 @@ def submission(spool: Path, task: Task) -> dict[str, bytes]:
         found = msgspec.msgpack.decode(_regular(path, MOST_SUBMISSION), type=dict[str, bytes])
     except (OSError, msgspec.MsgspecError) as problem:
         raise GradingError(f"{path}: {problem}", "Start the grading again.") from None
-    if name_of(found) != task.hash:
+    if objects.digest_of_files(found) != task.hash:
         raise GradingError(f"{path} is not what was received", "Look at the class with `hpclab audit`.")
     return found
-
-
-def name_of(files: Mapping[str, bytes]) -> str:
-    """The hash of a submission with these files, as ``store`` names it."""
-    entries = {
-        path: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        for path, data in sorted(files.items())
-    }
-    return hashlib.sha256(canonical(entries)).hexdigest()
 
 
 # ---- who grades what -------------------------------------------------------------------------
@@ -139,6 +131,12 @@ def packs(students: Sequence[str], *, plain: bool, at_once: int, again: bool) ->
         size = min(LARGEST_PACK, max(1, math.ceil(len(students) / max(1, at_once))))
     found = [list(students[first : first + size]) for first in range(0, len(students), size)]
     return found[:MOST_TASKS]
+
+
+def seconds_of(batch: Batch, shared: Sequence[Sequence[str]]) -> float:
+    """The time limit of each task of a round. Of a pack few take all the time there is; if many do, the others
+    are graded in the next round."""
+    return batch.needs.seconds * (1 + (max(map(len, shared)) - 1) / 8)
 
 
 def write_round(spool: Path, number: int, shared: Sequence[Sequence[str]]) -> None:
@@ -168,7 +166,7 @@ def refusal(spool: Path) -> Refusal | None:
 
 
 def write_result(spool: Path, result: Result) -> None:
-    """Lay a result down, then the word that it is whole."""
+    """Write a result, then the mark that it is whole."""
     data = msgspec.json.encode(result)
     folder = spool / "results"
     write_whole(folder / f"{result.task.student}.json", data)
@@ -201,7 +199,7 @@ def wrong_with(found: Result, batch: Batch, task: Task, lab: Lab) -> str:
     if (found.lab_digest, found.grader) != (batch.lab_digest, batch.grader):
         return f"the result of {task.student} is by another version of the lab or of the grader"
     if found.verdict == Verdict.SYSTEM_ERROR:
-        return "" if not found.marks else f"the result of {task.student} has marks for an error of ours"
+        return "" if not found.marks else f"the result of {task.student} has marks for an error of the grader"
     given = [(mark.test, mark.task, mark.points, mark.hidden) for mark in found.marks]
     if given != [(test.id, test.task, test.points, test.hidden) for test in lab.tests]:
         return f"the result of {task.student} has other tests than the lab"
@@ -211,7 +209,7 @@ def wrong_with(found: Result, batch: Batch, task: Task, lab: Lab) -> str:
 
 
 def gave_up(batch: Batch, task: Task, why: str, tries: int) -> Result:
-    """The result of a submission that no job brought to an end: ours to look at, and no mark at all."""
+    """The result of a submission that no task finished: for the instructor to look at, and no mark."""
     return Result(
         task=task,
         lab_digest=batch.lab_digest,
@@ -223,15 +221,15 @@ def gave_up(batch: Batch, task: Task, why: str, tries: int) -> Result:
     )
 
 
-def marks_of(one: Result) -> tuple[Verdict, tuple[tuple[str, float], ...]]:
+def marks_of(result: Result) -> tuple[Verdict, tuple[tuple[str, float], ...]]:
     """What must be the same, however often and wherever a submission is graded."""
-    return one.verdict, tuple((mark.test, mark.earned) for mark in one.marks)
+    return result.verdict, tuple((mark.test, mark.earned) for mark in result.marks)
 
 
 def counts(results: Iterable[Result]) -> dict[Verdict, int]:
     """How many results have each verdict, in the order of the verdicts."""
-    found = [one.verdict for one in results]
-    return {verdict: found.count(verdict) for verdict in Verdict if verdict in found}
+    verdicts = [result.verdict for result in results]
+    return {verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts}
 
 
 def _decoded(path: Path, kind: type[T]) -> T:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from hpclab import locks
 from hpclab.errors import GradingError, UsageError
 from hpclab.files import write_whole
-from hpclab.grading.locking import locked
 from hpclab.grading.settings import NAME, Alias, Course, SettingsFile, Student, find_problems, load
 
 START = """# A course of HPC Lab. `hpclab course show` checks this file and shows its content.
@@ -73,7 +73,7 @@ def add(folder: Path, new: Sequence[Student | Alias]) -> Course:
     """Append ``new`` to the course's settings, if the result is valid, and load them."""
     path = folder / NAME
     if new:
-        with locked(folder / ".settings.lock"):
+        with locks.held(folder / ".settings.lock", "another command to write the settings", seconds=120):
             text = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
             for entry in new:
                 head = "student" if isinstance(entry, Student) else "alias"

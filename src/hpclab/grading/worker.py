@@ -1,7 +1,7 @@
-"""One submission, from the store to its result. Whatever it does, this process stays small and comes to an end.
+"""One submission, from the store to its result. Whatever it holds, this process stays small and ends.
 
-What is wrong with the submission becomes a verdict. What goes wrong here becomes SYSTEM_ERROR, after
-``tries`` in as many new sandboxes, and no mark at all.
+A fault of the submission becomes a verdict. A fault of the grader becomes SYSTEM_ERROR, without a mark, after
+``tries`` in as many new sandboxes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MOST_LINE = 1 << 20  # bytes of one line of the tests
 
 
 class Trouble(HpclabError):
-    """Something of ours did not work, so nothing is known of the submission."""
+    """The grader failed, so nothing is known of the submission."""
 
 
-class _Said(msgspec.Struct):
-    """A line of ``grading.trusted``."""
+class _TestLine(msgspec.Struct):
+    """A line of ``assess.test_runner``."""
 
     test: str | None = None
     status: str = ""
@@ -103,22 +103,22 @@ def _once(task: Task, lab: Lab, files: Mapping[str, bytes], enter: Enter, limits
 def _in_sandbox(
     task: Task, lab: Lab, files: Mapping[str, bytes], assembled: Assembled, sandbox: Sandbox, limits: Limits
 ) -> dict[str, Any]:
-    sandbox.put(laid(lab, files))
+    sandbox.put(learner_files(lab, files))
     cells = assembled.cells
     nonce = protocol.new_nonce()
-    said = Cells(cells, nonce)
+    messages = Cells(cells, nonce)
     request = protocol.cells_request(
         cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mb << 20
     )
-    ended = sandbox.run_cells(request, said, limits)
-    heard = said.heard
+    ended = sandbox.run_cells(request, messages, limits)
+    heard = messages.heard
     run = verdict.run_of(
         ended, failed=heard.failed, last=heard.last, all_ran=heard.all_ran, forged=heard.forged
     )
     notes = list(assembled.notes)
     if stopped := sandbox.stop_learner(limits):
         notes.append(f"left running, and stopped: {stopped.removeprefix('Stopped: ')}")
-    shown = executed.notebook(assembled.pieces, said.printed)
+    shown = executed.notebook(assembled.pieces, messages.printed)
     common = {"run": run, "notes": tuple(notes), "executed": shown}
     if run.ended == "tamper":
         return {"verdict": Verdict.TAMPER, "marks": verdict.nothing(lab), **common}
@@ -126,8 +126,8 @@ def _in_sandbox(
     return {"verdict": verdict.judge(run, marks), "marks": marks, "jobs": jobs, "log": log, **common}
 
 
-def laid(lab: Lab, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """What lies in the learner's folder, by its path from the top: theirs beside the notebook, the rest the lab's."""
+def learner_files(lab: Lab, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of the learner's folder, by path from its top: those handed in beside the notebook, and the lab's."""
     place = f"{lab.module}/{lab.name}"
     return dict(lab.files) | {f"{place}/{path}": data for path, data in files.items()}
 
@@ -136,26 +136,26 @@ def _tests(
     task: Task, lab: Lab, cells: list[dict[str, str]], sandbox: Sandbox, limits: Limits
 ) -> tuple[tuple[Mark, ...], tuple[JobSeen, ...], str]:
     """The marks. Raises Trouble where a test could not judge."""
-    told: dict[str, _Said] = {}
-    last: list[_Said] = []
-    mine = [cell for cell in cells if cell["kind"] != "check"]
+    answers: dict[str, _TestLine] = {}
+    last: list[_TestLine] = []
+    program = [cell for cell in cells if cell["kind"] != "check"]
 
     def line(data: bytes) -> bytes | None:
         if len(data) > MOST_LINE:
             raise Trouble("the tests said more than they may", "Look at what the tests of this lab print.")
         try:
-            said = msgspec.json.decode(data, type=_Said)
+            answer = msgspec.json.decode(data, type=_TestLine)
         except (msgspec.MsgspecError, RecursionError) as problem:
             raise Trouble(f"a line of the tests cannot be read: {problem}") from None
-        if said.ask is not None:
-            return _reply(said.ask, lab, mine, sandbox, limits)
-        if said.test is not None:
-            told[said.test] = said
-        elif said.jobs is not None:
-            last.append(said)
+        if answer.ask is not None:
+            return _reply(answer.ask, lab, program, sandbox, limits)
+        if answer.test is not None:
+            answers[answer.test] = answer
+        elif answer.jobs is not None:
+            last.append(answer)
         return None
 
-    asked = {
+    request = {
         "tests": [{"id": test.id, "source": test.source, "hidden": test.hidden} for test in lab.tests],
         "seconds": limits.test_seconds,
         "learner": getattr(sandbox, "learner", "learner"),
@@ -164,8 +164,8 @@ def _tests(
     }
     # Each test may take its time, and so may the look at the jobs.
     seconds = limits.test_seconds * (len(lab.tests) + 1) + 30
-    ended = sandbox.run_tests(json.dumps(asked).encode() + b"\n", line, seconds)
-    missing = [test.id for test in lab.tests if test.id not in told]
+    ended = sandbox.run_tests(json.dumps(request).encode() + b"\n", line, seconds)
+    missing = [test.id for test in lab.tests if test.id not in answers]
     if missing or ended.status != 0 or ended.over:
         how = ended.over or f"status {ended.status}, signal {ended.signal}"
         raise Trouble(
@@ -174,23 +174,24 @@ def _tests(
         )
     marks = []
     for test in lab.tests:
-        said = told[test.id]
-        if said.status not in ("passed", "failed"):
-            raise Trouble(f"{test.id}: {said.said or 'no answer'}")
-        words = {} if test.hidden else {"found": said.found, "expected": said.expected, "look": said.look}
+        answer = answers[test.id]
+        if answer.status not in ("passed", "failed"):
+            raise Trouble(f"{test.id}: {answer.said or 'no answer'}")
+        shown = {"found": answer.found, "expected": answer.expected, "look": answer.look}
+        words = {} if test.hidden else shown
         marks.append(
             Mark(
                 test=test.id,
                 task=test.task,
                 points=test.points,
-                earned=test.points if said.status == "passed" else 0.0,
+                earned=test.points if answer.status == "passed" else 0.0,
                 hidden=test.hidden,
-                said=said.said,
-                private=said.private.get("found", "") or said.private.get("said", ""),
+                said=answer.said,
+                private=answer.private.get("found", "") or answer.private.get("said", ""),
                 **words,
             )
         )
-    jobs = last[0] if last else _Said()
+    jobs = last[0] if last else _TestLine()
     return tuple(marks), tuple(jobs.jobs or ()), jobs.log
 
 

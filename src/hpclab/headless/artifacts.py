@@ -1,4 +1,4 @@
-"""Which files that a run made are worth keeping, and how they come here."""
+"""Which files of a run are kept, and how they are fetched from the cluster."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ import msgspec
 from hpclab.slurm import Runner
 
 LITTER = frozenset({"__pycache__", ".ipynb_checkpoints", ".cache"})
-MENTIONED = 50  # skipped files named one by one; beyond that only their number
+NAMED = 50  # skipped files that are named; of the others only the number is given
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """How much of a run's work folder is kept. Sizes in bytes."""
+class ArtifactLimits(msgspec.Struct, frozen=True):
+    """How much of a run's work folder is kept."""
 
-    file: int = 5 << 20
-    total: int = 20 << 20
+    file_bytes: int = 5 << 20
+    total_bytes: int = 20 << 20
     count: int = 200
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """A file that was left where it was, and why. Size in bytes."""
+    """A file that was not kept, and why. Size in bytes."""
 
     path: str
     size: int
     why: str
 
 
-def choose(found: Sequence[tuple[str, int]], limits: Limits) -> tuple[list[str], list[Skipped]]:
+def select_files(files: Sequence[tuple[str, int]], limits: ArtifactLimits) -> tuple[list[str], list[Skipped]]:
     """Which of the files (path, size) to keep. Those near the top of the folder come first. Pure."""
     kept: list[str] = []
     skipped: list[Skipped] = []
     total = 0
-    for path, size in sorted(found, key=lambda file: (file[0].count("/"), file[0])):
+    for path, size in sorted(files, key=lambda file: (file[0].count("/"), file[0])):
         if LITTER & set(PurePosixPath(path).parts):
             continue
-        if size > limits.file:
-            skipped.append(Skipped(path, size, f"larger than {limits.file} bytes"))
+        if size > limits.file_bytes:
+            skipped.append(Skipped(path, size, f"larger than {limits.file_bytes} bytes"))
         elif len(kept) == limits.count:
             skipped.append(Skipped(path, size, f"more than {limits.count} files"))
-        elif total + size > limits.total:
-            skipped.append(Skipped(path, size, f"more than {limits.total} bytes in all"))
+        elif total + size > limits.total_bytes:
+            skipped.append(Skipped(path, size, f"more than {limits.total_bytes} bytes in all"))
         else:
             kept.append(path)
             total += size
-    if len(skipped) > MENTIONED:
-        rest = skipped[MENTIONED:]
-        skipped = skipped[:MENTIONED]
+    if len(skipped) > NAMED:
+        rest = skipped[NAMED:]
+        skipped = skipped[:NAMED]
         skipped.append(Skipped(f"and {len(rest)} more", sum(file.size for file in rest), "see above"))
     return kept, skipped
 
 
-def listed(folder: str, launch: Runner) -> list[tuple[str, int]]:
+def list_files(folder: str, launch: Runner) -> list[tuple[str, int]]:
     """Every regular file below ``folder`` on the cluster, with its size; links are not followed."""
     done = launch(["find", folder, "-xdev", "-type", "f", "-printf", r"%s %P\0"])
     lines = [line.partition(" ") for line in done.stdout.split("\0") if line]
@@ -66,7 +66,7 @@ def listed(folder: str, launch: Runner) -> list[tuple[str, int]]:
 
 
 def fetch(folder: str, paths: Sequence[str], launch: Runner) -> bytes:
-    """The files as one tar archive; a file that changes or vanishes meanwhile is taken as it is, or not."""
+    """The files as one tar archive; one that changes or vanishes meanwhile is taken as it is or left out."""
     if not paths:
         return b""
     pack = 'cd -- "$1" && shift && tar --ignore-failed-read --no-recursion -cf - -- "$@" | base64'
@@ -77,11 +77,11 @@ def fetch(folder: str, paths: Sequence[str], launch: Runner) -> bytes:
         return b""
 
 
-def unpack(archive: bytes, into: Path, limits: Limits) -> list[str]:
+def unpack(archive: bytes, into: Path, limits: ArtifactLimits) -> list[str]:
     """Write the archive's regular files below ``into``; their paths.
 
-    The cluster's word is not taken for anything: not for paths, kinds or sizes. Of an archive that
-    is broken off or no archive at all, the files before the fault are kept.
+    The input is untrusted: paths, kinds and sizes are checked. Of a truncated or damaged archive
+    the files before the fault are kept.
     """
     names: list[str] = []
     total = 0
@@ -91,7 +91,7 @@ def unpack(archive: bytes, into: Path, limits: Limits) -> list[str]:
         for member in tar:
             total += member.size
             path = PurePosixPath(member.name)
-            if not member.isreg() or path.is_absolute() or ".." in path.parts or total > limits.total:
+            if not member.isreg() or path.is_absolute() or ".." in path.parts or total > limits.total_bytes:
                 continue
             source = tar.extractfile(member)
             assert source is not None  # a regular file has content

@@ -19,26 +19,26 @@ import msgspec
 from hpclab import layout, slurm
 from hpclab.errors import CommandFailed, DeadlineExceeded, HpclabError, UsageError
 from hpclab.headless import artifacts
-from hpclab.headless.artifacts import Limits
-from hpclab.headless.result import Result, summary
+from hpclab.headless.artifacts import ArtifactLimits
+from hpclab.headless.result import RunResult, summarize_run
 from hpclab.shell import indented
 from hpclab.slurm import Job, Runner
 
 EXECUTED, LOG, SCRIPT = "executed.ipynb", "notebook.log", "notebook.sbatch"
-GRACE = 180.0  # seconds by which a job may outlive its limit: Slurm looks each half minute and then waits
-PATIENCE = 120.0  # seconds for which a controller may not answer: it is restarted now and then
+GRACE_S = 180.0  # by which a job may outlive its limit: Slurm looks each half minute and then waits
+PATIENCE_S = 120.0  # for which a controller may not answer: it is restarted now and then
 NO_COMMAND = 127  # the shell's exit status for a program that is not there
 
-Report = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """One notebook to run. Times in seconds but for ``minutes``, the job's limit.
+class NotebookJob:
+    """One notebook to run, and the limits of its job.
 
     ``folder`` is made for the run, on a file system that the login node shares with the
-    nodes; ``notebook`` must be readable there. ``options`` are for ``sbatch``. ``queued`` is how
-    long the job may wait for its start, ``cell`` how long one cell may take.
+    nodes; ``notebook`` must be readable there. ``options`` are for ``sbatch``, ``minutes`` is the
+    job's time limit. The job may wait ``queue_s`` for its start, one cell may take ``cell_s``.
     """
 
     notebook: Path
@@ -48,9 +48,9 @@ class Order:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Sequence[str] = ()
     minutes: int = 15
-    cell: int = 600
-    queued: float = 600.0
-    limits: Limits = field(default_factory=Limits)
+    cell_s: int = 600
+    queue_s: float = 600.0
+    limits: ArtifactLimits = field(default_factory=ArtifactLimits)
 
     @property
     def work(self) -> str:
@@ -59,221 +59,228 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run that is over: the result, and what it left. ``artifacts`` is a tar archive."""
+class FinishedRun:
+    """A run that has ended: its result and its files. ``artifacts`` is a tar archive."""
 
-    result: Result
+    result: RunResult
     executed: str = ""
     log: str = ""
     artifacts: bytes = b""
-    limits: Limits = field(default_factory=Limits)
+    limits: ArtifactLimits = field(default_factory=ArtifactLimits)
 
-    def with_(self, **facts: Any) -> Run:
+    def with_facts(self, **facts: Any) -> FinishedRun:
         """The same run with other facts in its result."""
         return dataclasses.replace(self, result=msgspec.structs.replace(self.result, **facts))
 
 
-def run(
-    order: Order,
+def run_notebook(
+    job: NotebookJob,
     *,
     launch: Runner,
-    report: Report = lambda _: None,
+    progress: Progress = lambda _: None,
     pause: Callable[[float], object] = time.sleep,
-    slowest: float = 10.0,
-) -> Run:
-    """Submit, wait, bring back. Nothing that happens in the job raises; it is in the result.
+    slowest_poll_s: float = 10.0,
+) -> FinishedRun:
+    """Submit, wait, bring back. Whatever happens in the job is in the result and does not raise.
 
-    ``report`` gets what goes on, in words. ``pause`` is how to wait between two looks, ``slowest``
-    the longest such pause: whatever ``pause`` raises cancels the job. Raises HpclabError when the
-    notebook cannot be submitted or the cluster is gone.
+    ``pause`` waits between two looks, ``slowest_poll_s`` is the longest such pause. An exception
+    from ``pause`` cancels the job. Raises HpclabError when the notebook cannot be submitted or the
+    cluster is gone.
     """
-    job = submit(order, launch)
-    watch = Watch(order, job, launch, report, pause, slowest)
+    job_id = submit(job, launch)
+    watch = JobWatch(job, job_id, launch, progress, pause, slowest_poll_s)
     try:
-        ended = watch.until_over()
+        record = watch.wait_until_ended()
     except BaseException:
         with contextlib.suppress(Exception):
-            launch(["scancel", job])
+            launch(["scancel", job_id])
         raise
-    return collect(order, ended, watch.problem, launch)
+    return collect(job, record, watch.problem, launch)
 
 
-def submit(order: Order, launch: Runner) -> str:
-    """Submit the notebook and return the job's ID. Raises UsageError when the folder is there, CommandFailed."""
-    where = PurePosixPath(order.folder)
-    found = launch(["sh", "-c", "command -v papermill"])
-    if found.returncode != 0:
+def submit(job: NotebookJob, launch: Runner) -> str:
+    """Submit the notebook and return the job's ID. Raises UsageError when the folder exists, CommandFailed."""
+    folder = PurePosixPath(job.folder)
+    papermill = launch(["sh", "-c", "command -v papermill"])
+    if papermill.returncode != 0:
         raise CommandFailed(
-            f"papermill, which runs notebooks, is not on PATH where jobs are submitted{indented(found.stderr)}",
+            f"papermill, which runs notebooks, is not on PATH where jobs are submitted{indented(papermill.stderr)}",
             "Start hpclab from the course's environment (make setup), or install papermill into the one in use.",
         )
-    _do(launch, ["mkdir", "-p", str(where.parent)], "making the folder of the run")
-    if launch(["mkdir", str(where)]).returncode != 0:
-        raise UsageError(f"{where} is there already, or cannot be made", "Name a new folder for this run.")
-    _do(launch, ["mkdir", "-p", order.work], "making the folder of the run")
-    _do(launch, ["cp", os.fspath(order.notebook), str(where / "notebook.ipynb")], "copying the notebook")
-    _do(launch, ["cp", "-R", os.fspath(order.templates), str(where / "templates")], "copying templates")
-    chosen = [
-        f"--job-name={order.notebook.stem}",
-        f"--chdir={order.work}",
-        f"--output={where / LOG}",
-        f"--time={order.minutes}",
-        *order.options,
+    _launch_checked(launch, ["mkdir", "-p", str(folder.parent)], "making the folder of the run")
+    if launch(["mkdir", str(folder)]).returncode != 0:
+        raise UsageError(f"{folder} exists already, or cannot be made", "Name a new folder for this run.")
+    _launch_checked(launch, ["mkdir", "-p", job.work], "making the folder of the run")
+    _launch_checked(
+        launch, ["cp", os.fspath(job.notebook), str(folder / "notebook.ipynb")], "copying the notebook"
+    )
+    _launch_checked(
+        launch, ["cp", "-R", os.fspath(job.templates), str(folder / "templates")], "copying templates"
+    )
+    options = [
+        f"--job-name={job.notebook.stem}",
+        f"--chdir={job.work}",
+        f"--output={folder / LOG}",
+        f"--time={job.minutes}",
+        *job.options,
     ]
     arguments = [
-        str(where / "notebook.ipynb"),
-        str(where / EXECUTED),
-        f"--cwd={order.work}",
-        f"--execution-timeout={order.cell}",
+        str(folder / "notebook.ipynb"),
+        str(folder / EXECUTED),
+        f"--cwd={job.work}",
+        f"--execution-timeout={job.cell_s}",
     ]
-    if order.parameters:
-        coded = base64.b64encode(json.dumps(dict(order.parameters)).encode()).decode()
-        arguments.append(f"--parameters_base64={coded}")
-    said = _do(
+    if job.parameters:
+        encoded = base64.b64encode(json.dumps(dict(job.parameters)).encode()).decode()
+        arguments.append(f"--parameters_base64={encoded}")
+    answer = _launch_checked(
         launch,
-        slurm.sbatch_argv(os.fspath(order.templates / SCRIPT), chosen, arguments),
+        slurm.sbatch_argv(os.fspath(job.templates / SCRIPT), options, arguments),
         "submitting the notebook",
     )
     try:
-        return slurm.parse_submitted(said)
+        return slurm.parse_submitted(answer)
     except ValueError as problem:
         raise CommandFailed(
             f"submitting the notebook: {problem}", "Try the sbatch command by hand."
         ) from None
 
 
-class Watch:
-    """Looks at one job, politely, until it is over or one of its deadlines has passed."""
+class JobWatch:
+    """Polls one job, less and less often, until it has ended or one of its deadlines has passed."""
 
     def __init__(
         self,
-        order: Order,
-        job: str,
+        job: NotebookJob,
+        job_id: str,
         launch: Runner,
-        report: Report,
+        progress: Progress,
         pause: Callable[[float], object],
-        slowest: float,
+        slowest_poll_s: float,
     ) -> None:
-        self.order, self.job, self.launch = order, job, launch
-        self.report, self.pause, self.slowest = report, pause, slowest
+        self.job, self.job_id, self.launch = job, job_id, launch
+        self.progress, self.pause, self.slowest_poll_s = progress, pause, slowest_poll_s
         self.problem: HpclabError | None = None  # why the job was cancelled, if it was from here
-        self._cells = _count(order.notebook)
+        self._cells = _count_cells(job.notebook)
 
-    def until_over(self) -> Job:
-        """The job once it has ended, by itself or cancelled because it was too late."""
-        wait = 0.25
-        begun = heard = time.monotonic()
+    def wait_until_ended(self) -> Job:
+        """The job's record once it has ended, by itself or cancelled because it was too late."""
+        poll_s = 0.25
+        submitted = answered = time.monotonic()
         started: float | None = None
         cancelled = 0.0
-        seen = Job(id=self.job, raw_id=self.job, name="", state="PENDING")
+        record = Job(id=self.job_id, raw_id=self.job_id, name="", state="PENDING")
         while True:
             try:
-                seen = self._look(seen)
-                heard = time.monotonic()
+                record = self._look(record)
+                answered = time.monotonic()
             except (CommandFailed, DeadlineExceeded):
-                if time.monotonic() - heard > PATIENCE:
+                if time.monotonic() - answered > PATIENCE_S:
                     raise
             now = time.monotonic()
-            if seen.ended:
-                return seen
-            if seen.state != "PENDING" and started is None:
+            if record.ended:
+                return record
+            if record.state != "PENDING" and started is None:
                 started = now
             if self.problem is None:
-                self.problem = self._too_late(seen, now - begun, None if started is None else now - started)
+                self.problem = self._too_late(
+                    record, now - submitted, None if started is None else now - started
+                )
                 if self.problem:
-                    self.launch(["scancel", self.job])
+                    self.launch(["scancel", self.job_id])
                     cancelled = now
-            elif now - cancelled > PATIENCE:
-                return seen
-            self.pause(wait)
-            wait = min(wait * 1.5, self.slowest)
+            elif now - cancelled > PATIENCE_S:
+                return record
+            self.pause(poll_s)
+            poll_s = min(poll_s * 1.5, self.slowest_poll_s)
 
     def _look(self, before: Job) -> Job:
         """The job as the queue and then accounting know it. The reason why it waits is the queue's."""
-        for found in slurm.ask_queue(self.launch, jobs=[self.job]):
-            if not found.ended:
-                self.report(self._say(found))
-                return found
-        for found in slurm.ask_accounting(self.launch, jobs=[self.job]):
-            return found
+        for record in slurm.ask_queue(self.launch, jobs=[self.job_id]):
+            if not record.ended:
+                self.progress(self._describe(record))
+                return record
+        for record in slurm.ask_accounting(self.launch, jobs=[self.job_id]):
+            return record
         return before
 
-    def _say(self, job: Job) -> str:
-        if job.state == "PENDING":
-            return f"job {job.id} waits: {job.reason or 'not looked at yet'}"
-        if job.state != "RUNNING":
-            return f"job {job.id} {job.state.lower()}"
-        log = str(PurePosixPath(self.order.folder) / LOG)
-        began = self.launch(
+    def _describe(self, record: Job) -> str:
+        if record.state == "PENDING":
+            return f"job {record.id} waits: {record.reason or 'not looked at yet'}"
+        if record.state != "RUNNING":
+            return f"job {record.id} {record.state.lower()}"
+        log = str(PurePosixPath(self.job.folder) / LOG)
+        cells = self.launch(
             ["grep", "--text", "--only-matching", "Executing Cell [0-9]*", log]
         ).stdout.split()
-        at = f", cell {began[-1]} of {self._cells}" if began else ""
-        return f"job {job.id} runs on {job.nodes}{at}"
+        cell = f", cell {cells[-1]} of {self._cells}" if cells else ""
+        return f"job {record.id} runs on {record.nodes}{cell}"
 
-    def _too_late(self, job: Job, waited: float, ran: float | None) -> HpclabError | None:
-        if ran is None:
-            if waited <= self.order.queued:
+    def _too_late(self, record: Job, waited_s: float, ran_s: float | None) -> HpclabError | None:
+        if ran_s is None:
+            if waited_s <= self.job.queue_s:
                 return None
             return DeadlineExceeded(
-                f"job {job.id} did not start within {self.order.queued:g} s and was cancelled;"
-                f" it waited for: {job.reason or 'a reason that Slurm does not name'}",
+                f"job {record.id} did not start within {self.job.queue_s:g} s and was cancelled;"
+                f" it waited for: {record.reason or 'a reason that Slurm does not name'}",
                 "The reason is Slurm's own (man squeue, JOB REASON CODES). --queue-minutes waits longer.",
             )
-        if ran <= self.order.minutes * 60 + GRACE:
+        if ran_s <= self.job.minutes * 60 + GRACE_S:
             return None
         return DeadlineExceeded(
-            f"job {job.id} was still {job.state} {ran:.0f} s after its start, with a limit of"
-            f" {self.order.minutes} min, and was cancelled",
+            f"job {record.id} was still {record.state} {ran_s:.0f} s after its start, with a limit of"
+            f" {self.job.minutes} min, and was cancelled",
             "Slurm did not end it in time: look at its node with scontrol show node.",
         )
 
 
-def collect(order: Order, job: Job, problem: HpclabError | None, launch: Runner) -> Run:
+def collect(job: NotebookJob, record: Job, problem: HpclabError | None, launch: Runner) -> FinishedRun:
     """Bring back what the run left."""
-    where = PurePosixPath(order.folder)
-    executed = launch(["cat", str(where / EXECUTED)])
-    log = launch(["cat", str(where / LOG)]).stdout
+    folder = PurePosixPath(job.folder)
+    executed = launch(["cat", str(folder / EXECUTED)])
+    log = launch(["cat", str(folder / LOG)]).stdout
     text = executed.stdout if executed.returncode == 0 else ""
-    kept, skipped = artifacts.choose(artifacts.listed(order.work, launch), order.limits)
+    kept, skipped = artifacts.select_files(artifacts.list_files(job.work, launch), job.limits)
     result = msgspec.structs.replace(
-        summary(job, order.folder, text, log, _text(order.notebook)),
-        lab=order.lab or order.notebook.stem,
-        jobs=_submitted(order, job, launch),
+        summarize_run(record, job.folder, text, log, _read_text(job.notebook)),
+        lab=job.lab or job.notebook.stem,
+        jobs=_submitted_jobs(job, record, launch),
         skipped=skipped,
         problem=problem.problem if problem else "",
         remedy=problem.remedy if problem else "",
     )
-    return Run(result, text, log, artifacts.fetch(order.work, kept, launch), order.limits)
+    return FinishedRun(result, text, log, artifacts.fetch(job.work, kept, launch), job.limits)
 
 
-def _submitted(order: Order, notebook: Job, launch: Runner) -> list[str]:
+def _submitted_jobs(job: NotebookJob, record: Job, launch: Runner) -> list[str]:
     """The jobs that the notebook submitted: those whose folder is in its own."""
-    minutes = math.ceil((notebook.elapsed or 0) / 60) + 10
+    minutes = math.ceil((record.elapsed or 0) / 60) + 10
     try:
-        found = slurm.ask_accounting(launch, since=f"now-{minutes}minutes")
+        jobs = slurm.ask_accounting(launch, since=f"now-{minutes}minutes")
     except CommandFailed:
-        return []  # accounting has an off day; the run itself is not the worse for it
-    inside = [
-        job for job in found if job.id != notebook.id and PurePosixPath(job.folder).is_relative_to(order.work)
+        return []  # sacct is unavailable; the result does not depend on it
+    return [
+        other.id
+        for other in jobs
+        if other.id != record.id and PurePosixPath(other.folder).is_relative_to(job.work)
     ]
-    return [job.id for job in inside]
 
 
-def _count(notebook: Path) -> int:
+def _count_cells(notebook: Path) -> int:
     try:
-        return len(json.loads(_text(notebook))["cells"])
+        return len(json.loads(_read_text(notebook))["cells"])
     except (ValueError, KeyError, TypeError):
         return 0
 
 
-def _text(notebook: Path) -> str:
+def _read_text(notebook: Path) -> str:
     try:
         return notebook.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
 
-def _do(launch: Runner, argv: Sequence[str], step: str) -> str:
+def _launch_checked(launch: Runner, argv: Sequence[str], step: str) -> str:
     done = launch(argv)
     if done.returncode == NO_COMMAND:
         raise CommandFailed(

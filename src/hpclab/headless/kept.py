@@ -1,7 +1,7 @@
-"""Runs that are kept on this machine, one folder a lab.
+"""Runs that are kept on this machine, one folder for each lab.
 
-    executed.ipynb result.json notebook.log artifacts/          the last run in which all went well
-    failed.ipynb failed.json failed.log failed-artifacts/       a later one in which it did not
+    executed.ipynb result.json notebook.log artifacts/          the last run without a failure
+    failed.ipynb failed.json failed.log failed-artifacts/       a later run with one
 
 Each file is written whole, ``result.json`` last, with the hash of the notebook beside it. So
 a run that fails or is interrupted leaves the good one as it was.
@@ -21,8 +21,8 @@ import msgspec
 
 from hpclab.files import write_whole
 from hpclab.headless import artifacts, stamps
-from hpclab.headless.job import Run
-from hpclab.headless.result import Result
+from hpclab.headless.job import FinishedRun
+from hpclab.headless.result import RunResult
 
 
 @dataclass(frozen=True)
@@ -37,36 +37,38 @@ class Names:
 
 GOOD = Names("executed.ipynb", "result.json", "notebook.log", "artifacts")
 FAILED = Names("failed.ipynb", "failed.json", "failed.log", "failed-artifacts")
-EXECUTED, RESULT, LOG = GOOD.notebook, GOOD.result, GOOD.log
+EXECUTED = GOOD.notebook
 
 
-def keep(run: Run, folder: Path) -> Result:
+def keep(run: FinishedRun, folder: Path) -> RunResult:
     """Keep ``run`` as the lab's good run, or beside it as its failed one."""
-    _forget(folder, FAILED)
+    _remove(folder, FAILED)
     return write(run, folder, GOOD if run.result.ok else FAILED)
 
 
-def write(run: Run, folder: Path, names: Names = GOOD) -> Result:
+def write(run: FinishedRun, folder: Path, names: Names = GOOD) -> RunResult:
     """Write ``run`` into ``folder`` under ``names``; the result as it was written."""
     folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{names.artifacts}.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    arrived = artifacts.unpack(run.artifacts, aside, run.limits)
+    part = folder / f".{names.artifacts}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    unpacked = artifacts.unpack(run.artifacts, part, run.limits)
     shutil.rmtree(folder / names.artifacts, ignore_errors=True)
-    if arrived:
-        aside.replace(folder / names.artifacts)
+    if unpacked:
+        part.replace(folder / names.artifacts)
     else:
-        aside.rmdir()
+        part.rmdir()
     write_whole(folder / names.log, run.log.encode())
     data = run.executed.encode()
     if data:
         write_whole(folder / names.notebook, data)
     else:
-        (folder / names.notebook).unlink(missing_ok=True)  # an earlier run's would pass for this one's
+        (folder / names.notebook).unlink(
+            missing_ok=True
+        )  # else an earlier run's would be taken for this one's
     result = msgspec.structs.replace(
         run.result,
-        artifacts=arrived,
+        artifacts=unpacked,
         executed=hashlib.sha256(data).hexdigest() if data else "",
         written=time.time(),
     )
@@ -74,32 +76,32 @@ def write(run: Run, folder: Path, names: Names = GOOD) -> Result:
     return result
 
 
-def read(folder: Path, names: Names = GOOD) -> Result | None:
+def read(folder: Path, names: Names = GOOD) -> RunResult | None:
     """The result that was kept, if there is a readable one."""
     try:
-        return msgspec.json.decode((folder / names.result).read_bytes(), type=Result)
+        return msgspec.json.decode((folder / names.result).read_bytes(), type=RunResult)
     except (OSError, msgspec.MsgspecError):
         return None
 
 
 def reasons_to_run(folder: Path, now: Mapping[str, str]) -> list[str]:
-    """Why the lab has to run again, in words; none when its kept run is good, whole and still true."""
+    """Why the lab must run again, as texts; none when its kept run is good, undamaged and up to date."""
     result = read(folder)
     if result is None:
         return ["it has not run yet"]
     if read(folder, FAILED):
         return ["the last run failed"]
     try:
-        whole = hashlib.sha256((folder / EXECUTED).read_bytes()).hexdigest() == result.executed
+        intact = hashlib.sha256((folder / EXECUTED).read_bytes()).hexdigest() == result.executed
     except OSError:
-        whole = False
-    if not whole:
+        intact = False
+    if not intact:
         return ["its executed notebook is not the one that was kept"]
-    changed = stamps.changed(result.stamp, now)
+    changed = stamps.changed_parts(result.stamp, now)
     return [f"changed since: {', '.join(changed)}"] if changed else []
 
 
-def _forget(folder: Path, names: Names) -> None:
+def _remove(folder: Path, names: Names) -> None:
     for name in (names.result, names.notebook, names.log):
         with contextlib.suppress(FileNotFoundError):
             (folder / name).unlink()

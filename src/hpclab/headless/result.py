@@ -1,9 +1,9 @@
-"""What came of a run: from its accounting record, its executed notebook and its log. Pure.
+"""The result of a run, from its accounting record, its executed notebook and its log. Pure.
 
-papermill's own word for a cell is not enough. When a kernel dies or a cell hangs it calls
+papermill's own status of a cell is not enough. When a kernel dies or a cell hangs it calls
 *every* cell "completed", the ones that never ran too (2.7.0, NotebookExecutionManager.
-notebook_complete). So a cell has run when it has a start and an end, and the last cell that
-started is the one in which a run that ended early came to its end.
+notebook_complete). So a cell has run when it has a start and an end, and a run that
+ended early ended in the last cell that started.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ DEAD_KERNEL = 138  # papermill's exit status when the kernel died
 LINES = 15  # of a log, or of what a cell printed
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """What one test cell gave, and what it said when it failed. ``ran``: it ran to its end."""
+class CellMark(msgspec.Struct, frozen=True):
+    """The points of one test cell and its error message. ``ran``: it ran to its end."""
 
     task: str
     points: float
     earned: float
-    said: str = ""
+    message: str = ""
     ran: bool = True
 
 
-class Failure(msgspec.Struct, frozen=True):
+class CellFailure(msgspec.Struct, frozen=True):
     """The first cell that failed, tests aside, or in which the run ended: id, number in the notebook, error."""
 
     cell: str
@@ -48,8 +48,8 @@ class Failure(msgspec.Struct, frozen=True):
     printed: str  # the end of what the cell printed: a shell cell's reason is there
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One headless run, or the attempt at one.
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One headless run, successful or not.
 
     ``folder`` is where its files lay on the cluster, ``jobs`` are the jobs that the notebook
     submitted, ``complete`` says whether the run got to the notebook's end. ``problem`` and
@@ -66,9 +66,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     folder: str = ""
     jobs: list[str] = []
-    marks: list[Mark] = []
+    marks: list[CellMark] = []
     complete: bool = False
-    failure: Failure | None = None
+    failure: CellFailure | None = None
     log_end: str = ""
     artifacts: list[str] = []
     skipped: list[Skipped] = []
@@ -101,7 +101,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return f"job {self.job} {self.state} on {self.node or 'no node'}{took}{marks}"
 
 
-def summary(job: Job, folder: str, executed: str, log: str, original: str = "") -> Result:
+def summarize_run(job: Job, folder: str, executed: str, log: str, original: str = "") -> RunResult:
     """The result of a run. ``original`` is the notebook as it was submitted.
 
     It stands in where the executed notebook is missing or was cut off while papermill wrote it.
@@ -113,7 +113,7 @@ def summary(job: Job, folder: str, executed: str, log: str, original: str = "") 
     if not readable and (numbers := re.findall(r"Executing Cell (\d+)", log)):
         started = list(range(min(int(numbers[-1]), len(cells))))
     stopped = started[-1] if started and _ended_early(job, cells, started) else None
-    return Result(
+    return RunResult(
         job=job.id,
         state=job.state,
         exit_code=job.exit_code,
@@ -140,7 +140,7 @@ def _ended_early(job: Job, cells: Sequence[Mapping[str, Any]], started: Sequence
 
 def _first_failure(
     cells: Sequence[Mapping[str, Any]], stopped: int | None, job: Job, log: str
-) -> Failure | None:
+) -> CellFailure | None:
     for number, cell in enumerate(cells, 1):
         here = number - 1 == stopped
         if _error(cell) and not here and not _nbgrader(cell).get("grade"):
@@ -167,27 +167,29 @@ def _why_here(cell: Mapping[str, Any], job: Job, log: str) -> str:
     return _error(cell) or f"the job ended {job.state} while this cell ran"
 
 
-def require(result: Result, where: str) -> None:
-    """Raise NotebookFailed unless all went well: the cell, the error, the end of the log.
+def require_ok(result: RunResult, remains: str) -> None:
+    """Raise NotebookFailed unless the result is ok: the cell, the error, the end of the log.
 
-    ``where`` names what is left of the run.
+    ``remains`` names the files of the run.
     """
     if result.ok:
         return
-    said = [result.sentence()] if result.job else []
+    parts = [result.sentence()] if result.job else []
     if result.problem:
-        said.append(result.problem)
+        parts.append(result.problem)
     if result.failure:
         at = f"cell {result.failure.number} ({result.failure.cell})"
-        said.append(f"{at} failed:{indented(result.failure.source)}\n{at} ended with: {result.failure.error}")
+        parts.append(
+            f"{at} failed:{indented(result.failure.source)}\n{at} ended with: {result.failure.error}"
+        )
         if result.failure.printed:
-            said.append(f"{at} printed:{indented(result.failure.printed)}")
+            parts.append(f"{at} printed:{indented(result.failure.printed)}")
     for mark in result.marks:
         if mark.earned < mark.points:
-            said.append(f"{mark.task}: {mark.earned:g} of {mark.points:g} points{indented(mark.said)}")
+            parts.append(f"{mark.task}: {mark.earned:g} of {mark.points:g} points{indented(mark.message)}")
     if result.log_end and (result.failure or not result.complete):
-        said.append(f"the end of the notebook's log:{indented(result.log_end)}")
-    raise NotebookFailed("\n".join(said), "\n".join(line for line in (result.remedy, where) if line))
+        parts.append(f"the end of the notebook's log:{indented(result.log_end)}")
+    raise NotebookFailed("\n".join(parts), "\n".join(line for line in (result.remedy, remains) if line))
 
 
 def _cells(text: str) -> list[Mapping[str, Any]]:
@@ -199,13 +201,13 @@ def _cells(text: str) -> list[Mapping[str, Any]]:
     return [cell for cell in cells if PAPERMILLS_OWN not in _tags(cell)]
 
 
-def _failure(cell: Mapping[str, Any], number: int, error: str) -> Failure:
+def _failure(cell: Mapping[str, Any], number: int, error: str) -> CellFailure:
     printed = "".join(
         "".join(output.get("text", ""))
         for output in cell.get("outputs", [])
         if output.get("output_type") == "stream"
     )
-    return Failure(
+    return CellFailure(
         cell=cell.get("id", ""),
         number=number,
         error=error,
@@ -214,7 +216,7 @@ def _failure(cell: Mapping[str, Any], number: int, error: str) -> Failure:
     )
 
 
-def _mark(cell: Mapping[str, Any], *, stopped_here: bool) -> Mark:
+def _mark(cell: Mapping[str, Any], *, stopped_here: bool) -> CellMark:
     """The points of a test cell that ran to its end without an error; a cell that never ran earns none."""
     mark = _nbgrader(cell)
     points = float(mark.get("points", 0))
@@ -222,9 +224,9 @@ def _mark(cell: Mapping[str, Any], *, stopped_here: bool) -> Mark:
     mill = _mill(cell)
     ran = bool(mill.get("start_time") and mill.get("end_time")) and not stopped_here
     if error or not ran or HIDDEN_TAG in _tags(cell):
-        said = error or ("not run" if not ran else "checked when the work is marked")
-        return Mark(mark["grade_id"], points, 0.0, said, ran)
-    return Mark(mark["grade_id"], points, points)
+        message = error or ("not run" if not ran else "checked when the work is graded")
+        return CellMark(mark["grade_id"], points, 0.0, message, ran)
+    return CellMark(mark["grade_id"], points, points)
 
 
 def _error(cell: Mapping[str, Any]) -> str:
@@ -239,13 +241,13 @@ def _end(text: str) -> str:
 
 
 def _nbgrader(cell: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = cell.get("metadata", {}).get("nbgrader", {})
-    return found
+    metadata: Mapping[str, Any] = cell.get("metadata", {}).get("nbgrader", {})
+    return metadata
 
 
 def _mill(cell: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = cell.get("metadata", {}).get("papermill", {})
-    return found
+    metadata: Mapping[str, Any] = cell.get("metadata", {}).get("papermill", {})
+    return metadata
 
 
 def _tags(cell: Mapping[str, Any]) -> Sequence[str]:

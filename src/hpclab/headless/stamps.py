@@ -1,4 +1,4 @@
-"""What a run was made from. Equal stamps: running again would tell nothing new."""
+"""Digests of what a run was made from. With an equal stamp, running again is not needed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 def stamp(**parts: object) -> dict[str, str]:
-    """A hash by part: bytes as they are, folders and files (a list of paths) by content, values as JSON."""
+    """A hash for each part: of bytes, of the contents of files and folders (a list of paths), of values as JSON."""
     return {name: _hash(value) for name, value in parts.items()}
 
 
-def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+def changed_parts(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """The names of the parts in which two stamps differ."""
     return [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
 
@@ -22,8 +22,8 @@ def _hash(value: object) -> str:
     digest = hashlib.sha256()
     if isinstance(value, bytes):
         digest.update(value)
-    elif isinstance(value, list) and all(isinstance(one, Path) for one in value):
-        for name, data in _files(value):
+    elif isinstance(value, list) and all(isinstance(item, Path) for item in value):
+        for name, data in _read_files(value):
             digest.update(f"{name}\0{len(data)}\0".encode())
             digest.update(data)
     else:
@@ -31,7 +31,7 @@ def _hash(value: object) -> str:
     return digest.hexdigest()[:16]
 
 
-def _files(paths: Iterable[Path]) -> Iterable[tuple[str, bytes]]:
+def _read_files(paths: Iterable[Path]) -> Iterable[tuple[str, bytes]]:
     for top in paths:
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if path.is_file() and "__pycache__" not in path.parts:

@@ -9,20 +9,18 @@ named by the distribution, its version, the architecture and the list below: fin
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hpclab import layout, shell
-from hpclab.errors import DeadlineExceeded, HostUnsuitable, HpclabError, PackagesError
+from hpclab import layout, locks, shell
+from hpclab.errors import HostUnsuitable, HpclabError, PackagesError
 from hpclab.packages import apptainer, deb
 from hpclab.packages.apt import HOST_LISTS, HOST_STATUS, Apt, Archive, Progress, archive_path, essential
 
@@ -221,25 +219,15 @@ def fetched(work: Path, status: Path, progress: Progress) -> tuple[Apt, list[Arc
     raise AssertionError("unreachable")
 
 
-@contextmanager
-def locked(path: Path, progress: Progress) -> Iterator[None]:
+def locked(path: Path, progress: Progress) -> AbstractContextManager[int]:
     """Hold the lock of the packages folder; it ends with this process, however that ends."""
-    with path.open("a") as file:
-
-        def taken() -> bool:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        if not taken():
-            progress("waiting for another process that makes the same packages")
-            try:
-                shell.wait_until(taken, f"the other builder to release {path}", seconds=LOCK_WAIT, every=0.2)
-            except DeadlineExceeded as late:
-                raise DeadlineExceeded(late.problem, f"See which process holds it: fuser {path}") from None
-        yield
+    return locks.held(
+        path,
+        "another process that makes the same packages",
+        seconds=LOCK_WAIT,
+        every=0.2,
+        waits=lambda: progress("waiting for another process that makes the same packages"),
+    )
 
 
 def sweep(home: Path) -> None:

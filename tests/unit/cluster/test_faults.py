@@ -195,6 +195,6 @@ def test_the_command_line_explains_each_fault(kind: str) -> None:
 
 def test_how_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 10_000.0)
-    assert cli.since(9_990.0).endswith("(10 s ago)")
-    assert cli.since(9_800.0).endswith("(3 min 20 s ago)")
-    assert cli.since(2_000.0).endswith("(2 h 13 min ago)")
+    assert cli.format_since(9_990.0).endswith("(10 s ago)")
+    assert cli.format_since(9_800.0).endswith("(3 min 20 s ago)")
+    assert cli.format_since(2_000.0).endswith("(2 h 13 min ago)")

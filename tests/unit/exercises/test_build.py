@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.errors import ExerciseError, UsageError
+from hpclab.errors import ExerciseError
 from hpclab.exercises import build
 
 from .test_source import GOOD
@@ -115,16 +115,3 @@ def test_learners_get_templates_without_caches(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert [path.name for path in build.given(tmp_path)] == ["a.sbatch", "b.py"]
     assert build.given(tmp_path / "none") == []
-
-
-def test_a_person_names_an_exercise_in_several_ways(author: Path, tmp_path: Path) -> None:
-    notebooks = tmp_path / "notebooks"
-    (author.parent / "ex01-labour.md").write_text(GOOD)
-    for name in ("00-x/ex01-lab", "00-x/ex01-lab.md", str(author)):
-        assert build.find(name, notebooks) == author
-    assert build.find("ex01-labo", notebooks).stem == "ex01-labour"
-    assert build.find("00/ex01-labo", notebooks).stem == "ex01-labour"
-    with pytest.raises(UsageError, match="several exercises"):
-        build.find("ex01", notebooks)
-    with pytest.raises(UsageError, match=r"no exercise(.|\n)*00-x/ex01-labour"):
-        build.find("ex02", notebooks)

@@ -9,7 +9,8 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from hpclab import layout
-from hpclab.cli import labs, main
+from hpclab.app import manual
+from hpclab.cli import main
 from hpclab.exercises import new
 
 
@@ -61,7 +62,7 @@ def test_check_asks_hpclab_itself_and_the_manual_pages(clone: Path, monkeypatch:
     pages.mkdir()
     for name, text in (("sbatch", r"\-\-wait \-\-time"), ("apptainer", ""), ("apptainer-exec", r"\-\-nv")):
         (pages / f"{name}.1.gz").write_bytes(gzip.compress(text.encode()))
-    monkeypatch.setattr(labs, "_pages", lambda: [pages])
+    monkeypatch.setattr(manual, "page_folders", lambda: [pages])
     path = clone / "notebooks/01-slurm-basics/ex01-done.md"
     text = "`hpclab up --nodse 3`, `hpclab uup`, `hpclab fault lst`, `hpclab up --nodes 3`, `apptainer exec --vn a.sif ls`"
     path.write_text(path.read_text().replace("## Summary\n", f"## Summary\n\n{text}, `sbatch --tiem=1 a`\n"))
@@ -80,19 +81,8 @@ def test_check_asks_hpclab_itself_and_the_manual_pages(clone: Path, monkeypatch:
 
 
 def test_check_says_what_it_could_not_check(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labs, "_pages", lambda: [clone / "none"])
+    monkeypatch.setattr(manual, "page_folders", lambda: [clone / "none"])
     assert "were not checked" in run("check", "01").output
-
-
-def test_subcommands_of_apptainer_are_named_by_their_pages(tmp_path: Path) -> None:
-    for name in ("apptainer", "apptainer-remote", "apptainer-run", "apptainer-run-help"):
-        (tmp_path / f"{name}.1.gz").touch()
-    assert labs._words("apptainer-remote-get-login-password", tmp_path) == (
-        "apptainer",
-        "remote",
-        "get-login-password",
-    )
-    assert labs._words("apptainer-run-help", tmp_path) == ("apptainer", "run-help")
 
 
 def test_new_writes_a_skeleton_and_says_what_comes_next(clone: Path) -> None:
@@ -117,7 +107,7 @@ def test_release_to_a_folder_and_to_an_archive(clone: Path) -> None:
 def test_errors_list_valid_names(clone: Path) -> None:
     done = run("check", "ex07")
     assert done.exit_code == 2
-    assert "no exercise" in done.output and "02-checkpointing/ex01-begun" in done.output
+    assert "names no lab" in done.output and "02-checkpointing/ex01-begun" in done.output
     shutil.rmtree(clone / "notebooks")
     assert "hpclab labs new" in run("check").output
 
@@ -126,7 +116,7 @@ def test_errors_list_valid_names(clone: Path) -> None:
     ("words", "begun", "offered"),
     [
         (["labs", "check"], "01", ["01-slurm-basics/ex01-done"]),
-        (["labs", "build"], "ex01-b", ["02-checkpointing/ex01-begun"]),
+        (["labs", "build"], "ex01-b", ["ex01-begun"]),
         (["labs", "new"], "04", ["04-filesystems"]),
     ],
 )

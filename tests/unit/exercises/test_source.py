@@ -159,7 +159,9 @@ def test_code_that_shows_how_a_cell_is_written_stays_code() -> None:
 
 def test_a_cell_knows_the_line_of_its_own_first_line() -> None:
     lines = GOOD.splitlines()
-    for cell in source.parse(GOOD, PATH).notebook.cells[1:]:
+    cells = source.parse(GOOD, PATH).notebook.cells[1:]
+    assert len(cells) == 3
+    for cell in cells:
         assert lines[cell.metadata.hpclab.first - 1] == cell.source.splitlines()[0]
 
 

@@ -194,9 +194,10 @@ def test_an_unknown_directive_names_its_line() -> None:
 
 
 def test_checks_are_folded_for_learners_and_nothing_else_is() -> None:
-    for cell in views.student_view(source.parse(GOOD, PATH)).cells:
-        check = cell.metadata.get("nbgrader", {}).get("grade", False)
-        assert cell.metadata.get("jupyter", {}).get("source_hidden", False) is check
+    cells = views.student_view(source.parse(GOOD, PATH)).cells
+    folded = [cell.id for cell in cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    assert folded and len(folded) < len(cells)
+    assert folded == [cell.id for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")]
 
 
 def test_a_check_says_on_its_first_line_what_it_is() -> None:

@@ -60,7 +60,7 @@ def good(lab: Lab, task: Task, **more: Any) -> Result:
 @pytest.fixture
 def spool(lab: Lab, tmp_path: Path) -> Path:
     folder = tmp_path / "spool"
-    batch.lay(folder, made(lab, "ada", "bo"), lab, lambda _hash: {"x.ipynb": b"{}"})
+    batch.write_spool(folder, made(lab, "ada", "bo"), lab, lambda _hash: {"x.ipynb": b"{}"})
     return folder
 
 
@@ -82,9 +82,9 @@ def test_a_submission_has_the_name_that_the_store_gives_it_and_is_checked(lab: L
     for path, data in files.items():
         (staged / path).write_bytes(data)
     name, _ = objects.put(tmp_path / "objects", staged)
-    assert batch.name_of(files) == name
+    assert objects.digest_of_files(files) == name
     mine = made(lab, "ada", hash=name)
-    batch.lay(tmp_path / "spool", mine, lab, lambda _hash: files)
+    batch.write_spool(tmp_path / "spool", mine, lab, lambda _hash: files)
     assert batch.submission(tmp_path / "spool", mine.tasks[0]) == files
     (tmp_path / "spool/submissions" / name).write_bytes(batch.pack(files | {"a.ipynb": b"[]"}))
     with pytest.raises(GradingError, match="is not what was received"):
@@ -138,7 +138,7 @@ def _changed(mark: int, **more: Any) -> Callable[[Result], Result]:
         (_changed(0, earned=-1.0), "cannot be"),
         (
             lambda one: msgspec.structs.replace(one, verdict=Verdict.SYSTEM_ERROR),
-            "marks for an error of ours",
+            "marks for an error of the grader",
         ),
     ],
 )

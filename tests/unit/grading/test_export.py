@@ -58,7 +58,7 @@ def rows(known: Course) -> list[StudentRow]:
             results=marked,
             unmarked=unmarked,
             lateness=lateness,
-            receipts=receipts,
+            receipts=tuple(receipts),
         ),
     )
 

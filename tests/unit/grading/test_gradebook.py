@@ -16,11 +16,11 @@ import msgspec
 import pytest
 from nbgrader.api import Gradebook
 
+from hpclab import locks
 from hpclab.errors import DeadlineExceeded, GradingError
 from hpclab.grading import gradebook
 from hpclab.grading.gradebook import cells, database, folders
 from hpclab.grading.gradebook.plan import find_refusal
-from hpclab.grading.locking import locked
 from hpclab.grading.model import Mark, Result, Verdict
 from hpclab.grading.settings import Course
 from tests import class_data
@@ -343,7 +343,7 @@ def test_lateness_follows_the_settings_of_now(known: Course) -> None:
 
 def test_a_second_writer_waits_and_says_for_what(known: Course) -> None:
     with (
-        locked(known.folder / database.LOCK),
+        locks.held(known.folder / database.LOCK, "x", seconds=1),
         pytest.raises(DeadlineExceeded, match="gradebook"),
         database.writing(known.folder, "hpclab", seconds=0.05),
     ):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpclab.app import lab_run
-from hpclab.app.grading import array_rounds
+from hpclab.app.grading import rounds
 
 
-def how(image: Path | None) -> array_rounds.How:
-    return array_rounds.How(
-        site="local", at_once=2, usual=lab_run.how_to_run("local", account="", qos=""), image=image
+def how(image: Path | None) -> rounds.GradingOptions:
+    return rounds.GradingOptions(
+        site="local", at_once=2, usual=lab_run.load_run_settings("local", account="", qos=""), image=image
     )
 
 
@@ -19,7 +19,7 @@ def test_the_nodes_of_this_machines_cluster_find_the_image_in_the_spool(tmp_path
     image.write_bytes(b"an image")
     image.chmod(0o600)
     spool.mkdir()
-    found = array_rounds.with_image_in(spool, how(image)).image
+    found = rounds.with_image_in(spool, how(image)).image
     assert found and found.parent == spool and found.read_bytes() == b"an image"
     assert found.stat().st_mode & 0o004, "the tasks' account is another one"
-    assert array_rounds.with_image_in(spool, how(None)).image is None
+    assert rounds.with_image_in(spool, how(None)).image is None

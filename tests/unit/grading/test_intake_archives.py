@@ -227,7 +227,10 @@ def test_a_zip_that_lies_about_sizes_gives_nothing_half(tmp_path: Path, declared
     lost = dict(extract(archive, tmp_path / "out"))
     found = files(tmp_path / "out")
     assert found.pop("good") == b"1"
-    assert (lost == {"liar": "it is damaged"} and not found) or found == {"liar": b"x" * 5000}
+    if declared < 5000:  # cut short, its checksum does not fit
+        assert (lost, found) == ({"liar": "it is damaged"}, {})
+    else:
+        assert (lost, found) == ({}, {"liar": b"x" * 5000})
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])

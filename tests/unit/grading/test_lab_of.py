@@ -20,7 +20,8 @@ LABS = build.sources(layout.clone_folder() / "notebooks")
 def test_every_lab_of_the_course_can_be_graded(path: Path) -> None:
     lab = lab_of(path)
     assert sum(test.points for test in lab.tests) == lab.points == 10
-    assert lab.nodes == 4 or not lab.nodes
+    about = source.load(path).about
+    assert (lab.nodes, lab.containers, lab.seconds) == (about.nodes, about.containers, about.cost.seconds)
     ids = [cell.id for cell in lab.cells]
     assert len(set(ids)) == len(ids)
     answers = {cell.id for cell in lab.cells if cell.kind == "answer"}
@@ -28,7 +29,10 @@ def test_every_lab_of_the_course_can_be_graded(path: Path) -> None:
     assert answers
     assert checks == {test.id for test in lab.tests}
     hidden = [test for test in lab.tests if test.hidden]
-    assert not any(test.source in lab.notebook for test in hidden)
+    assert hidden
+    given = "\n".join("".join(cell["source"]) for cell in json.loads(lab.notebook)["cells"])
+    assert all(test.source in given for test in lab.tests if not test.hidden)
+    assert not [test.id for test in hidden if test.source in given]
     assert "templates/job-array.sbatch" in lab.files
     bounds = limits.limits(lab)
     needs = limits.needs(lab, bounds, 3)

@@ -196,13 +196,13 @@ def test_a_writer_that_is_killed_leaves_a_chain_that_goes_on(tmp_path: Path) -> 
 
 
 def test_a_lock_that_is_held_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpclab import locks
     from hpclab.errors import DeadlineExceeded
-    from hpclab.grading.locking import locked
 
     ledger = some(tmp_path, 1)
     with (
-        locked(ledger.path),
+        locks.held(ledger.path, "x", seconds=1),
         pytest.raises(DeadlineExceeded, match=r"ledger\.jsonl"),
-        locked(ledger.path, seconds=0),
+        locks.held(ledger.path, "ledger.jsonl", seconds=0),
     ):
         pass

@@ -45,7 +45,7 @@ def found(tmp_path: Path) -> ClassSummary:
             results=marked,
             unmarked=unmarked,
             lateness={},
-            receipts=class_data.receipts(results),
+            receipts=tuple(class_data.receipts(results)),
         ),
     )
     return class_report.summarize(known.title, LAB, rows, marked)

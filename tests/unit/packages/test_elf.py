@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,10 @@ def test_is_elf(tmp_path: Path) -> None:
         False,
         False,
     ]
+
+
+def test_the_command_prints_nothing_about_lief_as_it_ends() -> None:
+    program = "import sys, lief; from hpclab import cli; sys.argv = ['hpclab', '--version']; cli.program()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout.startswith("hpclab, version") and done.stderr == ""

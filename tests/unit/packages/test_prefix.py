@@ -244,6 +244,7 @@ def test_apptainer_is_told_that_there_is_no_systemd() -> None:
 
 @pytest.mark.cluster
 @pytest.mark.timeout(900)  # fetches about 80 MB
+@pytest.mark.long
 def test_a_real_prefix_holds_programs_that_find_their_libraries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,14 @@ def test_another_version_of_the_code(copied: Training, undisturbed: Callable[...
     )
 
 
+def test_another_processor(copied: Training, undisturbed: Callable[..., Any]) -> None:
+    """Each attempt writes down what computes; one that goes on elsewhere says so."""
+    same(copied.finish(prepare='train.processor = lambda device: "abacus"'), undisturbed())
+    said = [line["processor"] for line in copied.lines("goodput.jsonl") if line["event"] == "start"]
+    assert len(set(said)) == 2 and said[-1] == "abacus"
+    assert f"note: saved with processor {said[0]}, and this is abacus; the results may differ" in copied.log()
+
+
 def test_another_training(copied: Training) -> None:
     before = sorted(copied.checkpoints.glob("step-*"))
     assert copied.run(words=("--lr=0.5", "--width=8")) == [78]

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from hpclab import layout
-from hpclab.errors import GradingError, UsageError
-from hpclab.exercises import build
+from hpclab.app.labs import labs_of_clone, with_modules
+from hpclab.errors import GradingError
+from hpclab.exercises.lab_names import LabName, select_lab
 from hpclab.grading import gradebook, settings
 from hpclab.grading.model import Lab
 from hpclab.grading.reports.overview import LabMarks
 from hpclab.grading.settings import Course
-from hpclab.grading.submissions import student_ids
 from hpclab.grading.submissions.store import Store
 
 
-def list_labs(course: Course) -> list[str]:
+def list_labs(course: Course) -> list[LabName]:
     """The labs that were released to the course or are in its settings; without any, all labs of the clone."""
-    return gradebook.list_labs(course) or sorted(_modules())
+    return with_modules(gradebook.list_labs(course)) or [*labs_of_clone()]
 
 
 def find_lab(course: Course, text: str) -> str:
-    """The lab that ``text`` means: a name or the beginning of one, alone or after its module (ex01, 01/ex01).
-
-    Raises UsageError with the valid names.
-    """
-    path, _, name = text.rstrip("/").rpartition("/")
-    name = name.removesuffix(".md").removesuffix(".ipynb")
-    module = path.rpartition("/")[2]
-    labs, modules = list_labs(course), _modules()
-    if name in labs:
-        return name
-    fitting = [
-        lab for lab in labs if name and lab.startswith(name) and modules.get(lab, module).startswith(module)
-    ]
-    if len(fitting) == 1:
-        return fitting[0]
-    valid = "\n    ".join(fitting or labs)
-    raise UsageError(
-        f"{student_ids.shown(text)} names {'several labs' if fitting else 'no lab'} of the course in {course.folder}",
-        f"Valid names:\n    {valid}\nAdd a lab to {course.folder / settings.NAME} as [labs.NAME].",
-    )
+    """The name of the course's lab that ``text`` means. Raises UsageError that lists the valid names."""
+    hint = f"Add a lab to {course.folder / settings.NAME} as [labs.NAME]."
+    return select_lab(text, list_labs(course), hint).name
 
 
 def read_marks(course: Course, lab: str) -> LabMarks:
@@ -69,8 +51,3 @@ def read_newest_lab(course: Course, marks: LabMarks) -> Lab:
     """The lab in the state in which the submission received last was graded."""
     results = [*marks.results.values(), *marks.unmarked.values()]
     return gradebook.read_lab(course, max(results, key=lambda result: result.task.received))
-
-
-def _modules() -> dict[str, str]:
-    """The module of each lab of the clone, by the lab's name."""
-    return {path.stem: path.parent.name for path in build.sources(layout.clone_folder() / "notebooks")}

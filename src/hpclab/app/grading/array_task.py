@@ -1,9 +1,9 @@
-"""One task of a grading run, on a node: grades the submissions that its round gives it, one after another.
+"""One task of a grading run, as a job or as a worker of this machine: grades what its round gives it, in order.
 
     python -I -m hpclab.app.grading.array_task SPOOL ROUND INDEX
 
 What is graded already is passed over, so a task that begins again goes on where it was. Before the first
-submission is marked, the probes of ``grading.canary`` must have passed on a node of this kind.
+submission is marked, the probes of ``execute.canary`` must have passed on a node of this kind.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from hpclab import locks
 from hpclab.app.grading import version
 from hpclab.errors import GradingError, HostUnsuitable, HpclabError
 from hpclab.files import write_whole
@@ -29,7 +30,6 @@ from hpclab.grading.batch import Batch
 from hpclab.grading.execute import canary, host_support, limits
 from hpclab.grading.execute.canary import Probed
 from hpclab.grading.execute.interface import Enter
-from hpclab.grading.locking import locked
 from hpclab.grading.model import Lab, Result, Verdict
 
 PROBE_SECONDS = 600.0  # for another task of this kind of node to have done the probes
@@ -47,12 +47,12 @@ def main(spool: Path, number: int, index: int) -> None:
     tasks = {task.student: task for task in batch.tasks}
     left = []
     for student in batches.read_round(spool, number, index):
-        there = batches.result(spool, batch, tasks[student], lab)
-        if not isinstance(there, Result) or there.verdict is Verdict.SYSTEM_ERROR:
+        known = batches.result(spool, batch, tasks[student], lab)
+        if not isinstance(known, Result) or known.verdict is Verdict.SYSTEM_ERROR:
             left.append(tasks[student])
     if not left:
         return
-    with walled(spool, lab, batch) as enter:
+    with open_probed(spool, lab, batch) as enter:
         for task in left:
             result = worker.grade(
                 task,
@@ -73,17 +73,17 @@ def main(spool: Path, number: int, index: int) -> None:
 
 
 @contextmanager
-def walled(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
-    """Where submissions are run, once the probes have passed there.
+def open_probed(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
+    """What makes a sandbox for a submission, once the probes have passed in one.
 
-    What keeps this node from grading at all is told to whoever waits, who stops the other tasks. Short of an
-    escape it must come twice, since a helper that somebody killed looks the same.
+    What keeps this node from grading at all is written to ``canary/refused``, and the command stops all tasks.
+    Short of an escape it must happen twice, since a killed process looks the same.
     """
     for last in (False, True):
         with contextlib.ExitStack() as stack:
             try:
-                same(batch)
-                enter = stack.enter_context(places(lab))
+                require_same_grader(batch)
+                enter = stack.enter_context(open_sandboxes(lab))
                 probe(spool, enter, lab, batch)
             except (HostUnsuitable, GradingError) as problem:
                 print(problem, flush=True)
@@ -97,18 +97,18 @@ def walled(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
             return
 
 
-def same(batch: Batch) -> None:
+def require_same_grader(batch: Batch) -> None:
     """Raise GradingError where this node has another grader than the batch was made for."""
-    if (mine := version.grader()) != batch.grader:
+    if (here := version.grader(batch.parts)) != batch.grader:
         raise GradingError(
-            f"the course there is another one ({mine}) than where the grading began ({batch.grader})",
+            f"the course there is another one ({here}) than where the grading began ({batch.grader})",
             "It must be the same everywhere, and not be changed while it grades. Then: the same command again.",
         )
 
 
 @contextmanager
-def places(lab: Lab) -> Iterator[Enter]:
-    """Where submissions of ``lab`` are run: a sealed cluster for each, or forks of one warm process."""
+def open_sandboxes(lab: Lab) -> Iterator[Enter]:
+    """What makes sandboxes for ``lab``: an isolated cluster for each, or forks of one process."""
     if lab.nodes:
         from hpclab.app.grading import isolated_sandbox
 
@@ -122,16 +122,16 @@ def places(lab: Lab) -> Iterator[Enter]:
 
 def probe(spool: Path, enter: Enter, lab: Lab, batch: Batch) -> None:
     """The canary's probes, once for each kind of node. Raises HpclabError where one gets out, or could not try."""
-    print(f"strangers are kept in by: {host_support.require(cluster=lab.nodes > 0)}", flush=True)
-    told = spool / "canary" / f"{kind_of_node()}.json"
-    with one_at_a_time(told.with_suffix(".lock")):
-        if not told.exists():
+    print(f"submissions are kept in by: {host_support.require(cluster=lab.nodes > 0)}", flush=True)
+    report = spool / "canary" / f"{kind_of_node()}.json"
+    with one_at_a_time(report.with_suffix(".lock")):
+        if not report.exists():
             began = time.monotonic()
             hidden = [spool, spool / "lab.json", spool / "submissions"]
             bounds = limits.to_break(batch.limits) if lab.nodes else canary.LIMITS
             found = canary.probe(enter, lab, bounds, hidden)
             refuse(found)
-            write_whole(told, msgspec.json.encode(found))
+            write_whole(report, msgspec.json.encode(found))
             print(f"{len(found)} probes, none got out, {time.monotonic() - began:.1f} s", flush=True)
 
 
@@ -146,7 +146,7 @@ def refuse(found: Sequence[Probed]) -> None:
 
 
 def kind_of_node() -> str:
-    """A name that nodes share which keep strangers in alike."""
+    """A name that nodes share whose sandboxes have the same means."""
     system = Path("/etc/os-release")
     facts = [
         platform.machine(),
@@ -163,7 +163,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
     """So that two tasks of one kind of node do not both probe; where files cannot be locked, they do."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, HpclabError):
-            stack.enter_context(locked(path, seconds=PROBE_SECONDS))
+            stack.enter_context(locks.held(path, "another task to do the probes", seconds=PROBE_SECONDS))
         yield
 
 

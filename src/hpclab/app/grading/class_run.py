@@ -1,4 +1,4 @@
-"""One grading run of a class: its tasks, rounds of jobs until all have a result, and what an earlier run left."""
+"""One grading run of a class: its tasks, rounds until all have a result, and what an earlier run left."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import hashlib
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from hpclab import locks
 from hpclab.app import parallel, targets
-from hpclab.app.grading.array_rounds import How, Rounds, rounds, watch
-from hpclab.app.grading.results import Collected, Found, Reporter
-from hpclab.app.grading.spool import OPEN, Open, close, laid_out
+from hpclab.app.grading import version
+from hpclab.app.grading.results import Collected, KeptResult, Reporter
+from hpclab.app.grading.rounds import ALIVE, GradingOptions, RunRound, open_rounds, watch
+from hpclab.app.grading.spool import OPEN, OpenBatch, close, opened
 from hpclab.errors import GradingError
 from hpclab.grading import batch as batches
 from hpclab.grading import worker
@@ -35,13 +37,13 @@ def tasks_for(receipts: Mapping[str, Receipt], lab: Lab, name: str) -> tuple[Tas
         Task(
             lab=lab.name,
             student=student,
-            number=one.number,
-            hash=one.hash,
-            received=one.received,
+            number=receipt.number,
+            hash=receipt.hash,
+            received=receipt.received,
             uuid=name,
-            seed=seed_of(one.hash, lab),
+            seed=seed_of(receipt.hash, lab),
         )
-        for student, one in sorted(receipts.items())
+        for student, receipt in sorted(receipts.items())
     )
 
 
@@ -49,11 +51,14 @@ def run(
     folder: Path,
     lab: Lab,
     receipts: Mapping[str, Receipt],
-    how: How,
-    grader: str,
+    how: GradingOptions,
+    parts: Sequence[str],
     reporter: Reporter,
-) -> dict[str, Found]:
-    """Grade these submissions; a result for each. Raises HpclabError; what is done by then stays done."""
+) -> dict[str, KeptResult]:
+    """Grade these submissions with the grader that ``parts`` make; a result for each.
+
+    Raises HpclabError; what is done by then stays done.
+    """
     name, number = str(uuid.uuid4()), time.strftime("%Y%m%d-%H%M%S")
     limits = limiting.limits(lab)
     batch = Batch(
@@ -63,7 +68,8 @@ def run(
         module=lab.module,
         nodes=lab.nodes,
         lab_digest=lab.digest,
-        grader=grader,
+        grader=version.grader(parts),
+        parts=tuple(parts),
         image=digest(how.image) if how.image else "",
         limits=limits,
         needs=limiting.needs(lab, limits, worker.TRIES),
@@ -71,15 +77,15 @@ def run(
     )
     home = folder / "batches" / lab.name / batch.id
     store = Store(folder)
-    with laid_out(home, batch, lab, how, store) as spool:
+    with opened(home, batch, lab, how, store) as spool:
         ledger = Ledger(folder)
         for task in batch.tasks:
             ledger.append(
                 "queued", lab=lab.name, student=task.student, number=task.number, uuid=name, batch=batch.id
             )
         collected = Collected(home, spool, batch, lab, reporter)
-        with rounds(spool, batch, how, collected, reporter) as do_round:
-            _until_all(batch, lab, spool, how, collected, do_round, reporter)
+        with open_rounds(home, spool, batch, lab, how, collected, reporter) as run_round:
+            _until_all(batch, lab, spool, how, collected, run_round, reporter)
     return collected.found
 
 
@@ -93,12 +99,12 @@ def _until_all(
     batch: Batch,
     lab: Lab,
     spool: Path,
-    how: How,
+    how: GradingOptions,
     collected: Collected,
-    do_round: Rounds,
+    run_round: RunRound,
     reporter: Reporter,
 ) -> None:
-    """Rounds of jobs until each submission has a result, or has had its tries."""
+    """Run rounds until each submission has a result, or has had its tries."""
     tried: dict[str, int] = dict.fromkeys((task.student for task in batch.tasks), 0)
     number = 0
     while True:
@@ -109,33 +115,38 @@ def _until_all(
             break
         number += 1
         plain = not lab.nodes
-        shared = batches.packs(left, plain=plain, at_once=how.at_once, again=any(tried[one] for one in left))
+        shared = batches.packs(
+            left, plain=plain, at_once=how.at_once, again=any(tried[student] for student in left)
+        )
         for student in (student for pack in shared for student in pack):
             tried[student] += 1
             (spool / "results" / f"{student}.done").unlink(missing_ok=True)
         batches.write_round(spool, number, shared)
         if number > 1:
             reporter.say(f"{len(left)} of {len(batch.tasks)} without a result: they are submitted again")
-        do_round(number, shared)
+        run_round(number, shared)
     for task in batch.tasks:
         if task.student not in collected.found:
             why = (
-                collected.troubles.get(task.student) or "its job ended without a result, and nobody knows why"
+                collected.troubles.get(task.student) or "its task ended without a result; its log may say why"
             )
-            why += f"\nThe logs of its jobs: {collected.home / 'log'}"
+            why += f"\nThe logs of its tasks: {collected.home / 'log'}"
             collected.keep(batches.gave_up(batch, task, why, tried[task.student]))
 
 
-def settle(folder: Path, lab: Lab, how: How, reporter: Reporter) -> None:
-    """Bring home what batches have that were not brought to their end, and clear away after them."""
+def recover(folder: Path, lab: Lab, how: GradingOptions, reporter: Reporter) -> None:
+    """Keep the results of batches that were not finished, and remove what is left of them."""
     for mark in sorted((folder / "batches" / lab.name).glob(f"*/{OPEN}")):
         home = mark.parent
         try:
-            opened = msgspec.json.decode(mark.read_bytes(), type=Open)
+            left = msgspec.json.decode(mark.read_bytes(), type=OpenBatch)
         except (OSError, msgspec.MsgspecError) as problem:
-            raise GradingError(f"{mark}: {problem}", "Is the disk well? Remove the file if not.") from None
-        spool = Path(opened.spool)
-        if not batches.is_laid(spool):  # it was killed before anything was submitted
+            raise GradingError(
+                f"{mark}: {problem}",
+                "The file is damaged. Check the disk, delete the file, and run the command again.",
+            ) from None
+        spool = Path(left.spool)
+        if not batches.is_written(spool):  # it was killed before anything was submitted
             close(home, spool)
             continue
         try:
@@ -147,16 +158,20 @@ def settle(folder: Path, lab: Lab, how: How, reporter: Reporter) -> None:
                 f"If another version of the course made it, use that one, or give it up: rm -r {spool} {mark}",
             ) from None
         collected = Collected(home, spool, batch, then, reporter)
-        if opened.site == "local":
-            targets.remove_left()  # the cluster of a command that is gone
-        elif opened.site == how.site:
+        if left.site == "local":
+            with locks.held(home / ALIVE, "the workers of an earlier command to end", seconds=60):
+                pass  # they are killed with it
+        elif left.site == how.site:
             reporter.say(f"looking for jobs of the batch {batch.id}, which an earlier command left")
-            with parallel.Stop() as stop, targets.at_site(how.usual.settings)(reporter.say) as launch:
+            with (
+                parallel.Cancellation() as stop,
+                targets.at_site(how.usual.environment)(reporter.say) as launch,
+            ):
                 watch(launch, batch, how, collected.gather, reporter, stop)
         else:
             raise GradingError(
-                f"an earlier run of {lab.name} at the site {opened.site!r} is not over",
-                f"Bring it to its end first: hpclab grade {lab.name} --site {opened.site}",
+                f"an earlier run of {lab.name} at the site {left.site!r} is not over",
+                f"Bring it to its end first: hpclab grade {lab.name} --site {left.site}",
             )
         collected.gather()
         close(home, spool)

@@ -17,8 +17,8 @@ from hpclab.grading.submissions.store import Receipt
 
 
 @dataclass(frozen=True)
-class Found:
-    """A result, and where it lies in the class's folder."""
+class KeptResult:
+    """A result, and its file in the class's folder."""
 
     result: Result
     path: Path
@@ -26,75 +26,76 @@ class Found:
 
 @dataclass
 class Reporter:
-    """What somebody who watches is told; see ``grading.show``."""
+    """Where progress goes: ``cli.grading_progress`` shows it."""
 
     say: Callable[[str], None] = lambda _: None
     result: Callable[[Result], None] = lambda _: None
 
 
-def earlier(folder: Path, lab: Lab, grader: str) -> dict[tuple[str, str], Found]:
+def earlier(folder: Path, lab: Lab, grader: str) -> dict[tuple[str, str], KeptResult]:
     """Results of these very submissions by this very grader, by student and hash; the newest of each."""
-    found: dict[tuple[str, str], Found] = {}
+    newest: dict[tuple[str, str], KeptResult] = {}
     paths = list((folder / "batches" / lab.name).glob("*/results/*.json"))
     for path in sorted(paths, key=lambda path: path.stat().st_mtime):
         try:
-            one = msgspec.json.decode(path.read_bytes(), type=Result)
+            result = msgspec.json.decode(path.read_bytes(), type=Result)
         except (OSError, msgspec.MsgspecError):
-            continue  # the ledger and `hpclab audit` have an eye on it; here it is computed again
-        if (one.lab_digest, one.grader) == (lab.digest, grader) and one.verdict is not Verdict.SYSTEM_ERROR:
-            found[one.task.student, one.task.hash] = Found(one, path)
-    return found
+            continue  # `hpclab audit` reports it; here it is computed again
+        by_this = (result.lab_digest, result.grader) == (lab.digest, grader)
+        if by_this and result.verdict is not Verdict.SYSTEM_ERROR:
+            newest[result.task.student, result.task.hash] = KeptResult(result, path)
+    return newest
 
 
-def adopted(folder: Path, found: Found, receipt: Receipt) -> Found:
-    """``found`` for the version of ``receipt``: the same content, handed in again, has the same marks and its own time."""
-    task = found.result.task
+def adopt(folder: Path, kept: KeptResult, receipt: Receipt) -> KeptResult:
+    """``kept`` for the version of ``receipt``: the same content, handed in again, has the same marks and its own time."""
+    task = kept.result.task
     if (task.number, task.received) == (receipt.number, receipt.received):
-        return found
+        return kept
     result = msgspec.structs.replace(
-        found.result, task=msgspec.structs.replace(task, number=receipt.number, received=receipt.received)
+        kept.result, task=msgspec.structs.replace(task, number=receipt.number, received=receipt.received)
     )
-    home = folder / "batches" / receipt.lab / f"{found.path.parents[1].name}-again-{receipt.number}"
-    path = home / "results" / found.path.name
+    home = folder / "batches" / receipt.lab / f"{kept.path.parents[1].name}-again-{receipt.number}"
+    path = home / "results" / kept.path.name
     write_whole(path, msgspec.json.encode(result))
-    return Found(result, path)
+    return KeptResult(result, path)
 
 
 @dataclass
 class Collected:
-    """Results that are home: read from the spool, looked at, and written into the class's folder."""
+    """Results read from the spool, checked, and written into the class's folder."""
 
     home: Path
     spool: Path
     batch: Batch
     lab: Lab
     reporter: Reporter
-    found: dict[str, Found] = field(default_factory=dict)
+    found: dict[str, KeptResult] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> int:
-        """Bring home what is new; how many there are. Raises GradingError where a node refuses to grade."""
+        """Keep what is new; how many results there are. Raises GradingError where a node refuses to grade."""
         if why := batches.refusal(self.spool):
             raise GradingError(why.problem, why.remedy)
         return self.gather()
 
     def gather(self) -> int:
-        """Likewise, whatever a node says: what was marked before counts."""
+        """Keep what is new, also where a node refuses to grade: what was graded before counts."""
         for task in self.batch.tasks:
             if task.student in self.found:
                 continue
-            there = batches.result(self.spool, self.batch, task, self.lab)
-            if isinstance(there, str):
-                if there:
-                    self.troubles[task.student] = there
-            elif there.verdict is Verdict.SYSTEM_ERROR:
-                self.troubles[task.student] = there.problem
+            result = batches.result(self.spool, self.batch, task, self.lab)
+            if isinstance(result, str):
+                if result:
+                    self.troubles[task.student] = result
+            elif result.verdict is Verdict.SYSTEM_ERROR:
+                self.troubles[task.student] = result.problem
             else:
-                self.keep(there)
+                self.keep(result)
         return len(self.found)
 
     def keep(self, result: Result) -> None:
         path = self.home / "results" / f"{result.task.student}.json"
         write_whole(path, msgspec.json.encode(result))
-        self.found[result.task.student] = Found(result, path)
+        self.found[result.task.student] = KeptResult(result, path)
         self.reporter.result(result)

@@ -1,4 +1,4 @@
-"""The spool of a batch: copies for the tasks, laid out, given away where they run as somebody else, and removed."""
+"""The spool of a batch: copies for the tasks, written, given to the account that they run under, and removed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import msgspec
 
 from hpclab import layout
 from hpclab.app import parallel
-from hpclab.app.grading.array_rounds import How
-from hpclab.cluster import cgroups, identity
+from hpclab.app.grading import local_worker
+from hpclab.app.grading.rounds import ALIVE, GradingOptions
 from hpclab.errors import HpclabError
 from hpclab.files import write_whole
 from hpclab.grading import batch as batches
@@ -22,28 +22,31 @@ from hpclab.grading.model import Lab
 from hpclab.grading.submissions.store import Store
 
 OPEN = "open.json"  # in the folder of a batch that is not over
+WRITTEN_BY_TASKS = ("results", "canary", "log", "state")
 
 
-class Open(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a batch that is not over has its spool, and where its jobs are."""
+class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a batch that is not over has its spool, and where its tasks run."""
 
     spool: str
     site: str
 
 
 @contextlib.contextmanager
-def laid_out(home: Path, batch: Batch, lab: Lab, how: How, store: Store) -> Iterator[Path]:
-    """The spool of a batch, laid out; gone when its results are home. A command that is killed leaves it."""
-    elsewhere = _is_strangers(how)
-    spool = (layout.state_home() / "grading" / batch.id).absolute() if elsewhere else home / "spool"
+def opened(home: Path, batch: Batch, lab: Lab, how: GradingOptions, store: Store) -> Iterator[Path]:
+    """The spool of a batch, removed when its results are home. A command that is killed leaves it."""
+    account = account_of_tasks(batch, how)
+    spool = home / "spool"
+    if account is not None:
+        spool = (layout.state_home() / "grading" / batch.id).absolute()
     for place in (home, spool):
         place.mkdir(parents=True, mode=0o700)
     write_whole(home / "batch.json", msgspec.json.encode(batch))
-    opened = Open(spool=str(spool), site=how.site)
-    write_whole(home / OPEN, msgspec.json.encode(opened))
-    batches.lay(spool, batch, lab, lambda content: _files(store, content))
-    if elsewhere:
-        _give_away(spool)
+    mark = OpenBatch(spool=str(spool), site=how.site)
+    write_whole(home / OPEN, msgspec.json.encode(mark))
+    batches.write_spool(spool, batch, lab, lambda content: _files(store, content))
+    if account is not None:
+        give_away(spool, account)
     try:
         yield spool
     except (KeyboardInterrupt, parallel.Interrupted, HpclabError):
@@ -53,26 +56,32 @@ def laid_out(home: Path, batch: Batch, lab: Lab, how: How, store: Store) -> Iter
 
 
 def close(home: Path, spool: Path) -> None:
-    """The batch is over: keep the logs of its jobs, remove the copies."""
+    """The batch is over: keep the logs of its tasks, remove the copies."""
     with contextlib.suppress(OSError):
         shutil.copytree(spool / "log", home / "log", dirs_exist_ok=True, symlinks=True)
     shutil.rmtree(spool, ignore_errors=True)
+    (home / ALIVE).unlink(missing_ok=True)
     (home / OPEN).unlink(missing_ok=True)
 
 
-def _is_strangers(how: How) -> bool:
-    """Whether tasks run under an account that must not see the class: the learner of root's own cluster."""
-    return how.site == "local" and os.geteuid() == 0
+def account_of_tasks(batch: Batch, how: GradingOptions) -> int | None:
+    """The id under which tasks run that must not see the class; None where it is the caller's own."""
+    return local_worker.account_of(batch.uuid) if how.site == "local" and os.geteuid() == 0 else None
 
 
-def _give_away(spool: Path) -> None:
-    """Make all of ``spool`` the property of that account; the folder itself last, so that nobody is in it before."""
-    who = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
-    uid, gid = who.outside_uid(who.learner.uid), who.outside_gid(who.learner.gid)
-    for top, _, names in os.walk(spool, topdown=False):
-        for name in names:
-            os.chown(Path(top, name), uid, gid, follow_symlinks=False)
-        os.chown(top, uid, gid, follow_symlinks=False)
+def give_away(spool: Path, account: int) -> None:
+    """Let ``account`` read all of ``spool``, and write what tasks write; root keeps the rest."""
+    for top, folders, names in os.walk(spool):
+        for name in (*folders, *names):
+            path = Path(top, name)
+            os.chown(path, 0, account, follow_symlinks=False)
+            path.chmod(0o750 if name in folders else 0o640)
+    for name in WRITTEN_BY_TASKS:
+        (spool / name).mkdir(exist_ok=True)
+        os.chown(spool / name, account, account)
+        (spool / name).chmod(0o700)
+    os.chown(spool, 0, account)
+    spool.chmod(0o750)  # last, so that what is in it is whole
 
 
 def _files(store: Store, content: str) -> dict[str, bytes]:

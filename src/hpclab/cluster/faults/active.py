@@ -199,6 +199,6 @@ def _drop(supervisor: Supervisor, faults: Iterable[Fault]) -> None:
         _must(supervisor, ("/run/hpclab/bin/fault-record", "drop", *ids), "forgetting the fault")
 
 
-def _alone(name: str) -> contextlib.AbstractContextManager[None]:
+def _alone(name: str) -> contextlib.AbstractContextManager[int]:
     path = layout.cluster_folder(name).parent / f".{name}.faults.lock"
     return locks.held(path, f"another `hpclab fault` on cluster {name!r} to finish", seconds=PATIENCE)

@@ -16,8 +16,8 @@ from nbgrader.dbutil import ALEMBIC_DIR  # type: ignore[import-untyped,unused-ig
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from hpclab import locks
 from hpclab.errors import GradingError
-from hpclab.grading.locking import locked
 
 NAME = "gradebook.db"
 LOCK = ".gradebook.lock"
@@ -31,7 +31,7 @@ def writing(folder: Path, course: str, *, seconds: float = SECONDS) -> Iterator[
     Others may read meanwhile; another writer waits. Raises DeadlineExceeded, GradingError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / LOCK, seconds=seconds):
+    with locks.held(folder / LOCK, "another command to write the gradebook", seconds=seconds):
         _ensure(folder / NAME, course)
         with _opened(folder / NAME, course, seconds) as book:
             # No other program can write from here on, so what is read below stays valid until it is written.

@@ -9,6 +9,7 @@ from hpclab.grading import lateness
 from hpclab.grading.gradebook.marks import epoch_seconds
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.settings import Course
+from hpclab.grading.submissions.counting import counting_versions
 from hpclab.grading.submissions.store import Receipt
 
 
@@ -34,16 +35,14 @@ def compute_lateness(
 ) -> dict[str, Lateness]:
     """The lateness of ``lab`` by student.
 
-    ``receipts`` are those of all labs, since free days are shared among them. Of each lab the version counts that
-    was received last before it closed; ``marked`` says when the version that was graded was received.
+    ``receipts`` are those of all labs, since free days are shared among them. Of each lab the version that counts
+    decides; of ``lab`` the version that was graded, whose time of receipt ``marked`` gives.
     """
+    all_receipts = list(receipts)
     received: dict[str, dict[str, float]] = {}
-    for receipt in receipts:
-        closes = course.closes(receipt.lab, receipt.student)
-        if closes is not None and receipt.received > closes:
-            continue
-        by_lab = received.setdefault(receipt.student, {})
-        by_lab[receipt.lab] = max(receipt.received, by_lab.get(receipt.lab, receipt.received))
+    for name in {receipt.lab for receipt in all_receipts}:
+        for student, receipt in counting_versions(course, name, all_receipts).items():
+            received.setdefault(student, {})[name] = receipt.received
     for student, when in (marked or {}).items():
         received.setdefault(student, {})[lab] = when
     result = {}

@@ -1,13 +1,14 @@
-"""Is everything of a class as it was written down? The ledger, receipts, objects and results, each against the others.
+"""Is everything of a class as it was written down? The ledger, objects, results and receipts, each against the others.
 
     audit(folder) -> Report(problems, notes, records, head)
 
-``problems`` name the place and what is wrong; ``notes`` are what a crash may leave and nobody has to mend.
+``problems`` name the place and what is wrong; ``notes`` are what a crash may leave and needs no repair.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import msgspec
 from hpclab.errors import GradingError
 from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.submissions import objects, student_ids
-from hpclab.grading.submissions.store import Receipt, read_receipt, receipt_of
+from hpclab.grading.submissions.store import receipt_of
 
 Key = tuple[str, str, int]
+# In the text of a receipt; and in the JSON that versions up to 0.1 kept of it.
+RECORD = re.compile(rb'(?:^record +|"record":")([0-9a-f]{64})', re.MULTILINE)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,7 @@ def audit(folder: Path, *, head: str = "") -> Report:
     received = {
         key: one for one in records if one.get("kind") == "received" and (key := _key(one)) is not None
     }
-    problems += _receipts(folder, received)
+    problems += _receipts(folder, ledger.path, records)
     problems += _objects(folder, received)
     problems += _results(folder, records, received)
     return Report(
@@ -65,34 +68,20 @@ def _key(record: dict[str, Any]) -> Key | None:
     return None
 
 
-def _receipts(folder: Path, received: dict[Key, dict[str, Any]]) -> Iterator[str]:
-    """Each receipt says what its record says, and each record has its receipt."""
-    seen: set[Key] = set()
-    for path in sorted((folder / "receipts").glob("*/*/*.json")):
-        if path.name.startswith("."):
-            continue
-        try:
-            receipt = read_receipt(path)
-        except GradingError as problem:
-            yield problem.problem
-            continue
-        key = (receipt.lab, receipt.student, receipt.number)
-        seen.add(key)
-        if key not in received:
+def _receipts(folder: Path, ledger: Path, records: list[dict[str, Any]]) -> Iterator[str]:
+    """Each record of a reception is a receipt, and each text that a student got names such a record."""
+    seals = set()
+    for record in records:
+        if record.get("kind") == "received":
+            seals.add(record.get("seal"))
+            try:
+                receipt_of(record, ledger)
+            except GradingError as problem:
+                yield problem.problem
+    for path in sorted((folder / "receipts").glob("*/*/[!.]*.*")):
+        named = RECORD.search(path.read_bytes())
+        if named is None or named[1].decode() not in seals:
             yield f"{path}: the ledger has no record of this receipt"
-        elif why := _differs(receipt, received[key]):
-            yield f"{path}: it is not what the ledger says: {why}"
-    for lab, student, number in sorted(received.keys() - seen):
-        yield f"{folder / 'receipts' / lab / student}/{number}.json is missing; the ledger has its record"
-
-
-def _differs(receipt: Receipt, record: dict[str, Any]) -> str:
-    try:
-        said = receipt_of(record)
-    except msgspec.ValidationError as problem:
-        return str(problem)
-    fields = [name for name in Receipt.__struct_fields__ if getattr(said, name) != getattr(receipt, name)]
-    return ", ".join(fields)
 
 
 def _objects(folder: Path, received: dict[Key, dict[str, Any]]) -> Iterator[str]:
@@ -168,7 +157,7 @@ def _uuid(file: Path) -> str:
 
 
 def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict[str, Any]]) -> Iterator[str]:
-    told = {record.get("aside") for record in records if record.get("kind") == "mended"}
+    recorded = {record.get("aside") for record in records if record.get("kind") == "mended"}
     for record in records:
         if record.get("kind") == "mended":
             yield (
@@ -176,7 +165,7 @@ def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict
                 f" {record.get('aside')}"
             )
     for path in sorted(folder.glob("ledger.torn-*")):
-        if path.name not in told:
+        if path.name not in recorded:
             yield f"{path}: an unfinished line that was put aside without a record"
     for file in _unrecorded(folder, records):
         if _was_queued(file, records):  # a failure of the grader's own, or marks that nobody accepted
@@ -185,5 +174,3 @@ def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict
     for path in sorted((folder / "objects").glob("*")):
         if path.name not in used:
             yield f"{path}: no receipt names it (a reception that was cut off leaves this)"
-    for path in sorted((folder / "receipts").glob("*/*/.*.json.pending")):
-        yield f"{path}: a reception that was cut off; the next `hpclab collect` finishes it"

@@ -26,8 +26,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hpclab import locks
 from hpclab.errors import GradingError
-from hpclab.grading.locking import locked
 
 NAME = "ledger.jsonl"
 FIRST = "0" * 64
@@ -61,9 +61,9 @@ class Ledger:
             raise ValueError(
                 f"a record {kind!r} needs {FIELDS[kind]} and cannot have {OWN}; missing: {missing}"
             )
-        with locked(self.path) as file:
+        with locks.held(self.path, "the ledger", seconds=120, every=0.002) as file:
             new = os.fstat(file).st_size == 0
-            previous = self._mend(file)
+            previous = self._repair_end(file)
             line, found = _line(kind, previous, fields)
             _write(file, line)
         if new:
@@ -73,14 +73,20 @@ class Ledger:
     def records(self, kind: str = "", **match: Any) -> Iterator[dict[str, Any]]:
         """Records in order. Raises GradingError at a line that cannot be read; a torn end is left out."""
         for number, line in self._lines():
-            try:
-                record = json.loads(line)
-                if not isinstance(record, dict):
-                    raise ValueError
-            except ValueError:
-                raise self._broken(number, "is not a record") from None
+            record = self._decoded(line, f", line {number}")
             if kind in ("", record.get("kind")) and all(record.get(key) == match[key] for key in match):
                 yield record
+
+    def since(self, offset: int) -> tuple[list[dict[str, Any]], int]:
+        """The whole records behind ``offset`` bytes, and the offset behind them. Raises GradingError."""
+        if not self.path.exists():
+            return [], 0
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        records = [self._decoded(line, "") for line in whole.splitlines()]
+        return records, offset + len(whole)
 
     def head(self) -> tuple[int, str]:
         """How many whole records there are, and the seal of the last one."""
@@ -117,8 +123,8 @@ class Ledger:
         data = self.path.read_bytes()
         return len(data) - (data.rfind(b"\n") + 1)
 
-    def _mend(self, file: int) -> str:
-        """The seal of the last whole record; what a crash left behind it is put aside and told."""
+    def _repair_end(self, file: int) -> str:
+        """The seal of the last whole record; what a crash left behind it is put aside and recorded."""
         size = os.fstat(file).st_size
         start = max(0, size - 2 * LONGEST)
         tail = os.pread(file, size - start, start)
@@ -140,8 +146,8 @@ class Ledger:
         if torn:
             aside = self._set_aside(torn)
             os.ftruncate(file, start + whole)
-            told = {"aside": aside.name, "bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
-            line, previous = _line("mended", previous, told)
+            fields = {"aside": aside.name, "bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
+            line, previous = _line("mended", previous, fields)
             _write(file, line)
         return previous
 
@@ -162,8 +168,14 @@ class Ledger:
             _sync_folder(aside.parent)
             return aside
 
-    def _broken(self, number: int, why: str) -> GradingError:
-        return GradingError(f"{self.path}, line {number}: {why}", "Look with `hpclab audit`.")
+    def _decoded(self, line: bytes, where: str) -> dict[str, Any]:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise GradingError(f"{self.path}{where}: a line is not a record", "Look with `hpclab audit`.")
+        return record
 
 
 def check(line: bytes, previous: str | None) -> tuple[list[str], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -10,7 +10,10 @@ from hpclab.grading.gradebook import StudentScores
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Result
 from hpclab.grading.settings import Course
+from hpclab.grading.submissions.counting import counting_versions
 from hpclab.grading.submissions.store import Receipt
+
+TOO_LATE = "submitted after the lab had closed, so it doesn't count"
 
 
 class StudentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,28 +54,23 @@ class LabMarks(msgspec.Struct, frozen=True, kw_only=True):
     results: Mapping[str, Result]
     unmarked: Mapping[str, Result]
     lateness: Mapping[str, Lateness]
-    receipts: Iterable[Receipt] = ()
+    receipts: tuple[Receipt, ...] = ()
 
 
 def build_rows(course: Course, marks: LabMarks) -> list[StudentRow]:
     """A row for every student of the course, and for anyone else who has a mark, by id."""
-    counting = select_counting(course, marks.lab, marks.receipts)
+    counting = counting_versions(course, marks.lab, marks.receipts)
+    submitted = {receipt.student for receipt in marks.receipts if receipt.lab == marks.lab}
     students = sorted({*course.students, *marks.scores, *marks.unmarked})
-    return [_build_row(course, marks, student, counting.get(student)) for student in students]
+    return [
+        _build_row(course, marks, student, counting.get(student), student in submitted)
+        for student in students
+    ]
 
 
-def select_counting(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Receipt]:
-    """By student, the version of ``lab`` that counts."""
-    counting: dict[str, Receipt] = {}
-    for receipt in sorted(receipts, key=lambda receipt: (receipt.received, receipt.number)):
-        closes = course.closes(lab, receipt.student)
-        in_time = closes is None or receipt.received <= closes
-        if receipt.lab == lab and (receipt.student not in counting or in_time):
-            counting[receipt.student] = receipt
-    return counting
-
-
-def _build_row(course: Course, marks: LabMarks, student: str, counting: Receipt | None) -> StudentRow:
+def _build_row(
+    course: Course, marks: LabMarks, student: str, counting: Receipt | None, submitted: bool
+) -> StudentRow:
     person = course.students.get(student)
     scores, late = marks.scores.get(student), marks.lateness.get(student)
     result, unmarked = marks.results.get(student), marks.unmarked.get(student)
@@ -83,13 +81,13 @@ def _build_row(course: Course, marks: LabMarks, student: str, counting: Receipt 
         lms=person.lms if person else "",
         hub=(person.hub or student) if person else student,
         lab=marks.lab,
-        handed_in=counting is not None or scores is not None or unmarked is not None,
+        handed_in=submitted or scores is not None or unmarked is not None,
         trouble=(unmarked.problem or "it could not be graded") if unmarked else "",
     )
     if scores is None or not scores.marked:
         verdict = unmarked.verdict.value if unmarked else ""
-        waiting = "not graded yet" if row.handed_in and not unmarked else ""
-        return msgspec.structs.replace(row, verdict=verdict, trouble=row.trouble or waiting)
+        reason = "" if not row.handed_in else TOO_LATE if submitted and counting is None else "not graded yet"
+        return msgspec.structs.replace(row, verdict=verdict, trouble=row.trouble or reason)
     if (
         result is not None
         and counting is not None

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
+from hpclab import locks
 from hpclab.errors import HpclabError, UsageError
 from hpclab.grading import settings_file
-from hpclab.grading.locking import locked
 from hpclab.grading.settings import Alias, Course, Student
 from hpclab.grading.submissions import archives, ipynb, objects, platforms, receipt_text, sources, student_ids
 from hpclab.grading.submissions.staging import Staging, Submission
@@ -55,14 +55,13 @@ class CollectOptions:
 def collect(course: Course, lab: str, source: Path, kind: str, options: CollectOptions) -> list[Outcome]:
     """Take every version of ``lab`` in ``source``. ``kind`` is one of sources.KINDS, or "auto"."""
     student_ids.check_id(lab, what="lab")
-    with locked(course.folder / ".collect.lock", seconds=10):
-        Store(course.folder).settle()
-        with (
-            _open_workspace(course.folder) as workspace,
-            _open_source(source, workspace, lab) as (folder, lost),
-        ):
-            kind = sources.detect(folder, lab) if kind == "auto" else kind
-            return list(_Collection(course, lab, kind, options, workspace, lost).run(folder))
+    with (
+        locks.held(course.folder / ".collect.lock", "another `hpclab collect` to finish", seconds=10),
+        _open_workspace(course.folder) as workspace,
+        _open_source(source, workspace, lab) as (folder, lost),
+    ):
+        kind = sources.detect(folder, lab) if kind == "auto" else kind
+        return list(_Collection(course, lab, kind, options, workspace, lost).run(folder))
 
 
 class _Collection:
@@ -199,6 +198,7 @@ class _Collection:
         renamed = self._rename(staging)
         source = f"{self.kind}: {submission.label}"
         if same := self._find_receipt(submission.student, staging.target, source, timed=submission.timed):
+            receipt_text.write(same, self.course)  # a crash may have come before
             return outcome(UNCHANGED, f"as in receipt {same.number}", same)
         when = self._received_at(submission, staging)
         closes = self.course.closes(self.lab, submission.student)
@@ -239,8 +239,8 @@ class _Collection:
         given = self.store.receipts(self.lab, student)
         if not given:
             return None
-        name = objects.name_of(staged)
-        newest = max(given, key=lambda submission: (submission.received, submission.number))
+        name = objects.digest_of_folder(staged)
+        newest = given[-1]
         if newest.hash == name:
             return newest
         return (

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -38,10 +39,10 @@ def put(home: Path, staged: Path) -> tuple[str, dict[str, Entry]]:
     aside = home / f".{secrets.token_hex(8)}.part"
     try:
         entries = _copy(staged, aside / "files")
-        name, text = _named(entries)
+        name = digest(entries)
         if (home / name).exists():
             return name, entries
-        _write(aside / "manifest.json", text)
+        _write(aside / "manifest.json", _manifest(entries))
         sync_folder(aside)
         try:
             aside.rename(home / name)
@@ -54,10 +55,20 @@ def put(home: Path, staged: Path) -> tuple[str, dict[str, Entry]]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def name_of(staged: Path) -> str:
-    """What the object with these files is called, whether it is kept or not."""
-    there = [path for path in staged.rglob("*") if path.is_symlink() or not path.is_dir()]
-    return _named({path.relative_to(staged).as_posix(): digest(path, sys.maxsize - 1) for path in there})[0]
+def digest(entries: Mapping[str, Entry]) -> str:
+    """The name of the object with these files: the SHA-256 of its manifest."""
+    return hashlib.sha256(_manifest(entries)).hexdigest()
+
+
+def digest_of_folder(staged: Path) -> str:
+    """The name of the object with the files in ``staged``, whether it is kept or not."""
+    paths = [path for path in staged.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return digest({path.relative_to(staged).as_posix(): entry_of(path, sys.maxsize - 1) for path in paths})
+
+
+def digest_of_files(files: Mapping[str, bytes]) -> str:
+    """Likewise, of files in memory."""
+    return digest({path: Entry(len(data), hashlib.sha256(data).hexdigest()) for path, data in files.items()})
 
 
 def manifest(home: Path, name: str) -> dict[str, Entry]:
@@ -106,14 +117,14 @@ def verify(home: Path, name: str) -> None:
         raise GradingError(f"{path!a} {what} submission {name}", REMEDY)
     for path, entry in wanted.items():
         try:
-            found = digest(top / path, entry.size)
+            found = entry_of(top / path, entry.size)
         except OSError as problem:
             raise GradingError(f"{top / path}: {problem.strerror}", REMEDY) from None
         if found != entry:
             raise GradingError(f"{top / path} is not what was received", REMEDY)
 
 
-def digest(path: Path, most_bytes: int) -> Entry:
+def entry_of(path: Path, most_bytes: int) -> Entry:
     """Size and SHA-256 of a regular file, reading at most one byte more than ``most_bytes``."""
     total, found = 0, hashlib.sha256()
     file = _open(path)
@@ -158,9 +169,8 @@ def _copy(staged: Path, target: Path) -> dict[str, Entry]:
     return dict(sorted(found.items()))
 
 
-def _named(entries: dict[str, Entry]) -> tuple[str, bytes]:
-    text = canonical({path: msgspec.structs.asdict(entry) for path, entry in entries.items()})
-    return hashlib.sha256(text).hexdigest(), text
+def _manifest(entries: Mapping[str, Entry]) -> bytes:
+    return canonical({path: msgspec.structs.asdict(entry) for path, entry in entries.items()})
 
 
 def _open(path: Path) -> int:

@@ -42,10 +42,11 @@ def text(receipt: Receipt, course: Course) -> str:
 
 
 def write(receipt: Receipt, course: Course) -> Path:
-    """Lay the text beside the receipt."""
-    place = course.folder / "receipts" / receipt.lab / receipt.student / f"{receipt.number}.txt"
-    write_whole(place, text(receipt, course).encode())
-    return place
+    """Write the text for the student where it is missing, and return its path; the receipt itself is in the ledger."""
+    path = course.folder / "receipts" / receipt.lab / receipt.student / f"{receipt.number}.txt"
+    if not path.exists():
+        write_whole(path, text(receipt, course).encode())
+    return path
 
 
 def printable(text: str) -> str:

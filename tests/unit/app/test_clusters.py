@@ -1,4 +1,4 @@
-"""Where a learner's work goes, and what root may give away for it."""
+"""The folder for a learner's work, and what root may give away for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpclab.app import clusters
 from hpclab.errors import HostUnsuitable
 
 
-def test_the_folder_is_in_the_clone_or_where_one_says(
+def test_the_lab_folder_is_in_the_clone_or_given_by_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert clusters.lab_folder() == layout.clone_folder() / "lab"
@@ -23,15 +23,13 @@ def test_the_folder_is_in_the_clone_or_where_one_says(
     assert clusters.lab_folder() == tmp_path / "here"
 
 
-def test_root_gives_away_no_folder_that_somebody_uses(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_root_does_not_give_away_a_folder_with_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     given: list[Path] = []
     monkeypatch.setattr(os, "chown", lambda path, *_ids, **_how: given.append(path))
-    clusters._learners_folder(tmp_path / "new/folder")
+    clusters._make_lab_folder(tmp_path / "new/folder")
     assert given == [tmp_path / "new/folder"] and given[0].is_dir()
     (tmp_path / "precious").touch()
-    with pytest.raises(HostUnsuitable, match="somebody else"):
-        clusters._learners_folder(tmp_path)
+    with pytest.raises(HostUnsuitable, match="another user"):
+        clusters._make_lab_folder(tmp_path)
     assert given == [tmp_path / "new/folder"]

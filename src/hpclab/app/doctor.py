@@ -1,0 +1,79 @@
+"""Checks of this machine (can it run the embedded cluster?) or of a site (is it ready for the labs?)."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from pathlib import Path
+
+import psutil
+
+from hpclab.app.clusters import load_site
+from hpclab.cluster import cgroups, identity, visibility
+from hpclab.doctor import look
+from hpclab.doctor.judge import Finding
+from hpclab.errors import HpclabError
+from hpclab.layout import cache_home, clone_folder
+from hpclab.packages import apptainer, prefix
+
+
+def examine(site: str) -> list[Finding]:
+    """What is ready and what is missing: on this machine for ``local``, else on a login node of the site."""
+    return examine_machine() if site == "local" else look.of_site(load_site(site), os.environ)
+
+
+def examine_machine() -> list[Finding]:
+    """What the embedded cluster needs of this machine. Nothing is fetched or written."""
+    uid = os.geteuid()
+    by_root = uid == 0
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    counts = {
+        name: [count for _, count in identity.ranges(_read_text(Path("/etc", name)), user, uid)]
+        for name in ("subuid", "subgid")
+    }
+    packages = find_packages()
+    memory = psutil.virtual_memory()
+    return look.of_machine(
+        user=user,
+        uid_counts=counts["subuid"],
+        gid_counts=counts["subgid"],
+        least_ids=identity.LEAST,
+        cgroup=cgroups.at_hand(by_root=by_root),
+        prefix=packages,
+        lacking=[(part.what, part.why, part.remedy) for part in prefix.manifest(packages).missing]
+        if packages
+        else [],
+        packages_need=prefix.ROOM,
+        memory_total=memory.total,
+        memory_available=memory.available,
+        hidden=_check_visibility(by_root=by_root),
+        by_root=by_root,
+    )
+
+
+def find_packages() -> Path | None:
+    """The folder of the cluster's packages if it is complete; nothing is fetched."""
+    try:
+        with_apptainer = apptainer.of_machine() is None
+        key = prefix.key(prefix.distribution(), prefix.architecture(), with_apptainer=with_apptainer)
+    except HpclabError:
+        return None
+    folder = cache_home() / "packages" / key
+    return folder if prefix.complete(folder) else None
+
+
+def _check_visibility(*, by_root: bool) -> tuple[str, str]:
+    """Why the course's folders cannot be shown to the cluster, and the remedy; empty where they can."""
+    try:
+        visibility.check([clone_folder(), Path(sys.prefix), Path(sys.base_prefix)], by_root=by_root)
+    except HpclabError as problem:
+        return problem.problem, problem.remedy
+    return "", ""
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""

@@ -1,0 +1,136 @@
+"""Starts the worker of a grading run on this machine: it ends with the command, and has no right of root.
+
+    python -I -m hpclab.app.grading.local_worker CONFIG      CONFIG: a ``Config`` as JSON
+
+Started by an ordinary user, the worker is that user's process, and its sandboxes are what keeps submissions in.
+
+Started by root, the worker holds hidden tests and judges what untrusted code left, so it must not be root:
+
+- a user namespace, in which it is root over sub-ids of sandboxes, and on the host an id that no account has;
+- a mount namespace, in which homes, temporary folders and the class are empty, and only the spool can be written;
+- namespaces for processes, network and IPC: it sees and reaches nothing but its own sandboxes, and the kernel
+  ends all of them with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from hpclab.cluster import boot
+from hpclab.sandbox import ids, kernel
+
+COVERED = ("/root", "/home", "/tmp", "/var/tmp", "/run")
+# Ids as in the parent namespace, which the worker gives to its sandboxes; behind them the workers' own.
+SANDBOXES = (ids.ROOTS_FIRST, 0x7FB00000 - ids.ROOTS_FIRST)
+ACCOUNTS = (0x7FB00000, 1 << 20)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What to start. ``account``: the id of the host that the worker has, None for the caller's own.
+
+    ``shown`` are the folders that it needs. Of ``covered`` it sees only those; of ``hidden`` nothing, wherever they lie.
+    """
+
+    parent: int
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    account: int | None = None
+    shown: tuple[str, ...] = ()
+    covered: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+def account_of(uuid: str) -> int:
+    """The id of the host that the workers of a batch have."""
+    first, count = ACCOUNTS
+    return first + int(uuid.replace("-", ""), 16) % count
+
+
+def main(config: Config) -> None:
+    """Become the worker; under root, wait for it and end as it did."""
+    kernel.die_with_parent()
+    if os.getppid() != config.parent:
+        sys.exit("the command ended before its worker began")
+    if config.account is None:
+        os.execve(config.argv[0], config.argv, config.env)
+    devices = boot.private_devices()
+    kernel.unshare(kernel.NEWNS | kernel.NEWPID | kernel.NEWNET | kernel.NEWIPC | kernel.NEWUTS)
+    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+    for target, source in devices.items():
+        kernel.bind(source, target)
+    kernel.mount("shared memory", "/dev/shm", "tmpfs", kernel.NOSUID | kernel.NODEV, "size=64m,mode=1777")
+    hide(config)
+    os.chdir("/")
+    unshared, mapped = os.pipe(), os.pipe()
+    if (first := os.fork()) == 0:
+        become_worker(config, unshared[1], mapped[0])
+    os.close(unshared[1])
+    if os.read(unshared[0], 1):
+        for name in ("uid_map", "gid_map"):
+            # /proc is that of the new process namespace, whose first process is the worker.
+            Path(f"/proc/1/{name}").write_text(id_map(config.account))
+        os.write(mapped[1], b"m")
+    status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+    sys.exit(status if status >= 0 else 128 - status)
+
+
+def become_worker(config: Config, unshared: int, mapped: int) -> None:
+    """In the first process of the namespaces: give up root, and become the worker."""
+    kernel.die_with_parent()
+    kernel.mount("proc", "/proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
+    kernel.loopback_up()
+    kernel.unshare(kernel.NEWUSER)
+    os.write(unshared, b"u")
+    if not os.read(mapped, 1):
+        os._exit(1)
+    kernel.become(0, 0)
+    kernel.die_with_parent()  # a change of user forgets it
+    os.execve(config.argv[0], config.argv, config.env)
+
+
+def id_map(account: int) -> str:
+    """The worker's map: its root is ``account``, the sandboxes' ids are themselves."""
+    first, count = SANDBOXES
+    return f"0 {account} 1\n{first} {first} {count}\n"
+
+
+def hide(config: Config) -> None:
+    """Cover what the worker must not see with empty folders, and bind what it needs from there again."""
+    needed = {Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC) for path in config.shown}
+    covered = [Path(path).resolve() for path in (*COVERED, *config.covered) if Path(path).is_dir()]
+    covered = topmost([*covered, *closed_parents(needed)])
+    for folder in covered:
+        mode = "1777" if folder.name == "tmp" else "755"
+        kernel.mount("hidden", folder, "tmpfs", kernel.NOSUID | kernel.NODEV, f"size=64m,mode={mode}")
+    for path, handle in needed.items():
+        if any(path.is_relative_to(folder) for folder in covered):
+            path.mkdir(parents=True, exist_ok=True, mode=0o755)
+            kernel.bind(f"/proc/self/fd/{handle}", path)
+        os.close(handle)
+    for folder in map(Path, config.hidden):
+        if folder.is_dir():  # unless it is covered already
+            kernel.mount("hidden", folder, "tmpfs", kernel.NOSUID | kernel.NODEV, "size=64k,mode=755")
+
+
+def closed_parents(paths: Iterable[Path]) -> Iterator[Path]:
+    """The folders on the way to ``paths`` that other users cannot walk through."""
+    for path in paths:
+        for parent in reversed(path.parents):
+            if not parent.stat().st_mode & 0o001:
+                yield parent
+                break
+
+
+def topmost(folders: Iterable[Path]) -> list[Path]:
+    """``folders`` without those that lie below another one."""
+    every = sorted(set(folders))
+    return [path for path in every if not any(path.is_relative_to(top) for top in every if top != path)]
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.argv[1], type=Config))

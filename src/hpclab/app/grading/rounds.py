@@ -1,0 +1,149 @@
+"""Where the tasks of a round run: as workers on this machine, or as a job array at a site."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hpclab import layout
+from hpclab.app import lab_run, parallel, targets
+from hpclab.app.grading import isolated_sandbox, worker_pool
+from hpclab.app.grading.results import Collected, Reporter
+from hpclab.cluster import isolated
+from hpclab.grading import array
+from hpclab.grading import batch as batches
+from hpclab.grading.batch import Batch
+from hpclab.grading.model import Lab
+from hpclab.slurm import Runner
+
+RunRound = Callable[[int, list[list[str]]], None]
+ALIVE = "workers.lock"  # in the folder of a batch; held by every worker on this machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradingOptions:
+    """How a class is graded, whichever students."""
+
+    site: str
+    at_once: int
+    usual: lab_run.RunSettings
+    image: Path | None = None  # of Apptainer, in which the tasks run
+    options: Sequence[str] = ()
+    queued: float = 600.0
+    slowest: float = 2.0
+
+
+@contextlib.contextmanager
+def open_rounds(
+    home: Path,
+    spool: Path,
+    batch: Batch,
+    lab: Lab,
+    how: GradingOptions,
+    collected: Collected,
+    reporter: Reporter,
+) -> Iterator[RunRound]:
+    """What runs a round and returns when none of its tasks is left."""
+    with parallel.Cancellation() as stop:
+        if how.site != "local":
+            with targets.at_site(how.usual.environment)(reporter.say) as launch:
+                yield lambda number, shared: _run_array(
+                    launch, spool, batch, how, number, shared, collected, reporter, stop
+                )
+            return
+        how = with_image_in(spool, how)
+        if lab.nodes:
+            prepare_isolated(lab, batch, reporter.say)
+        yield lambda number, shared: _run_workers(
+            home, spool, batch, how, number, shared, collected, reporter, stop
+        )
+
+
+def _run_workers(
+    home: Path,
+    spool: Path,
+    batch: Batch,
+    how: GradingOptions,
+    number: int,
+    shared: Sequence[Sequence[str]],
+    collected: Collected,
+    reporter: Reporter,
+    stop: parallel.Cancellation,
+) -> None:
+    hidden = [home.parents[2]]  # the class
+    worker_pool.run_round(
+        [
+            worker_pool.command(spool, batch, number, index, image=how.image, hidden=hidden)
+            for index in range(len(shared))
+        ],
+        [home / "log" / f"{number}-{index}.log" for index in range(len(shared))],
+        at_once=how.at_once,
+        seconds=batches.seconds_of(batch, shared),
+        alive=home / ALIVE,
+        look=collected.look,
+        say=reporter.say,
+        stop=stop,
+    )
+
+
+def prepare_isolated(lab: Lab, batch: Batch, say: Callable[[str], None]) -> None:
+    """Unpack packages and make the database of isolated clusters: a worker under root cannot write the cache."""
+    if os.geteuid() == 0:
+        spec = isolated_sandbox.spec_for(lab, batch.limits)
+        isolated.ensure_template(spec, isolated_sandbox.what_is_shown(), say)
+
+
+def with_image_in(spool: Path, how: GradingOptions) -> GradingOptions:
+    """With a copy of the image in the spool: a worker sees that folder alone."""
+    if how.image is None:
+        return how
+    copy = spool / "image.sif"
+    shutil.copyfile(how.image, copy)
+    copy.chmod(0o644)
+    return replace(how, image=copy)
+
+
+def _run_array(
+    launch: Runner,
+    spool: Path,
+    batch: Batch,
+    how: GradingOptions,
+    number: int,
+    shared: Sequence[Sequence[str]],
+    collected: Collected,
+    reporter: Reporter,
+    stop: parallel.Cancellation,
+) -> None:
+    script = layout.clone_folder() / "autograder" / "grade-array.sbatch"
+    options = [*how.usual.options, *how.options]
+    array.submit(launch, script, spool, batch, number, shared, how.at_once, options, how.image)
+    watch(launch, batch, how, collected.look, reporter, stop)
+
+
+def watch(
+    launch: Runner,
+    batch: Batch,
+    how: GradingOptions,
+    look: Callable[[], int],
+    reporter: Reporter,
+    stop: parallel.Cancellation,
+) -> None:
+    """Wait for the batch's jobs; ``look`` brings results home. A signal cancels them and raises Interrupted."""
+    with stop.polling():
+        try:
+            array.watch(
+                launch,
+                batch,
+                look,
+                reporter.say,
+                stop.pause,
+                queued=how.queued,
+                slowest=how.slowest,
+            )
+        except parallel.Cancelled:
+            stop.check()
+            raise

@@ -1,0 +1,65 @@
+"""Which versions are graded, how many at once, and that no other command grades the same class."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from hpclab import locks
+from hpclab.app import lab_run
+from hpclab.errors import DeadlineExceeded, GradingError, UsageError
+from hpclab.grading.execute import limits
+from hpclab.grading.model import Lab
+from hpclab.grading.settings import Course
+from hpclab.grading.submissions.counting import counting_versions
+from hpclab.grading.submissions.store import Receipt, Store
+
+
+def tasks_here(lab: Lab) -> int:
+    """How many tasks this machine bears at once: by its CPUs, and by its memory."""
+    needs = limits.needs(lab, limits.limits(lab), 1)
+    room = psutil.virtual_memory().total // (needs.memory_mb << 20)
+    # Who waits for jobs of a cluster leaves the CPU to others; plain Python does not.
+    most = lab_run.default_parallelism() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
+    return max(1, min(most, room))
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One grading of a class at a time. Raises GradingError while another one goes on."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.held(folder / ".grading.lock", "another `hpclab grade`", seconds=0))
+        except DeadlineExceeded:
+            raise GradingError(
+                f"another `hpclab grade` is at work on {folder}",
+                f"Wait until it is over; this shows which process it is: fuser -v {folder}/.grading.lock",
+            ) from None
+        yield
+
+
+def versions(course: Course, store: Store, lab: str, students: Sequence[str]) -> dict[str, Receipt]:
+    """The versions that are graded, by student. Raises UsageError where somebody who was named has none."""
+    for student in students:
+        course.student(student)
+    receipts = store.receipts(lab)
+    chosen = set(students) or set(course.students)
+    counting = counting_versions(course, lab, receipts)
+    found = {student: receipt for student, receipt in counting.items() if student in chosen}
+    missing = sorted((set(students) if students else chosen) - set(found))
+    late = [student for student in missing if any(one.student == student for one in receipts)]
+    if late and (students or not found):
+        raise UsageError(
+            f"{', '.join(late)} handed {lab} in only after it had closed",
+            "If it shall count, give an [[extension]] in the class's settings.",
+        )
+    if not found or (students and missing):
+        by = f" by {', '.join(missing)}" if students else ""
+        raise UsageError(
+            f"nothing was handed in for {lab}{by}", f"Take it first: hpclab collect {lab} SOURCE"
+        )
+    return found
