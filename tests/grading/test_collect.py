@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hpclab.grading import settings_file
 from hpclab.grading.settings import Student
-from hpclab.grading.submissions.collect import How, collect
+from hpclab.grading.submissions.collect import CollectOptions, collect
 
 LAB = "ex01"
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -57,7 +57,7 @@ def test_what_nbgrader_submits_is_collected_with_its_owner_and_a_time_of_the_ser
 
     settings_file.begin(tmp_path / "class", title="T", zone="UTC")
     course = settings_file.add(tmp_path / "class", [Student(id="ada", account=ME, hub=ME)])
-    found = collect(course, LAB, exchange / "hpc", "auto", How())
+    found = collect(course, LAB, exchange / "hpc", "auto", CollectOptions())
     receipts = [one.receipt for one in found if one.receipt]
     assert [(one.student, one.number, sorted(one.files)) for one in receipts] == [
         ("ada", 1, [f"{LAB}.ipynb"]),

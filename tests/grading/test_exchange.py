@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from hpclab.app.course.feedback import write_feedback
 from hpclab.grading import formgrader, gradebook
-from hpclab.grading.reports import exchange, feedback
-from hpclab.grading.reports.feedback_model import told
+from hpclab.grading.reports import exchange
+from hpclab.grading.reports.feedback_model import build_feedback
 from tests import class_data
 
 pytestmark = [
@@ -29,10 +30,10 @@ def test_a_learner_fetches_hands_in_and_fetches_feedback(tmp_path: Path, root: P
     known = class_data.course(folder)
     template = (root / "autograder" / formgrader.CONFIG).read_text()
     there = f"c.Exchange.root = {str(shared)!r}\n"
-    (folder / formgrader.CONFIG).write_text(formgrader.config(template, known.title) + there)
+    (folder / formgrader.CONFIG).write_text(formgrader.render_config(template, known.title) + there)
     gradebook.release(known, LAB, class_data.source_notebook())
     formgrader.hand_out(folder, LAB.name)
-    nbgrader = formgrader.read(folder)
+    nbgrader = formgrader.read_config(folder)
     config = f"c = get_config()\n{there}c.CourseDirectory.course_id = {nbgrader.course!r}\n"
     (learner / formgrader.CONFIG).write_text(config)
 
@@ -62,11 +63,11 @@ def test_a_learner_fetches_hands_in_and_fetches_feedback(tmp_path: Path, root: P
         source=f"exchange: {submitted.name}",
     )
     gradebook.write(known, LAB, [result], [receipt])
-    mine = gradebook.standings(known, LAB.name)["ada"]
-    page = feedback.write(known, told(known, LAB, result, mine, None, now=class_data.NOON))
+    scores = gradebook.read_scores(known, LAB.name)["ada"]
+    page = write_feedback(known, build_feedback(known, LAB, result, scores, None, now=class_data.NOON))
     name = exchange.file_name(nbgrader, receipt)
     assert name
-    exchange.put(nbgrader, name, page.read_bytes())
+    exchange.hand_out(nbgrader, name, page.read_bytes())
 
     run("fetch_feedback", LAB.name)
     [fetched] = (learner / LAB.name / "feedback").glob("*/*.html")

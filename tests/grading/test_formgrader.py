@@ -36,7 +36,7 @@ def known(tmp_path: Path, root: Path) -> Course:
     folder = tmp_path / "my class"
     found = class_data.course(folder)
     template = (root / "autograder" / formgrader.CONFIG).read_text()
-    (folder / formgrader.CONFIG).write_text(formgrader.config(template, found.title))
+    (folder / formgrader.CONFIG).write_text(formgrader.render_config(template, found.title))
     gradebook.release(found, LAB, class_data.source_notebook())
     write(found, class_data.all_results())
     return found
@@ -171,11 +171,11 @@ def test_a_person_grades_in_the_formgrader(known: Course, address: str, page: Pa
     assert page.locator("#wait-hidden-tests").input_value() == "1.5"
     assert page.locator("#wait-hidden-tests_extra_credit").input_value() == "0.5"
     assert page.locator("#wait-comment").input_value() == "Nearly: the reason changed."
-    mine = gradebook.standings(known, LAB.name)["bob"]
+    mine = gradebook.read_scores(known, LAB.name)["bob"]
     assert (mine.score, mine.needs_look, mine.comments) == (5, True, {"wait": "Nearly: the reason changed."})
     page.screenshot(path=tmp_path / "graded again.png", full_page=True)
     page.locator("button.mark-graded >> visible=true").click()
-    wait_until(lambda: not gradebook.standings(known, LAB.name)["bob"].needs_look, "the mark", seconds=30)
+    wait_until(lambda: not gradebook.read_scores(known, LAB.name)["bob"].needs_look, "the mark", seconds=30)
 
 
 def save(page: Page, field: str, text: str, call: str) -> None:
@@ -219,7 +219,7 @@ def test_buttons_that_would_do_harm_name_our_command(known: Course, address: str
         answer: Any = page.evaluate(POST, f"{address}/api/{call}")
         assert answer["success"] is False and says in answer["error"], call
     assert files(known.folder) == before
-    assert gradebook.standings(known, LAB.name)["ada"].score == 5
+    assert gradebook.read_scores(known, LAB.name)["ada"].score == 5
 
 
 def files(folder: Path) -> dict[Path, bytes]:

@@ -51,7 +51,7 @@ def of_lab(place: Path, path: Path) -> Classroom:
 def standing(room: Classroom) -> dict[str, float]:
     return {
         student: one.score
-        for student, one in gradebook.standings(settings.load(room.folder), room.lab.name).items()
+        for student, one in gradebook.read_scores(settings.load(room.folder), room.lab.name).items()
     }
 
 

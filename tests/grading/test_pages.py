@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from hpclab.app.course.feedback import draw_timeline, write_feedback
+from hpclab.app.course.labs import read_marks
 from hpclab.book import browser
-from hpclab.cli.course_labs import marked
-from hpclab.cli.feedback import timeline
 from hpclab.grading import gradebook
-from hpclab.grading.reports import class_report, class_report_page, feedback
-from hpclab.grading.reports.feedback_model import told
+from hpclab.grading.reports import class_report, overview, pages
+from hpclab.grading.reports.feedback_model import build_feedback
 from tests import class_data
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -24,29 +24,29 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     known = class_data.course(tmp_path_factory.mktemp("class"))
     lab, results = class_data.lab(), class_data.all_results()
     gradebook.write(known, lab, results, class_data.receipts(results))
-    there = marked(known, lab.name)
-    for student, one in there.results.items():
-        words = told(
+    marks = read_marks(known, lab.name)
+    for student, one in marks.results.items():
+        page = build_feedback(
             known,
             lab,
             one,
-            there.standings[student],
-            there.lateness.get(student),
+            marks.scores[student],
+            marks.lateness.get(student),
             now=class_data.NOON,
             book=BOOK,
-            timeline=timeline,
+            draw_timeline=draw_timeline,
         )
-        feedback.write(known, words)
-    page = class_report_page.html(class_report.summary(known.title, lab, there.rows, there.results))
-    (known.folder / "feedback/report.html").write_bytes(page)
+        write_feedback(known, page)
+    summary = class_report.summarize(known.title, lab, overview.build_rows(known, marks), marks.results)
+    (known.folder / "feedback/report.html").write_bytes(pages.render_report(summary))
     return known.folder / "feedback"
 
 
 def test_everybody_can_use_the_pages(site: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Light on a wide screen, dark on a phone; axe, requests to elsewhere, scripts, and what sticks out."""
     monkeypatch.setenv("HPCLAB_BROWSER", chromium)
-    pages = [f"{student}/ex01-jobs/ex01-jobs.html" for student in ("ada", "bob", "eve", "kim", "mia")]
-    seen = browser.audit(site, only=[*pages, "report.html"])
+    names = [f"{student}/ex01-jobs/ex01-jobs.html" for student in ("ada", "bob", "eve", "kim", "mia")]
+    seen = browser.audit(site, only=[*names, "report.html"])
     assert seen.faults == [] and seen.views == 6 * len(browser.LOOKS)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"shell", "layout", "files"}),
+    frozenset({"shell", "layout", "files", "ansi"}),
     frozenset({"locks"}),
     frozenset({"sites", "slurm", "sandbox"}),
     frozenset(
@@ -30,6 +30,7 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 CONFINED: dict[str, set[str]] = {
     "click": {"cli"},
     "rich": {"cli"},
+    "jinja2": {"grading"},
     "jupytext": {"exercises"},
     "nbgrader": {"exercises", "grading"},
     "papermill": {"headless"},

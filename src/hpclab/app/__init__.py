@@ -11,5 +11,6 @@ parallel      work in parallel, cancelled in an orderly way
 manual        commands and options that a lab's text may name
 book          the course's book, from pages and kept runs
 doctor        checks of this machine or of a site
+course/       a course from release to export: notebooks, feedback, report, marks as CSV
 grading/      a course graded: batches, rounds of tasks, results, marks
 """

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from hpclab import locks, shell
+from hpclab.ansi import strip_ansi
 from hpclab.book import polish, stage
 from hpclab.errors import BookError, DeadlineExceeded
 from hpclab.files import write_whole
@@ -26,7 +27,6 @@ SECONDS = 900  # no build comes near it; it stops one that hangs
 JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 # Not for readers: maps for people who debug the theme's own JavaScript, and Sphinx's own note.
 LEFT_OUT = shutil.ignore_patterns("*.map", ".buildinfo")
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 WHERE = re.compile(r"(\.ipynb):(\d+)(?=:)")
 
 
@@ -102,7 +102,7 @@ def _jupyter_book(root: Path) -> None:
     )
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if "WARNING" in line or "ERROR" in line]
-        text = ANSI.sub("", "\n".join(said) or done.stderr.strip() or done.stdout.strip())
+        text = strip_ansi("\n".join(said) or done.stderr.strip() or done.stdout.strip())
         raise BookError(
             f"Jupyter Book is not content with the pages:{shell.indented(_where_people_look(text, book))}",
             "Mend the pages named above; a warning counts as an error here.",

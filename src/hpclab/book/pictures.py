@@ -6,12 +6,11 @@ beginning. Where a cell prints nothing, the text says which cell drew the pictur
 
 from __future__ import annotations
 
-import re
-
 from nbformat import NotebookNode
 
+from hpclab.ansi import strip_ansi
+
 LONGEST = 250  # characters; screen readers read a picture's text in one breath
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def with_words(notebook: NotebookNode) -> NotebookNode:
@@ -30,7 +29,7 @@ def words(cell: NotebookNode) -> str:
     printed = " ".join(
         output.text for output in cell.outputs if output.output_type == "stream" and output.name == "stdout"
     )
-    said = _in_one_line(ANSI.sub("", printed))
+    said = _in_one_line(strip_ansi(printed))
     if said:
         return f"Plot. {_shortened(said)}"
     first = next((line for line in cell.source.splitlines() if line.strip()), "")

@@ -1,4 +1,4 @@
-"""hpclab collect: take what students handed in, and give receipts."""
+"""hpclab collect: take students' submissions and issue receipts."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
-from hpclab.cli.course import complete_lab_of_course, course_option, lab_called, when_in
+from hpclab.app.course.labs import find_lab
+from hpclab.cli.course import complete_lab, course_option, make_table, parse_time
 from hpclab.grading import settings
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions import collect as intake
 from hpclab.grading.submissions import sources, student_ids
-from hpclab.grading.submissions.collect import REFUSED, TAKEN, UNCHANGED, How, Outcome
-from hpclab.grading.submissions.incoming import Found
+from hpclab.grading.submissions.collect import REFUSED, TAKEN, UNCHANGED, CollectOptions, Outcome
 from hpclab.grading.submissions.receipt_text import printable
+from hpclab.grading.submissions.staging import Submission
 
-LISTED = 40  # names in one sentence
+MOST_NAMES = 40  # in one sentence
 COLOURS = {TAKEN: "green", UNCHANGED: "dim", REFUSED: "red"}
 
 
 @click.command()
-@click.argument("lab", shell_complete=complete_lab_of_course)
+@click.argument("lab", shell_complete=complete_lab)
 @click.argument("source", type=click.Path(path_type=Path, exists=True))
 @click.option(
     "--from",
@@ -38,21 +38,21 @@ COLOURS = {TAKEN: "green", UNCHANGED: "dim", REFUSED: "red"}
     default="auto",
     show_default=True,
     help="What SOURCE is: nbgrader's exchange (the course's folder there, or its `inbound`), a folder for each student,"
-    " or a download from Canvas or Moodle. `auto` tells by the names in it.",
+    " or a download from Canvas or Moodle. `auto` decides by the names in it.",
 )
 @click.option(
     "--received",
     metavar="TIME",
-    help="When these were handed in, where the source does not tell: a time such as 2026-10-14T23:59:59 in the"
-    " class's zone, or `now`. What Canvas marked as late still counts from now.",
+    help="When these were submitted, if the source doesn't say: a time such as 2026-10-14T23:59:59 in the"
+    " course's zone, or `now`. Submissions that Canvas marked as late always get the present time.",
 )
-@click.option("--add", is_flag=True, help="Add students whom the class does not know to its settings.")
+@click.option("--add", is_flag=True, help="Add unknown students to the course's settings.")
 @click.option(
     "--worksheet",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Moodle's grading worksheet of this assignment (CSV), which says whose number is whose.",
+    help="Moodle's grading worksheet of this assignment (CSV), which maps Moodle's numbers to students.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each submission, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each submission, for programs.")
 @course_option
 @click.pass_context
 def collect(
@@ -66,15 +66,15 @@ def collect(
     as_json: bool,
     folder: Path,
 ) -> None:
-    """Take what students handed in for LAB from SOURCE, a folder or an archive (zip, tar).
+    """Take submissions of LAB from SOURCE, a folder or an archive (zip, tar).
 
-    Every version is kept by its content and gets a receipt, in the class's folder under receipts.
-    Nothing in SOURCE is changed, and collecting again is harmless. Ends with status 1 when
-    something was refused.
+    Every version is kept and gets a receipt, in the course's folder under receipts. Nothing in
+    SOURCE is changed, and collecting again is safe. Exits with status 1 when a submission was
+    refused.
     """
     course = settings.load(folder)
-    lab = lab_called(course, lab)
-    when = None if received is None else time.time() if received == "now" else when_in(course, received)
+    lab = find_lab(course, lab)
+    when = None if received is None else time.time() if received == "now" else parse_time(course, received)
     interactive = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
     progress = Progress(
         TextColumn("collecting"),
@@ -87,10 +87,10 @@ def collect(
     )
     bar = progress.add_task("", total=None)
 
-    def ask(found: Found, close: list[str]) -> str:
+    def ask(submission: Submission, near: list[str]) -> str:
         progress.stop()
         try:
-            return _ask(course, found, close)
+            return _ask_student(course, submission, near)
         finally:
             progress.start()
 
@@ -100,7 +100,7 @@ def collect(
             lab,
             source,
             kind,
-            How(
+            CollectOptions(
                 received=when,
                 add=add,
                 worksheet=worksheet,
@@ -111,49 +111,52 @@ def collect(
             ),
         )
     if as_json:
-        for one in outcomes:
-            click.echo(msgspec.json.encode(one, order="sorted"))
+        for outcome in outcomes:
+            click.echo(msgspec.json.encode(outcome, order="sorted"))
     else:
-        _show(lab, outcomes, settings.load(folder))
-    ctx.exit(1 if any(one.what == REFUSED for one in outcomes) else 0)
+        _show_outcomes(lab, outcomes, settings.load(folder))
+    ctx.exit(1 if any(outcome.what == REFUSED for outcome in outcomes) else 0)
 
 
-def _ask(course: Course, found: Found, close: Sequence[str]) -> str:
-    """Who this is: an id of the class, or nothing."""
-    number = f", number {found.lms} there" if found.lms else ""
+def _ask_student(course: Course, submission: Submission, near: Sequence[str]) -> str:
+    """Ask whose submission this is: an id of the course, or empty."""
+    number = f", number {submission.lms} there" if submission.lms else ""
     click.echo(
-        f"Whose is {printable(found.label)}? The source calls them {printable(found.name)}{number}.", err=True
+        f"Whose submission is {printable(submission.label)}?"
+        f" The source names {printable(submission.name)}{number}.",
+        err=True,
     )
     while True:
         answer: str = click.prompt(
-            "Student's id (empty: leave it out)", default=close[0] if close else "", err=True
+            "Student's id (empty: leave it out)", default=near[0] if near else "", err=True
         ).strip()
         if not answer or answer in course.students:
             return answer
-        near = ", ".join(student_ids.near(answer, course.students)) or "nobody"
-        click.echo(f"There is no {printable(answer)} in this class; near it: {near}.", err=True)
+        similar = ", ".join(student_ids.near(answer, course.students)) or "none"
+        click.echo(f"There is no {printable(answer)} in this course; similar ids: {similar}.", err=True)
 
 
-def _show(lab: str, outcomes: Sequence[Outcome], course: Course) -> None:
+def _show_outcomes(lab: str, outcomes: Sequence[Outcome], course: Course) -> None:
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     if not outcomes:
-        out.print(f"Nothing for {lab} is there.", markup=False)
+        out.print(f"The source has no submissions of {lab}.", markup=False)
         return
-    table = Table(show_edge=False, header_style="bold", pad_edge=False)
-    for column in ("submission", "student", "", f"received ({course.zone.key})", "receipt", "remarks"):
-        table.add_column(column, overflow="fold")
-    for one in outcomes:
-        given = one.receipt
-        received = f"{course.shown(given.received).partition(' (')[0]}, {one.late}" if given else ""
-        number = f"{given.number} ({given.hash[:12]})" if given else ""
-        row = (printable(one.label), one.student, one.what, received, number, printable(one.why))
-        table.add_row(*(Text(cell, style=COLOURS[one.what] if cell == one.what else "") for cell in row))
+    table = make_table("submission", "student", "", f"received ({course.zone.key})", "receipt", "remarks")
+    for outcome in outcomes:
+        receipt = outcome.receipt
+        received = (
+            f"{course.format_time(receipt.received).partition(' (')[0]}, {outcome.late}" if receipt else ""
+        )
+        number = f"{receipt.number} ({receipt.hash[:12]})" if receipt else ""
+        what = Text(outcome.what, style=COLOURS[outcome.what])
+        remarks = Text(printable(outcome.why))
+        table.add_row(Text(printable(outcome.label)), outcome.student, what, received, number, remarks)
     out.print(table)
-    counts = Counter(one.what for one in outcomes)
-    there = {one.student for one in outcomes if one.receipt}
-    missing = [id for id in course.students if id not in there]
-    listed = ", ".join(missing[:LISTED]) + (
-        f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+    counts = Counter(outcome.what for outcome in outcomes)
+    submitted = {outcome.student for outcome in outcomes if outcome.receipt}
+    missing = [student for student in course.students if student not in submitted]
+    listed = ", ".join(missing[:MOST_NAMES]) + (
+        f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
     )
-    said = ", ".join(f"{counts[what]} {what}" for what in (TAKEN, UNCHANGED, REFUSED))
-    out.print(f"{said}. Not in this source: {listed or 'nobody'}.", markup=False)
+    summary = ", ".join(f"{counts[what]} {what}" for what in (TAKEN, UNCHANGED, REFUSED))
+    out.print(f"{summary}. Not in this source: {listed or 'none'}.", markup=False)

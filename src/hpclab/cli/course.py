@@ -1,126 +1,137 @@
-"""hpclab course: begin a class, see what its settings say, print receipts. And which folder commands mean."""
+"""hpclab course: begin a course, show its settings, print receipts. And what other commands on a course share."""
 
 from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hpclab import layout
-from hpclab.app.labs import labs_of_clone, with_modules
-from hpclab.errors import UsageError
-from hpclab.exercises.lab_names import LabName, complete_lab_names, select_lab
+from hpclab.app.course.labs import find_lab, list_labs
+from hpclab.errors import HpclabError, UsageError
+from hpclab.exercises.lab_names import complete_lab_names
 from hpclab.grading import settings, settings_file
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions import receipt_text, student_ids
 from hpclab.grading.submissions.store import Store
 
 
-def course_folder(chosen: Path | None = None) -> Path:
-    """The folder of the class: ``--course``, or ``HPCLAB_COURSE``, or ``course`` in the clone."""
+def course_folder(folder: Path | None = None) -> Path:
+    """The course's folder: ``--course``, or ``HPCLAB_COURSE``, or ``course`` in the clone."""
     from_environment = os.environ.get("HPCLAB_COURSE")
     return (
-        chosen or (Path(from_environment) if from_environment else layout.clone_folder() / "course")
+        folder or (Path(from_environment) if from_environment else layout.clone_folder() / "course")
     ).absolute()
 
 
 def course_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--course``: which class. The command gets ``folder``, made absolute."""
+    """``--course``: which course. The command gets ``folder``, an absolute path."""
     return click.option(
         "--course",
         "folder",
         type=click.Path(path_type=Path, file_okay=False),
         callback=lambda _ctx, _param, value: course_folder(value),
-        help="The folder of the class. By default HPCLAB_COURSE, or `course` in the clone.",
+        help="The course's folder. By default HPCLAB_COURSE, or `course` in the clone.",
     )(function)
 
 
-def labs_of_course(course: Course) -> list[LabName]:
-    """The labs in the settings of the class; without any, those of the clone."""
-    return with_modules(course.labs) or [*labs_of_clone()]
+def complete_lab(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Labs of the course."""
+    course = _load_for_completion(ctx)
+    names = complete_lab_names(incomplete, list_labs(course)) if course else []
+    return [CompletionItem(name) for name in names]
 
 
-def complete_lab_of_course(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    course = settings.load(course_folder(ctx.params.get("folder")))
-    return complete_lab_names(incomplete, labs_of_course(course))
+def complete_student(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Students of the course, with their names in shells that show them."""
+    course = _load_for_completion(ctx)
+    students = course.students.values() if course else []
+    return [
+        CompletionItem(student.id, help=student.name)
+        for student in students
+        if student.id.startswith(incomplete)
+    ]
 
 
-def lab_called(course: Course, text: str) -> str:
-    """The lab of the class that ``text`` means. Raises UsageError that lists the valid names."""
-    hint = f"More go into {course.folder / settings.NAME} as [labs.NAME]."
-    return select_lab(text, labs_of_course(course), hint).name
+def _load_for_completion(ctx: click.Context) -> Course | None:
+    folder = ctx.params.get("folder")
+    try:
+        return settings.load(course_folder(Path(folder) if folder else None))
+    except HpclabError:  # completion prints no errors
+        return None
 
 
 @click.group()
 def course() -> None:
-    """Begin a class, see what its settings say, print receipts."""
+    """Begin a course, show its settings, print receipts."""
 
 
 @course.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
-@click.option("--title", default="HPC Lab", show_default=True, help="What the class is called.")
+@click.option("--title", default="HPC Lab", show_default=True, help="The title of the course.")
 @click.option(
     "--zone",
     help="The time zone of its deadlines, such as Europe/Berlin. By default this machine's.",
 )
 def new(folder: Path | None, title: str, zone: str | None) -> None:
-    """Begin a class in FOLDER: settings.toml with comments, for you to fill in."""
-    path = settings_file.begin(course_folder(folder), title=title, zone=zone or _zone_here())
-    click.echo(f"{path}\nFill in its labs and students, then look at what it says: hpclab course show")
+    """Begin a course in FOLDER: a commented settings.toml for you to fill in."""
+    path = settings_file.begin(course_folder(folder), title=title, zone=zone or _local_zone())
+    click.echo(f"{path}\nFill in its labs and students, then check it: hpclab course show")
 
 
 @course.command()
 @course_option
 def show(folder: Path) -> None:
-    """Check the settings of a class and show them: deadlines, extensions, people."""
+    """Check a course's settings and show them: deadlines, extensions, students."""
     course = settings.load(folder)
     out = Console(highlight=False)
     out.print(f"{course.title}: {len(course.students)} students, times in {course.zone.key}", markup=False)
-    out.print(f"late: {_late(course)}", markup=False)
-    table = _table("lab", "opens", "due", "closes")
+    out.print(f"late: {_describe_late_policy(course)}", markup=False)
+    table = make_table("lab", "opens", "due", "closes")
     for lab in course.labs:
         times = (course.opens(lab), course.due(lab, ""), course.closes(lab, ""))
-        table.add_row(lab, *(course.shown(when) if when is not None else "-" for when in times))
+        table.add_row(lab, *(course.format_time(when) if when is not None else "-" for when in times))
     if course.labs:
         out.print(table)
     if course.extensions:
-        table = _table("extension for", "lab", "until", "reason")
-        for one in course.extensions:
-            until = settings.moment(one.until, course.zone)
-            table.add_row(Text(one.student), Text(one.lab), course.shown(until), Text(one.reason))
+        table = make_table("extension for", "lab", "until", "reason")
+        for extension in course.extensions:
+            until = course.format_time(settings.to_epoch(extension.until, course.zone))
+            table.add_row(Text(extension.student), Text(extension.lab), until, Text(extension.reason))
         out.print(table)
 
 
 @course.command()
-@click.argument("lab", shell_complete=complete_lab_of_course)
-@click.argument("student")
+@click.argument("lab", shell_complete=complete_lab)
+@click.argument("student", shell_complete=complete_student)
 @click.option("--number", type=int, help="Which version; by default all.")
 @course_option
 def receipt(lab: str, student: str, number: int | None, folder: Path) -> None:
-    """Print the receipts of STUDENT for LAB, each checked against what is kept."""
+    """Print the receipts of STUDENT for LAB, after checking the stored files of each."""
     course = settings.load(folder)
-    lab = lab_called(course, lab)
+    lab = find_lab(course, lab)
     student_ids.check_id(student)
     store = Store(folder)
-    given = [one for one in store.receipts(lab, student) if number in (None, one.number)]
-    if not given:
+    receipts = [given for given in store.receipts(lab, student) if number in (None, given.number)]
+    if not receipts:
         wanted = f"no receipt {number}" if number else "no receipt"
         raise UsageError(f"{student} has {wanted} for {lab}", "Collect first: hpclab collect LAB SOURCE")
-    for one in given:
-        store.files(one.hash)
-        click.echo(receipt_text.text(one, course))
+    for given in receipts:
+        store.files(given.hash)
+        click.echo(receipt_text.text(given, course))
 
 
-def _late(course: Course) -> str:
+def _describe_late_policy(course: Course) -> str:
     late = course.late
-    parts = ["costs nothing until the lab closes"]
+    parts = ["no penalty until the lab closes"]
     if late.policy == "percent":
         parts = [f"{late.percent_per_day:g} % for each day begun, at most {late.most_percent:g} %"]
         parts += [f"{late.free_days} free days for each student"] if late.free_days else []
@@ -128,29 +139,29 @@ def _late(course: Course) -> str:
     return ", ".join(parts)
 
 
-def _table(*columns: str) -> Table:
+def make_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table with these columns; those in ``right`` are aligned to the right."""
     table = Table(show_edge=False, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", justify="right" if column in right else "left")
     return table
 
 
-def _zone_here() -> str:
-    """The IANA name of this machine's zone, where the system says one."""
-    chosen = os.environ.get("TZ", "").removeprefix(":")
-    if not chosen:
-        target = Path("/etc/localtime").resolve().as_posix()
-        chosen = target.partition("/zoneinfo/")[2]
+def _local_zone() -> str:
+    """The IANA name of this machine's time zone, or UTC if it has none."""
+    name = os.environ.get("TZ", "").removeprefix(":")
+    if not name:
+        name = Path("/etc/localtime").resolve().as_posix().partition("/zoneinfo/")[2]
     try:
-        return settings.zone_called(chosen or "UTC").key
+        return settings.find_zone(name or "UTC").key
     except UsageError:
         return "UTC"
 
 
-def when_in(course: Course, text: str) -> float:
-    """A time that somebody typed, in the class's zone. Raises UsageError."""
+def parse_time(course: Course, text: str) -> float:
+    """A time on the command line, in the course's zone → seconds since the epoch. Raises UsageError."""
     try:
-        return settings.moment(datetime.datetime.fromisoformat(text), course.zone)
+        return settings.to_epoch(datetime.datetime.fromisoformat(text), course.zone)
     except ValueError:
         raise UsageError(
             f"{text!r} is not a time", "Write it as 2026-10-14T23:59:59, or with an offset: …+02:00"

@@ -1,7 +1,7 @@
-"""nbgrader's own programs in a class: what its settings say, and which of its buttons lead to hpclab instead.
+"""nbgrader's own programs in a course: their configuration, and replacements for those that would bypass hpclab.
 
-A class's ``nbgrader_config.py`` is copied from ``autograder/`` and then the instructor's. It names the course
-and the exchange, and hands the buttons below to this module.
+A course's ``nbgrader_config.py`` is copied from ``autograder/`` once; the instructor may edit it. It names the course
+and the exchange, and replaces programs of nbgrader by the classes below.
 """
 
 from __future__ import annotations
@@ -24,61 +24,61 @@ from traitlets.config.loader import PyFileConfigLoader
 from hpclab.errors import GradingError
 
 CONFIG = "nbgrader_config.py"
-COURSE = "hpclab"  # where a class does not say otherwise
+COURSE = "hpclab"  # the default name of a course
 EXCHANGE = "/usr/local/share/nbgrader/exchange"  # nbgrader's own default
-# Templates of the formgrader: ours come before nbgrader's.
+# The formgrader looks for templates here first, then in nbgrader.
 TEMPLATES = [
     str(Path(__file__).parent / "templates"),
     str(Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"),
 ]
-NAMED = re.compile(r"(?m)^c\.CourseDirectory\.course_id = .*$")
+COURSE_ID = re.compile(r"(?m)^c\.CourseDirectory\.course_id = .*$")
 
 
 class Nbgrader(msgspec.Struct, frozen=True, kw_only=True):
-    """What a class's nbgrader goes by."""
+    """The settings of a course's nbgrader that hpclab needs."""
 
     course: str = COURSE
     exchange: Path = Path(EXCHANGE)
 
 
-def read(folder: Path) -> Nbgrader:
-    """What ``folder``'s configuration says; nbgrader's defaults where there is none. Raises GradingError."""
+def read_config(folder: Path) -> Nbgrader:
+    """The configuration in ``folder``; nbgrader's defaults if there is none. Raises GradingError."""
     if not (folder / CONFIG).is_file():
         return Nbgrader()
     try:
-        found = PyFileConfigLoader(CONFIG, path=str(folder)).load_config()
+        loaded = PyFileConfigLoader(CONFIG, path=str(folder)).load_config()
         course, exchange = (
-            found["CourseDirectory"].get("course_id", COURSE),
-            found["Exchange"].get("root", EXCHANGE),
+            loaded["CourseDirectory"].get("course_id", COURSE),
+            loaded["Exchange"].get("root", EXCHANGE),
         )
-    except Exception as problem:  # it is a program: whatever it raises is what is wrong with it
+    except Exception as problem:  # the file is a program, which may raise anything
         raise GradingError(
             f"{folder / CONFIG}: {type(problem).__name__}: {problem}",
-            "Mend it, or remove it: `hpclab release LAB` writes a new one.",
+            "Correct it, or remove it: `hpclab release LAB` writes a new one.",
         ) from None
     return Nbgrader(course=str(course) or COURSE, exchange=Path(str(exchange)).expanduser())
 
 
-def config(template: str, title: str) -> str:
-    """The configuration of a new class, from the course's ``template``."""
-    return NAMED.sub(f'c.CourseDirectory.course_id = "{course_id(title)}"', template)
+def render_config(template: str, title: str) -> str:
+    """The configuration of a new course with this title, from ``template``."""
+    return COURSE_ID.sub(f'c.CourseDirectory.course_id = "{make_course_id(title)}"', template)
 
 
-def course_id(title: str) -> str:
-    """A name for files out of a class's title."""
+def make_course_id(title: str) -> str:
+    """A name for folders from a course's title."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or COURSE
 
 
 def hand_out(folder: Path, lab: str) -> Path:
-    """Lay ``release/LAB`` into the exchange, over what is there; its place. Raises GradingError.
+    """Copy ``release/LAB`` into the exchange, over an earlier copy; the new path. Raises GradingError.
 
-    nbgrader's own program does it, so that folders and their permissions are as its others expect them.
+    nbgrader's own program does it, so that its other programs find the folders and permissions they expect.
     """
-    known = read(folder)
+    known = read_config(folder)
     if not known.exchange.is_dir():
         raise GradingError(
             f"there is no exchange at {known.exchange}",
-            f"Ask whoever runs the machine for it, or set c.Exchange.root in {folder / CONFIG}.",
+            f"Ask the machine's administrator for one, or set c.Exchange.root in {folder / CONFIG}.",
         )
     config = Config(
         {
@@ -86,32 +86,32 @@ def hand_out(folder: Path, lab: str) -> Path:
             "Exchange": {"root": str(known.exchange)},
         }
     )
-    hand = ExchangeReleaseAssignment(coursedir=CourseDirectory(config=config), config=config)
-    hand.force = True
-    hand.log = logging.getLogger("hpclab.nbgrader")
-    hand.log.addHandler(logging.NullHandler())
+    release = ExchangeReleaseAssignment(coursedir=CourseDirectory(config=config), config=config)
+    release.force = True
+    release.log = logging.getLogger("hpclab.nbgrader")
+    release.log.addHandler(logging.NullHandler())
     try:
-        hand.start()
+        release.start()
     except (ExchangeError, OSError, RuntimeError) as problem:
         raise GradingError(
             f"{known.exchange}: {problem}",
-            "The exchange and the course's folder in it must be yours to write to.",
+            "You need permission to write to the exchange and the course's folder in it.",
         ) from None
-    return Path(hand.dest_path)
+    return Path(release.dest_path)
 
 
 class UseGrade(NotebookExporter):
-    """Stands where `nbgrader autograde` would run a learner's code with the instructor's rights."""
+    """Replaces `nbgrader autograde`, which would run a student's code with the instructor's rights."""
 
     def __init__(self, **_: Any) -> None:
         raise NbGraderException(
-            "Here, submissions are marked in a sandbox: run `hpclab grade LAB` in a terminal. "
-            "nbgrader's autograde would run a learner's code with your rights, beside the hidden tests."
+            "Submissions are graded in a sandbox here: run `hpclab grade LAB` in a terminal. "
+            "nbgrader's autograde would run a student's code with your rights, next to the hidden tests."
         )
 
 
 class UseFeedback(NotebookExporter):
-    """Stands where `nbgrader generate_feedback` would show learners the hidden tests."""
+    """Replaces `nbgrader generate_feedback`, which would show the hidden tests to students."""
 
     def __init__(self, **_: Any) -> None:
         raise NbGraderException(
@@ -120,16 +120,16 @@ class UseFeedback(NotebookExporter):
 
 
 class UseCollect(ExchangeCollect):  # type: ignore[misc]
-    """Stands where `nbgrader collect` would pass by the store and its receipts."""
+    """Replaces `nbgrader collect`, which would bypass the store and its receipts."""
 
     def start(self) -> None:
-        raise ExchangeError("Run `hpclab collect` in a terminal: it gives receipts and keeps every version.")
+        raise ExchangeError("Run `hpclab collect` in a terminal: it issues receipts and keeps every version.")
 
 
 class UseRelease(ExchangeReleaseFeedback):  # type: ignore[misc]
-    """Stands where `nbgrader release_feedback` would pass by the ledger."""
+    """Replaces `nbgrader release_feedback`, which would bypass the ledger."""
 
     def start(self) -> None:
         raise ExchangeError(
-            "Run `hpclab feedback LAB --exchange` in a terminal: it notes what was published."
+            "Run `hpclab feedback LAB --exchange` in a terminal: it records what was published."
         )

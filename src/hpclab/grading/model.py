@@ -1,4 +1,4 @@
-"""What grading talks of: labs, submissions, limits, what a test said, verdicts, results. Plain values."""
+"""The values that grading works with: labs, submissions, limits, marks of tests, verdicts, results."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import msgspec
 
 
 class Verdict(StrEnum):
-    """What became of a submission, in one word. The mark stands beside it."""
+    """The outcome of a submission in one word, beside its mark."""
 
     PASS = "PASS"  # every point
     PARTIAL = "PARTIAL"  # some points
-    FAIL = "FAIL"  # ran as it should and earned nothing
-    TIMEOUT = "TIMEOUT"  # its time was over; what it had done by then is marked
-    MEMORY = "MEMORY"  # stopped for its memory or its processes; likewise
+    FAIL = "FAIL"  # ran to the end and earned nothing
+    TIMEOUT = "TIMEOUT"  # stopped at the time limit; what it had done by then is graded
+    MEMORY = "MEMORY"  # stopped at the limit of memory or processes; likewise
     OUTPUT_LIMIT = "OUTPUT_LIMIT"  # printed or wrote too much; likewise
-    CRASH = "CRASH"  # its interpreter died; likewise
-    TAMPER = "TAMPER"  # something that no honest way leads to; nothing is earned until a person has looked
-    BAD_INPUT = "BAD_INPUT"  # what was handed in cannot be read as this lab; nothing is earned
-    SYSTEM_ERROR = "SYSTEM_ERROR"  # our fault: no mark at all, tried again, then shown to the instructor
+    CRASH = "CRASH"  # the interpreter exited too early; likewise
+    TAMPER = "TAMPER"  # contains something that normal work cannot produce; earns nothing until an instructor has looked at it
+    BAD_INPUT = "BAD_INPUT"  # cannot be read as this lab; earns nothing
+    SYSTEM_ERROR = "SYSTEM_ERROR"  # grading failed: no mark; tried again, then shown to the instructor
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One code cell of a lab. ``kind``: "answer" (the learner's), "check" (runs, for the learner's eyes) or "given"."""
+    """One code cell of a lab. ``kind``: "answer" (the student's), "check" (shown to the student) or "given"."""
 
     id: str
     kind: str
-    source: str  # of an answer: the stub that the learner found
+    source: str  # of an answer: the stub in the released notebook
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +41,11 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lab(msgspec.Struct, frozen=True, kw_only=True):
-    """What grading has to know of an exercise; hidden tests are in here, so it is never shown to a learner.
+    """A lab as grading needs it. It contains hidden tests, so students never see it.
 
-    ``notebook`` is the learner's notebook as it was released (JSON text), ``cells`` its code cells in
+    ``notebook`` is the student's notebook as it was released (JSON text), ``cells`` its code cells in
     order, ``tests`` all tests in order. ``nodes`` 0: it needs no cluster. ``files`` lie beside the notebook
-    or in ``templates`` (paths from the top of the learner's folder). ``digest`` names all of it.
+    or in ``templates`` (paths from the top of the student's folder). ``digest`` identifies all of it.
     """
 
     module: str
@@ -61,23 +61,28 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, bytes] = {}
     digest: str = ""
 
+    @property
+    def task_names(self) -> list[str]:
+        """The names of the tasks in the lab's order."""
+        return list(dict.fromkeys(test.task for test in self.tests))
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one submission may use. Seconds, MiB, counts."""
 
-    seconds: float  # the learner's cells, all together
+    seconds: float  # all of the student's cells together
     settle_seconds: float  # for jobs that still run when the last cell has ended
     test_seconds: float  # one test
     memory_mb: int
     processes: int
-    disk_mb: int  # everything that the learner's account can write, each place
+    disk_mb: int  # each place that the student's account can write to
     inodes: int
     output_mb: int  # what the cells print, all together
     jobs: int = 200  # in the queue at one time
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One submission that waits for its mark. ``hash`` names the content, ``number`` counts the student's versions."""
+    """One submission to grade. ``hash`` identifies the content, ``number`` counts the student's versions."""
 
     lab: str
     student: str
@@ -89,9 +94,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """What one test gave. ``said`` is for the learner; of a hidden test only fixed words are.
+    """The mark of one test. ``said`` is for the student; for a hidden test it is fixed wording.
 
-    ``private`` is what a hidden test found, for the instructor's report and nobody else.
+    ``private`` is what a hidden test found, only for the instructor's report.
     """
 
     test: str
@@ -107,7 +112,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """A job of the learner as accounting has it, for the timeline. Times in seconds since the epoch."""
+    """A job of the student as accounting has it, for the timeline. Times in seconds since the epoch."""
 
     id: str
     name: str
@@ -120,7 +125,7 @@ class JobSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """How the learner's cells went, as the sandbox's keeper saw it; no word of the learner's own."""
+    """How the student's cells ended, as the sandbox observed it."""
 
     ended: (
         str  # "done", "error" (a cell raised; the rest ran), "timeout", "memory", "output", "crash", "tamper"
@@ -131,10 +136,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One submission, graded. A function of (submission, lab, grader, seed) alone, but for ``seconds`` and ``jobs``.
+    """One graded submission. A function of (submission, lab, grader, seed) alone, but for ``seconds`` and ``jobs``.
 
-    ``notes`` tell what was put right (a changed check, a copied cell). ``executed`` is the learner's notebook
-    with what it printed, cut to size: a stranger's text, for feedback only.
+    ``notes`` say what was repaired (a changed check, a copied cell). ``executed`` is the student's notebook
+    with its output, bounded in size: untrusted text, only for feedback.
     """
 
     task: Task

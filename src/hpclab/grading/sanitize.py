@@ -1,120 +1,128 @@
-"""What a stranger wrote → what may be shown: text with nothing hidden in it, pictures that are nothing else."""
+"""Untrusted text and pictures → what may be shown: text without hidden characters, and PNGs of bounded size."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
+import struct
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpclab.grading import png
+from hpclab.ansi import strip_ansi
 
-# Terminal sequences: OSC, DCS, APC, PM and SOS up to their end; CSI; anything else that ESC begins.
-ANSI = re.compile(
-    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]{0,4096}(?:\x07|\x1b\\|\x9c)"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|\x1b[ -/]*[0-~]"
-)
 JOINERS = "\u200c\u200d"  # Persian, Hindi and emoji need them
+PNG_HEAD = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"  # the signature, and the chunk that must come first
+MOST_PNG_BYTES = 2 << 20
+MOST_PNG_PIXELS = 4_000_000
 
 
 def text(written: str, *, lines: int = 0, characters: int = 0) -> str:
-    """``written`` with terminal sequences taken out and every other invisible character made visible.
+    """``written`` without terminal sequences, and with every other invisible character made visible.
 
-    ``lines`` and ``characters`` keep the end of it: what a program said last says most.
+    With ``lines`` or ``characters`` only the end is kept, since the last output of a program is the most telling.
     """
-    plain = ANSI.sub("", written.replace("\r\n", "\n"))
-    shown = "".join(_visible(letter) for letter in _settled(plain))
-    return _end(shown, lines, characters)
+    plain = strip_ansi(written.replace("\r\n", "\n"))
+    visible = "".join(_make_visible(character) for character in _overwrite_lines(plain))
+    return _keep_end(visible, lines, characters)
 
 
 def line(written: str, most: int = 200) -> str:
-    """``written`` on one line, its beginning."""
-    shown = " ".join(text(written).split())
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    """``written`` on one line; only its beginning if it is longer than ``most`` characters."""
+    joined = " ".join(text(written).split())
+    return joined if len(joined) <= most else f"{joined[: most - 1]}…"
 
 
-def _settled(plain: str) -> str:
-    """What a terminal would show of a progress bar: of a line that returns to its beginning, the last of it."""
+def _overwrite_lines(plain: str) -> str:
+    """What a terminal shows in the end: a carriage return makes a progress bar overwrite its line."""
     if "\r" not in plain:
         return plain
-    return "\n".join(_last(one) for one in plain.split("\n"))
+    return "\n".join(
+        next((part for part in reversed(row.split("\r")) if part), "") for row in plain.split("\n")
+    )
 
 
-def _last(one: str) -> str:
-    return next((part for part in reversed(one.split("\r")) if part), "")
-
-
-def _visible(letter: str) -> str:
-    if letter.isprintable() or letter in "\n\t" or letter in JOINERS:
-        return letter
-    code = ord(letter)
+def _make_visible(character: str) -> str:
+    if character.isprintable() or character in "\n\t" or character in JOINERS:
+        return character
+    code = ord(character)
     if code < 0x20 or code == 0x7F:
         return f"\\x{code:02x}"
-    if unicodedata.category(letter) == "Zs":  # spaces of all widths
+    if unicodedata.category(character) == "Zs":  # spaces of all widths
         return " "
-    return f"[U+{code:04X}]"  # turned direction, no width, half a pair, nobody's
+    return f"[U+{code:04X}]"  # changes of direction, zero width, surrogates, unassigned
 
 
-def _end(shown: str, lines: int, characters: int) -> str:
-    kept = shown
+def _keep_end(visible: str, lines: int, characters: int) -> str:
+    kept = visible
     if lines:
-        every = kept.split("\n")
-        kept = "\n".join(every[-lines:])
+        kept = "\n".join(kept.split("\n")[-lines:])
     if characters and len(kept) > characters:
         kept = kept[-characters:]
-    return kept if len(kept) == len(shown) else f"[…]\n{kept}"
+    return kept if len(kept) == len(visible) else f"[…]\n{kept}"
 
 
-def picture(output: object) -> bytes | None:
-    """The PNG of a notebook's output, if it has a sound one."""
+def output_png(output: object) -> bytes | None:
+    """The PNG of a notebook's output, if it has one of a reasonable size."""
     data = output.get("data") if isinstance(output, Mapping) else None
-    coded = data.get("image/png") if isinstance(data, Mapping) else None
-    if isinstance(coded, list):
-        coded = "".join(part for part in coded if isinstance(part, str))
-    if not isinstance(coded, str) or len(coded) > 2 * png.LARGEST:
+    coded = _join(data.get("image/png")) if isinstance(data, Mapping) else ""
+    if not coded or len(coded) > 2 * MOST_PNG_BYTES:
         return None
     try:
-        return png.clean(base64.b64decode("".join(coded.split()), validate=True))
+        png = base64.b64decode("".join(coded.split()), validate=True)
     except (binascii.Error, ValueError):
         return None
+    return png if is_png(png) else None
 
 
-def said(output: object, *, lines: int = 0, characters: int = 0) -> str:
-    """What a notebook's output says in plain text."""
+def is_png(data: bytes) -> bool:
+    """Whether ``data`` starts as a PNG, and its size in bytes and pixels is bounded.
+
+    The rest is not parsed: as ``<img src="data:image/png;…">`` a browser decodes it or shows nothing, and a picture
+    runs no script. The bound of pixels protects the browser's memory. SVG, GIF and all else is refused.
+    """
+    if not data.startswith(PNG_HEAD) or len(data) > MOST_PNG_BYTES or len(data) < len(PNG_HEAD) + 8:
+        return False
+    width: int
+    height: int
+    width, height = struct.unpack_from(">II", data, len(PNG_HEAD))
+    return 0 < width * height <= MOST_PNG_PIXELS
+
+
+def output_text(output: object, *, lines: int = 0, characters: int = 0) -> str:
+    """A notebook's output in plain text."""
     if not isinstance(output, Mapping):
         return ""
     if output.get("output_type") == "stream":
-        written = _joined(output.get("text"))
+        written = _join(output.get("text"))
     elif output.get("output_type") == "error":
-        written = _joined(output.get("traceback"), "\n") or (
-            f"{_joined(output.get('ename'))}: {_joined(output.get('evalue'))}"
+        written = _join(output.get("traceback"), "\n") or (
+            f"{_join(output.get('ename'))}: {_join(output.get('evalue'))}"
         )
     else:
         data = output.get("data")
-        written = _joined(data.get("text/plain")) if isinstance(data, Mapping) else ""
+        written = _join(data.get("text/plain")) if isinstance(data, Mapping) else ""
     return text(written, lines=lines, characters=characters)
 
 
-def _joined(value: object, between: str = "") -> str:
+def _join(value: object, separator: str = "") -> str:
+    """A text that a notebook may store as a list of texts; empty for anything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return between.join(part for part in value if isinstance(part, str))
+        return separator.join(part for part in value if isinstance(part, str))
     return ""
 
 
 def outputs(written: object, *, lines: int = 400, characters: int = 40_000) -> list[dict[str, Any]]:
-    """Outputs of a notebook's cell, made anew: text and pictures; no HTML, SVG, script, link or widget."""
-    shown: list[dict[str, Any]] = []
+    """New outputs for a notebook's cell with only text and PNGs: no HTML, SVG, script, link or widget."""
+    cleaned: list[dict[str, Any]] = []
     for output in written if isinstance(written, list) else []:
-        words = said(output, lines=lines, characters=characters)
-        if drawn := picture(output):
-            data = {"image/png": base64.b64encode(drawn).decode(), "text/plain": words}
-            shown.append({"output_type": "display_data", "data": data, "metadata": {}})
-        elif words:
+        plain = output_text(output, lines=lines, characters=characters)
+        if png := output_png(output):
+            data = {"image/png": base64.b64encode(png).decode(), "text/plain": plain}
+            cleaned.append({"output_type": "display_data", "data": data, "metadata": {}})
+        elif plain:
             name = "stderr" if isinstance(output, Mapping) and output.get("name") == "stderr" else "stdout"
-            shown.append({"output_type": "stream", "name": name, "text": words})
-    return shown
+            cleaned.append({"output_type": "stream", "name": name, "text": plain})
+    return cleaned

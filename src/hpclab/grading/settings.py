@@ -1,15 +1,15 @@
-"""``settings.toml`` of a class: its time zone, deadlines, extensions, late policy and people.
+"""``settings.toml`` of a course: its time zone, deadlines, extensions, late policy and students.
 
-    load(folder) -> Class
-    Class.zone                    a ZoneInfo; times are kept in UTC and shown in it
-    Class.student(id)             -> Student; UsageError with the nearest names
-    Class.due(lab, student)       -> float | None: seconds since the epoch, the student's extension in it
-    Class.closes(lab, student)    -> float | None: after that nothing is taken
-    Class.shown(seconds)          -> "2026-03-02 23:59:00 CET (Europe/Berlin)"
-    Class.late                    -> policy.Late, for policy.lateness
+    load(folder) -> Course
+    Course.zone                   a ZoneInfo; times are stored in UTC and shown in it
+    Course.student(id)            -> Student; UsageError with the nearest names
+    Course.due(lab, student)      -> float | None: seconds since the epoch, including the student's extension
+    Course.closes(lab, student)   -> float | None: later submissions are refused
+    Course.format_time(seconds)         -> "2026-03-02 23:59:00 CET (Europe/Berlin)"
+    Course.late                   -> LatePolicy, for lateness.lateness
 
-A time without an offset is meant in the class's zone. One that the clocks skip or pass twice there is
-refused: nobody could tell which one was promised.
+A time without an offset is in the course's zone. A time that the clocks skip or pass twice there is refused,
+because it is not one moment.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from hpclab.errors import GradingError, UsageError
-from hpclab.grading.lateness import Late
+from hpclab.grading.lateness import LatePolicy
 from hpclab.grading.submissions import student_ids
 
 NAME = "settings.toml"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
-class Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Base: an unknown key is an error that names it."""
+class SettingsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Base class of the tables in the file: refuses unknown keys, by name."""
 
 
-class LabTimes(Strict, frozen=True):
-    """``[labs.NAME]``: from when, until when, and after when nothing is taken at all."""
+class LabTimes(SettingsTable, frozen=True):
+    """``[labs.NAME]``: when a lab opens, is due, and closes."""
 
     opens: datetime.datetime | None = None
     due: datetime.datetime | None = None
     closes: datetime.datetime | None = None
 
 
-class Extension(Strict, frozen=True):
-    """``[[extension]]``: another deadline for one student. The reason is for the record."""
+class Extension(SettingsTable, frozen=True):
+    """``[[extension]]``: a later deadline for one student, with the reason for the record."""
 
     student: str
     lab: str
@@ -52,51 +52,51 @@ class Extension(Strict, frozen=True):
     reason: Text
 
 
-class Student(Strict, frozen=True):
-    """``[[student]]``. The other names are how other systems call the same person; empty: as ``id``."""
+class Student(SettingsTable, frozen=True):
+    """``[[student]]``. The other names are those of other systems for the same person; empty: as ``id``."""
 
     id: str
     name: str = ""
     email: str = ""
-    account: str = ""  # of the operating system: whose folders these are
+    account: str = ""  # of the operating system: the owner of submitted folders
     hub: str = ""  # the JupyterHub's user name
     lms: str = ""  # the number in the names of files that Canvas or Moodle made
 
 
-class Alias(Strict, frozen=True):
-    """``[[alias]]``: one more id of the learning platform, written down when somebody was asked."""
+class Alias(SettingsTable, frozen=True):
+    """``[[alias]]``: another id of the learning platform for a student, recorded when the instructor was asked."""
 
     lms: str
     student: str
 
 
-class Read(Strict, frozen=True):
-    """The file as it is written."""
+class SettingsFile(SettingsTable, frozen=True):
+    """The content of the file."""
 
     title: Text
     zone: str
     labs: dict[str, LabTimes] = {}
-    late: Late = Late()
+    late: LatePolicy = LatePolicy()
     extension: list[Extension] = []
     student: list[Student] = []
     alias: list[Alias] = []
 
 
 class Course:
-    """One class: what its file says, checked."""
+    """One course: the checked content of its settings file."""
 
-    def __init__(self, folder: Path, read: Read) -> None:
+    def __init__(self, folder: Path, read: SettingsFile) -> None:
         self.folder = folder
         self.title = read.title
-        self.zone = zone_called(read.zone)
+        self.zone = find_zone(read.zone)
         self.late = read.late
         self.labs = read.labs
         self.extensions = tuple(read.extension)
-        self.students = {one.id: one for one in read.student}
-        self._by_lms = {one.lms: one.id for one in read.student if one.lms}
-        self._by_lms |= {one.lms: one.student for one in read.alias}
-        self._by_account = {one.account or one.id: one.id for one in read.student}
-        self._by_hub = {one.hub or one.id: one.id for one in read.student}
+        self.students = {student.id: student for student in read.student}
+        self._by_lms = {student.lms: student.id for student in read.student if student.lms}
+        self._by_lms |= {alias.lms: alias.student for alias in read.alias}
+        self._by_account = {student.account or student.id: student.id for student in read.student}
+        self._by_hub = {student.hub or student.id: student.id for student in read.student}
 
     def student(self, id: str) -> Student:
         """The student called ``id``. Raises UsageError with the nearest names."""
@@ -104,142 +104,148 @@ class Course:
             close = student_ids.near(id, self.students)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise UsageError(
-                f"there is no student {student_ids.shown(id)} in this class.{hint}",
+                f"there is no student {student_ids.shown(id)} in this course.{hint}",
                 f"Add a [[student]] to {self.folder / NAME}, or let `hpclab collect --add` do it.",
             )
         return self.students[id]
 
     def by_lms(self, number: str) -> str | None:
-        """Whom the learning platform calls ``number``."""
+        """The id of the student whom the learning platform calls ``number``."""
         return self._by_lms.get(number)
 
     def by_account(self, account: str) -> str | None:
-        """Who has this account of the operating system."""
+        """The id of the student with this account of the operating system."""
         return self._by_account.get(account)
 
     def by_name(self, name: str) -> str | None:
-        """Who is meant by the name of a folder: an id, a Hub's user, an account. None if two could be."""
+        """The student whom a folder's name means: an id, a Hub's user or an account. None if it is ambiguous."""
         if name in self.students:
             return name
-        found = {who for who in (self._by_hub.get(name), self._by_account.get(name)) if who}
-        return found.pop() if len(found) == 1 else None
+        ids = {id for id in (self._by_hub.get(name), self._by_account.get(name)) if id}
+        return ids.pop() if len(ids) == 1 else None
 
     def opens(self, lab: str) -> float | None:
-        """From when ``lab`` is there."""
+        """When ``lab`` opens."""
         times = self.labs.get(lab)
         return self._seconds(times.opens) if times else None
 
     def due(self, lab: str, student: str) -> float | None:
-        """Until when ``student`` may hand in ``lab`` without being late; None: there is no deadline."""
+        """Until when ``student`` may submit ``lab`` without being late; None: there is no deadline."""
         times = self.labs.get(lab)
         due = self._seconds(times.due) if times else None
         return None if due is None else max(due, self._extended(lab, student) or due)
 
     def closes(self, lab: str, student: str) -> float | None:
-        """After when nothing of ``student`` is taken; an extension beyond it moves it."""
+        """When ``lab`` closes for ``student``; an extension beyond that moves it."""
         times = self.labs.get(lab)
         closes = self._seconds(times.closes) if times else None
         return None if closes is None else max(closes, self._extended(lab, student) or closes)
 
-    def shown(self, seconds: float) -> str:
-        """A time as people of this class read it, with the name of its zone."""
-        there = datetime.datetime.fromtimestamp(seconds, self.zone)
-        return f"{there:%Y-%m-%d %H:%M:%S %Z} ({self.zone.key})"
+    def format_time(self, seconds: float) -> str:
+        """A time in the course's zone, with the zone's name."""
+        local = datetime.datetime.fromtimestamp(seconds, self.zone)
+        return f"{local:%Y-%m-%d %H:%M:%S %Z} ({self.zone.key})"
 
     def _extended(self, lab: str, student: str) -> float | None:
-        found = [
-            self._seconds(one.until) for one in self.extensions if (one.lab, one.student) == (lab, student)
+        untils = [
+            to_epoch(extension.until, self.zone)
+            for extension in self.extensions
+            if (extension.lab, extension.student) == (lab, student)
         ]
-        return max((one for one in found if one is not None), default=None)
+        return max(untils, default=None)
 
     def _seconds(self, when: datetime.datetime | None) -> float | None:
-        return None if when is None else moment(when, self.zone)
+        return None if when is None else to_epoch(when, self.zone)
 
 
 def load(folder: Path) -> Course:
-    """Read and check ``folder/settings.toml``. Raises GradingError that names file, key and cure."""
+    """Read and check ``folder/settings.toml``. Raises GradingError that names file, key and remedy."""
     path = folder / NAME
     try:
-        read = msgspec.toml.decode(path.read_bytes(), type=Read)
+        read = msgspec.toml.decode(path.read_bytes(), type=SettingsFile)
     except FileNotFoundError:
         raise GradingError(
-            f"there is no class in {folder}: it has no {NAME}",
+            f"there is no course in {folder}: it has no {NAME}",
             f"Begin one with `hpclab course new {folder}`, or name another with --course FOLDER or HPCLAB_COURSE.",
         ) from None
     except OSError as problem:
         raise GradingError(f"{path} cannot be read: {problem.strerror}", "Check its permissions.") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as problem:
         raise GradingError(f"{path}: {problem}", _remedy(str(problem))) from None
-    if wrong := problems(read):
-        more = f"\n{len(wrong) - 1} more: " + "; ".join(what for what, _ in wrong[1:]) if wrong[1:] else ""
-        raise GradingError(f"{path}: {wrong[0][0]}{more}", wrong[0][1])
+    if problems := find_problems(read):
+        (what, remedy), *others = problems
+        more = f"\n{len(others)} more: " + "; ".join(other for other, _ in others) if others else ""
+        raise GradingError(f"{path}: {what}{more}", remedy)
     return Course(folder, read)
 
 
-def problems(read: Read) -> list[tuple[str, str]]:
-    """What contradicts itself in a class's settings, each with a remedy."""
-    found: list[tuple[str, str]] = []
+def find_problems(read: SettingsFile) -> list[tuple[str, str]]:
+    """Contradictions in a course's settings, each with a remedy."""
+    problems: list[tuple[str, str]] = []
     try:
-        zone = zone_called(read.zone)
+        zone = find_zone(read.zone)
     except UsageError as problem:
         return [(problem.problem, problem.remedy)]
-    ids = [one.id for one in read.student]
-    for place, name in [("labs", name) for name in read.labs] + [("student", one) for one in ids]:
+    ids = [student.id for student in read.student]
+    for place, name in [("labs", name) for name in read.labs] + [("student", id) for id in ids]:
         if why := student_ids.wrong_with(name):
-            found.append((f"{place}: {student_ids.shown(name)}: {why}", student_ids.RULE))
-    found += [
-        (f"student: {one} and {other} differ in case alone", "Give one of them another id.")
-        for one, other in student_ids.twins(ids)
+            problems.append((f"{place}: {student_ids.shown(name)}: {why}", student_ids.RULE))
+    problems += [
+        (f"student: {first} and {second} differ in case alone", "Give one of them another id.")
+        for first, second in student_ids.twins(ids)
     ]
     for key, values in {
         "student.id": ids,
-        "student.account": [one.account or one.id for one in read.student],
-        "student.hub": [one.hub or one.id for one in read.student],
-        "student.lms": [one.lms for one in read.student if one.lms] + [one.lms for one in read.alias],
+        "student.account": [student.account or student.id for student in read.student],
+        "student.hub": [student.hub or student.id for student in read.student],
+        "student.lms": [student.lms for student in read.student if student.lms]
+        + [alias.lms for alias in read.alias],
     }.items():
-        found += [
-            (f"{key}: {student_ids.shown(one)} belongs to two students", "Give each of them their own.")
-            for one in sorted({one for one in values if values.count(one) > 1})
+        problems += [
+            (f"{key}: {student_ids.shown(value)} belongs to two students", "Give each of them their own.")
+            for value in sorted({value for value in values if values.count(value) > 1})
         ]
-    cited = [("extension", one.student, one.lab) for one in read.extension]
-    cited += [("alias", one.student, "") for one in read.alias]
+    cited = [("extension", extension.student, extension.lab) for extension in read.extension]
+    cited += [("alias", alias.student, "") for alias in read.alias]
     for place, student, lab in cited:
         if student not in ids:
-            found.append((f"{place}: there is no student {student_ids.shown(student)}", "Add a [[student]]."))
+            problems.append(
+                (f"{place}: there is no student {student_ids.shown(student)}", "Add a [[student]].")
+            )
         if lab and lab not in read.labs:
-            found.append((f"{place}: there is no lab {student_ids.shown(lab)}", f"Add [labs.{lab}]."))
-    return found + _times(read, zone)
+            problems.append((f"{place}: there is no lab {student_ids.shown(lab)}", f"Add [labs.{lab}]."))
+    return problems + _find_time_problems(read, zone)
 
 
-def _times(read: Read, zone: ZoneInfo) -> list[tuple[str, str]]:
-    found = []
-    named = {
+def _find_time_problems(read: SettingsFile, zone: ZoneInfo) -> list[tuple[str, str]]:
+    problems = []
+    times_by_key = {
         f"labs.{lab}.{key}": when
         for lab, times in read.labs.items()
         for key, when in msgspec.structs.asdict(times).items()
         if when is not None
-    } | {f"extension[{number}].until": one.until for number, one in enumerate(read.extension)}
-    for key, when in named.items():
+    } | {f"extension[{number}].until": extension.until for number, extension in enumerate(read.extension)}
+    for key, when in times_by_key.items():
         try:
-            moment(when, zone)
+            to_epoch(when, zone)
         except UsageError as problem:
-            found.append((f"{key}: {problem.problem}", problem.remedy))
-    if not found:
+            problems.append((f"{key}: {problem.problem}", problem.remedy))
+    if not problems:
         for lab, times in read.labs.items():
             order = [(key, when) for key, when in msgspec.structs.asdict(times).items() if when]
-            found += [
+            problems += [
                 (f"labs.{lab}: it {_verb(later)} before it {_verb(earlier)}", "Put these times in order.")
                 for (earlier, first), (later, second) in itertools.pairwise(order)
-                if moment(second, zone) < moment(first, zone)
+                if to_epoch(second, zone) < to_epoch(first, zone)
             ]
-    return found
+    return problems
 
 
 def _verb(key: str) -> str:
     return "is due" if key == "due" else key
 
 
-def moment(when: datetime.datetime, zone: ZoneInfo) -> float:
+def to_epoch(when: datetime.datetime, zone: ZoneInfo) -> float:
     """``when`` in seconds since the epoch. Raises UsageError for a local time that is not one moment."""
     if when.tzinfo is not None:
         return when.timestamp()
@@ -255,7 +261,7 @@ def moment(when: datetime.datetime, zone: ZoneInfo) -> float:
 
 
 @functools.cache
-def zone_called(name: str) -> ZoneInfo:
+def find_zone(name: str) -> ZoneInfo:
     """The time zone with this IANA name. Raises UsageError."""
     try:
         return ZoneInfo(name)

@@ -1,4 +1,4 @@
-"""The text of ``settings.toml``: a commented beginning, and what commands add at its end."""
+"""Writes ``settings.toml``: the commented file of a new course, and what commands append to it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import msgspec
 from hpclab import locks
 from hpclab.errors import GradingError, UsageError
 from hpclab.files import write_whole
-from hpclab.grading.settings import NAME, Alias, Course, Read, Student, load, problems
+from hpclab.grading.settings import NAME, Alias, Course, SettingsFile, Student, find_problems, load
 
-START = """# A class of HPC Lab. `hpclab course show` checks this file and shows what it says.
-# Everything about people is in this folder: keep it where only you can read it.
+START = """# A course of HPC Lab. `hpclab course show` checks this file and shows its content.
+# This folder holds personal data: keep it where only you can read it.
 
 title = {title}
 
-# Times below are meant in this zone, and people see times in it. Records are kept in UTC.
+# Times below are in this zone, and people see times in it. Records are kept in UTC.
 zone = {zone}
 
-# A lab is there from `opens` (which is only shown), is late after `due`, and is not taken after `closes`.
-# Leave out what there is not. A time with seconds says what is meant: 23:59:59, not 23:59.
+# A lab opens at `opens` (only shown), is late after `due`, and is refused after `closes`; each is optional.
+# Write seconds to be exact: 23:59:59, not 23:59.
 #
 # [labs.ex01-submit-monitor]
 # opens  = 2026-10-01T08:00:00
@@ -29,13 +29,13 @@ zone = {zone}
 # closes = 2026-10-21T23:59:59
 
 [late]
-policy = "none"          # "none": late work costs nothing until the lab closes; "percent": see below
-# percent_per_day = 10   # for each day begun, off the mark that was earned
+policy = "none"          # "none": no penalty until the lab closes; "percent": see below
+# percent_per_day = 10   # of the mark for each day begun
 # most_percent    = 50   # never more than this
-# grace_minutes   = 15   # so much later still counts as in time
-# free_days       = 3    # for each student, over all labs: days that cost nothing
+# grace_minutes   = 15   # so much later is still on time
+# free_days       = 3    # days without a penalty, for each student over all labs
 
-# One student, one lab, another deadline; beyond `closes` it moves that too.
+# A later deadline for one student and one lab; beyond `closes` it moves that, too.
 #
 # [[extension]]
 # student = "ada"
@@ -43,8 +43,8 @@ policy = "none"          # "none": late work costs nothing until the lab closes;
 # until   = 2026-10-20T23:59:59
 # reason  = "ill from 12 to 16 October"
 
-# The people. `id` names them in files and in nbgrader. The others are how other systems call them,
-# where that differs: account (operating system), hub (JupyterHub), lms (the number in names of
+# The students. `id` is their name in files and in nbgrader. The others are their names in other systems,
+# where those differ: account (operating system), hub (JupyterHub), lms (the number in names of
 # files that Canvas or Moodle made). `email` finds people in Moodle's grading worksheet.
 #
 # [[student]]
@@ -57,10 +57,10 @@ policy = "none"          # "none": late work costs nothing until the lab closes;
 
 
 def begin(folder: Path, *, title: str, zone: str) -> Path:
-    """A new class in ``folder``. Raises UsageError where one is."""
+    """Write the settings of a new course in ``folder``; their path. Raises UsageError if there is a course."""
     path = folder / NAME
     if path.exists():
-        raise UsageError(f"{folder} is a class already", f"Edit {path}, or name another folder.")
+        raise UsageError(f"there is already a course in {folder}", f"Edit {path}, or name another folder.")
     text = START.format(title=quoted(title), zone=quoted(zone))
     _checked(path, text)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,16 +70,16 @@ def begin(folder: Path, *, title: str, zone: str) -> Path:
 
 
 def add(folder: Path, new: Sequence[Student | Alias]) -> Course:
-    """Write ``new`` at the end of the class's settings, if what comes out is right, and load them."""
+    """Append ``new`` to the course's settings, if the result is valid, and load them."""
     path = folder / NAME
     if new:
         with locks.held(folder / ".settings.lock", "another command to write the settings", seconds=120):
             text = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
-            for one in new:
-                head = "student" if isinstance(one, Student) else "alias"
+            for entry in new:
+                head = "student" if isinstance(entry, Student) else "alias"
                 lines = [
                     f"{key} = {quoted(value)}\n"
-                    for key, value in msgspec.structs.asdict(one).items()
+                    for key, value in msgspec.structs.asdict(entry).items()
                     if value
                 ]
                 text += f"\n[[{head}]]\n{''.join(lines)}"
@@ -98,7 +98,7 @@ def quoted(text: str) -> str:
 
 def _checked(path: Path, text: str) -> None:
     try:
-        wrong = problems(msgspec.toml.decode(text, type=Read))
+        wrong = find_problems(msgspec.toml.decode(text, type=SettingsFile))
     except (msgspec.MsgspecError, ValueError) as problem:
         wrong = [(str(problem), "Nothing was written.")]
     if wrong:

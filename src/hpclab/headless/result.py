@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from hpclab.ansi import strip_ansi
 from hpclab.errors import NotebookFailed
 from hpclab.headless.artifacts import Skipped
 from hpclab.shell import indented
@@ -24,7 +25,6 @@ HIDDEN_TAG = "hidden-tests"  # a cell that only stands for tests which are not t
 PAPERMILLS_OWN = "papermill-error-cell-tag"  # cells that papermill adds where a cell failed
 NOT_SUBMITTED = "NOT_SUBMITTED"
 DEAD_KERNEL = 138  # papermill's exit status when the kernel died
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LINES = 15  # of a log, or of what a cell printed
 
 
@@ -232,12 +232,12 @@ def _mark(cell: Mapping[str, Any], *, stopped_here: bool) -> CellMark:
 def _error(cell: Mapping[str, Any]) -> str:
     for output in cell.get("outputs", []):
         if output.get("output_type") == "error":
-            return ANSI.sub("", f"{output.get('ename', '')}: {output.get('evalue', '')}")
+            return strip_ansi(f"{output.get('ename', '')}: {output.get('evalue', '')}")
     return ""
 
 
 def _end(text: str) -> str:
-    return "\n".join(ANSI.sub("", text).splitlines()[-LINES:])
+    return "\n".join(strip_ansi(text).splitlines()[-LINES:])
 
 
 def _nbgrader(cell: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hpclab.app.grading import selection
 from hpclab.errors import UsageError
 from hpclab.grading import settings
-from hpclab.grading.gradebook import late
+from hpclab.grading.gradebook import penalties
 from hpclab.grading.reports import overview
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions.counting import counting_versions
@@ -83,13 +83,23 @@ def test_a_lab_without_a_closing_takes_the_last_one(course: Course) -> None:
 
 
 def test_lateness_goes_by_the_version_that_counts(course: Course) -> None:
-    found = late.of_lab(course, "ex01", [receipt(1, -7300), receipt(2, -7200), receipt(3, 60)])
+    found = penalties.compute_lateness(course, "ex01", [receipt(1, -7300), receipt(2, -7200), receipt(3, 60)])
     assert found["ada"].seconds == 0  # version 2, in time to the second; version 3 came after the closing
-    assert late.of_lab(course, "ex01", [receipt(1, 60)]) == {}
+    assert penalties.compute_lateness(course, "ex01", [receipt(1, 60)]) == {}
 
 
 def test_who_came_only_after_the_closing_is_not_waited_for(course: Course) -> None:
-    [ada, bob] = overview.rows(course, "ex01", {}, {}, {}, {}, [receipt(1, 60), receipt(1, -60, "bob")])
+    [ada, bob] = overview.build_rows(
+        course,
+        overview.LabMarks(
+            lab="ex01",
+            scores={},
+            results={},
+            unmarked={},
+            lateness={},
+            receipts=(receipt(1, 60), receipt(1, -60, "bob")),
+        ),
+    )
     assert (ada.handed_in, ada.trouble) == (True, overview.TOO_LATE)
     assert (bob.handed_in, bob.trouble) == (True, "not graded yet")
 

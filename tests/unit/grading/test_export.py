@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from hpclab.errors import UsageError
-from hpclab.grading.gradebook import Part, Standing, late
-from hpclab.grading.gradebook.plan import plan
+from hpclab.grading.gradebook import CellScore, StudentScores, penalties
+from hpclab.grading.gradebook.plan import plan_marks
 from hpclab.grading.model import Verdict
 from hpclab.grading.reports import export as exporting
 from hpclab.grading.reports import overview
-from hpclab.grading.reports.overview import Row
+from hpclab.grading.reports.overview import StudentRow
 from hpclab.grading.settings import Course
 from tests import class_data
 
@@ -28,18 +28,18 @@ def known(tmp_path: Path) -> Course:
 
 
 @pytest.fixture
-def rows(known: Course) -> list[Row]:
+def rows(known: Course) -> list[StudentRow]:
     results = class_data.all_results()
     marked = {one.task.student: one for one in results if one.verdict is not Verdict.SYSTEM_ERROR}
-    standings = {
-        student: Standing(
+    scores = {
+        student: StudentScores(
             student=student,
             received=one.task.received,
-            parts=tuple(
-                Part(
+            tests=tuple(
+                CellScore(
                     test=test.id,
                     points=test.points,
-                    auto=plan(one, LAB).scores[test.id],
+                    auto=plan_marks(one, LAB).scores[test.id],
                     needs_look=student == "eve",
                 )
                 for test in LAB.tests
@@ -49,8 +49,18 @@ def rows(known: Course) -> list[Row]:
     }
     receipts = class_data.receipts(results)
     unmarked = {one.task.student: one for one in results if one.verdict is Verdict.SYSTEM_ERROR}
-    lateness = late.of_lab(known, LAB.name, receipts)
-    return overview.rows(known, LAB.name, standings, marked, unmarked, lateness, receipts)
+    lateness = penalties.compute_lateness(known, LAB.name, receipts)
+    return overview.build_rows(
+        known,
+        overview.LabMarks(
+            lab=LAB.name,
+            scores=scores,
+            results=marked,
+            unmarked=unmarked,
+            lateness=lateness,
+            receipts=tuple(receipts),
+        ),
+    )
 
 
 def read(data: bytes) -> dict[str, dict[str, str]]:
@@ -60,7 +70,7 @@ def read(data: bytes) -> dict[str, dict[str, str]]:
     }
 
 
-def test_everybody_has_a_row_and_only_marks_are_numbers(known: Course, rows: list[Row]) -> None:
+def test_everybody_has_a_row_and_only_marks_are_numbers(known: Course, rows: list[StudentRow]) -> None:
     found = read(exporting.export("csv", known, rows))
     assert list(found) == [*sorted(found)] and set(found) == set(known.students)
     assert {student: line["score"] for student, line in found.items()} == {
@@ -78,7 +88,9 @@ def test_everybody_has_a_row_and_only_marks_are_numbers(known: Course, rows: lis
     assert found["eve"]["needs_look"] == "yes" and found["ada"]["needs_look"] == ""
 
 
-def test_nothing_handed_in_is_zero_only_if_asked_and_our_fault_never(known: Course, rows: list[Row]) -> None:
+def test_nothing_handed_in_is_zero_only_if_asked_and_our_fault_never(
+    known: Course, rows: list[StudentRow]
+) -> None:
     for kind, score in (("csv", "score"), ("canvas", "Lab"), ("moodle", "Lab")):
         data = exporting.export(kind, known, rows, assignment="Lab", points=5, missing_as_zero=True)
         found = read(data)
@@ -105,7 +117,9 @@ def test_nothing_handed_in_is_zero_only_if_asked_and_our_fault_never(known: Cour
     ],
 )
 def test_no_cell_is_a_formula(known: Course, text: str, cell: str) -> None:
-    row = Row(student="s", name=text, email=text, lms=text, hub=text, lab="x", score=1.0, handed_in=True)
+    row = StudentRow(
+        student="s", name=text, email=text, lms=text, hub=text, lab="x", score=1.0, handed_in=True
+    )
     plain = read(exporting.export("csv", known, [row]))["s"]
     assert (plain["name"], plain["email"], plain["lms"]) == (cell, cell, cell)
     for kind in ("canvas", "moodle"):
@@ -114,7 +128,7 @@ def test_no_cell_is_a_formula(known: Course, text: str, cell: str) -> None:
         assert not [one for one in cells if one.startswith(exporting.FORMULA)]
 
 
-def test_canvas_finds_its_columns(known: Course, rows: list[Row]) -> None:
+def test_canvas_finds_its_columns(known: Course, rows: list[StudentRow]) -> None:
     data = exporting.export("canvas", known, rows, assignment="Lab 1 (4711)", points=5)
     head, possible, *people = csv.reader(io.StringIO(data.decode(), newline=""))
     assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Lab 1 (4711)"]
@@ -125,23 +139,23 @@ def test_canvas_finds_its_columns(known: Course, rows: list[Row]) -> None:
     )
 
 
-def test_moodle_finds_its_columns(known: Course, rows: list[Row]) -> None:
+def test_moodle_finds_its_columns(known: Course, rows: list[StudentRow]) -> None:
     data = exporting.export("moodle", known, rows, assignment="Lab 1")
     head, *people = csv.reader(io.StringIO(data.decode(), newline=""))
     assert head == ["Username", "Email address", "Lab 1"]
     assert ["bob", "bob@example.org", "2.7"] in people and len(people) == 8
 
 
-def test_one_lab_a_file_for_a_learning_platform(known: Course, rows: list[Row]) -> None:
+def test_one_lab_a_file_for_a_learning_platform(known: Course, rows: list[StudentRow]) -> None:
     other = msgspec.structs.replace(rows[0], lab="ex02")
     with pytest.raises(UsageError, match="one lab a file"):
         exporting.export("canvas", known, [*rows, other])
     assert len(exporting.export("csv", known, [*rows, other]).splitlines()) == len(rows) + 2
 
 
-def test_the_byte_order_mark_is_a_choice(known: Course, rows: list[Row]) -> None:
+def test_the_byte_order_mark_is_a_choice(known: Course, rows: list[StudentRow]) -> None:
     without = exporting.export("csv", known, rows)
-    assert exporting.export("csv", known, rows, mark_order=True) == b"\xef\xbb\xbf" + without
+    assert exporting.export("csv", known, rows, byte_order_mark=True) == b"\xef\xbb\xbf" + without
     assert "Фаина Раневская" in without.decode() and without.count(b"\r\n") == len(rows) + 1
 
 

@@ -1,4 +1,4 @@
-"""What a learner is told: enough to go on, nothing of hidden tests, and nothing that runs."""
+"""Feedback: enough to continue, nothing of hidden tests, and nothing that runs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from hpclab.app.course.feedback import write_feedback
 from hpclab.errors import GradingError
 from hpclab.grading import gradebook
 from hpclab.grading.formgrader import Nbgrader
-from hpclab.grading.gradebook import Part, Standing
-from hpclab.grading.gradebook.plan import plan
-from hpclab.grading.lateness import lateness
+from hpclab.grading.gradebook import CellScore, StudentScores
+from hpclab.grading.gradebook.plan import plan_marks
+from hpclab.grading.lateness import compute_lateness
 from hpclab.grading.model import Mark, Result, Run, Verdict
-from hpclab.grading.reports import exchange, feedback, feedback_page, feedback_text, wording
-from hpclab.grading.reports.feedback_model import Told, relevant, told
-from hpclab.grading.reports.sections import anchor, places
+from hpclab.grading.reports import exchange, feedback_text, pages, wording
+from hpclab.grading.reports.feedback_model import (
+    FeedbackPage,
+    build_feedback,
+    find_sections,
+    section_anchor,
+    select_log_lines,
+)
 from hpclab.grading.settings import Course
 from tests import class_data
 
@@ -36,34 +42,38 @@ def known(tmp_path: Path) -> Course:
     return class_data.course(tmp_path / "class")
 
 
-def standing(result: Result, comments: dict[str, str] | None = None, **by_hand: Any) -> Standing:
+def standing(result: Result, comments: dict[str, str] | None = None, **by_hand: Any) -> StudentScores:
     """What the gradebook would say."""
-    scores = plan(result, LAB).scores
-    parts = [Part(test=test.id, points=test.points, auto=scores[test.id]) for test in LAB.tests]
+    scores = plan_marks(result, LAB).scores
+    parts = [CellScore(test=test.id, points=test.points, auto=scores[test.id]) for test in LAB.tests]
     if by_hand:
         parts[-1] = msgspec.structs.replace(parts[-1], **by_hand)
-    return Standing(
+    return StudentScores(
         student=result.task.student,
         received=result.task.received,
-        parts=tuple(parts),
+        tests=tuple(parts),
         comments=comments or {},
     )
 
 
 def say(
-    known: Course, result: Result, mine: Standing | None = None, now: float = class_data.NOON, **more: Any
-) -> Told:
+    known: Course,
+    result: Result,
+    mine: StudentScores | None = None,
+    now: float = class_data.NOON,
+    **more: Any,
+) -> FeedbackPage:
     due = known.due(LAB.name, result.task.student)
-    late = lateness(result.task.received, due, known.late, known.zone)
-    return told(known, LAB, result, mine or standing(result), late, now=now, **more)
+    late = compute_lateness(result.task.received, due, known.late, known.zone)
+    return build_feedback(known, LAB, result, mine or standing(result), late, now=now, **more)
 
 
 def of(student: str) -> Result:
     return next(one for one in class_data.all_results() if one.task.student == student)
 
 
-def both(one: Told) -> tuple[str, str]:
-    return feedback_page.html(one).decode(), feedback_text.text(one).decode()
+def both(one: FeedbackPage) -> tuple[str, str]:
+    return pages.render_feedback(one).decode(), feedback_text.render_text(one).decode()
 
 
 class Seen(html.parser.HTMLParser):
@@ -87,32 +97,32 @@ def test_every_verdict_has_words_and_a_next_step(known: Course, verdict: Verdict
     result = class_data.result("ada", verdict, (2, 0, 0), run=Run(ended="x", seconds=61.2, last_cell="wait"))
     for text in both(say(known, result)):
         seen = " ".join(Seen(text).text.split()) if text.startswith("<!") else " ".join(text.split())
-        said = wording.verdict(result)
+        said = wording.describe_verdict(result)
         assert said.title in seen and said.happened in seen and said.next in seen
         assert not re.search(rf"\b{verdict}\b", seen), "the word itself is for programs"
 
 
-def test_a_task_says_what_was_found_expected_and_where_to_read(known: Course) -> None:
+def test_a_task_names_finding_expectation_and_reading(known: Course) -> None:
     text, short = both(say(known, of("mia"), book=BOOK))
     for wanted in ("job 12 ended FAILED (mia)", "COMPLETED", "sacct -X -j 12", "1. The first job"):
         assert wanted in text and wanted in short
     assert f'href="{BOOK}01-slurm/ex01-jobs.html#the-first-job"' in text
-    assert "href" not in feedback_page.html(say(known, of("mia"))).decode()
+    assert "href" not in pages.render_feedback(say(known, of("mia"))).decode()
 
 
-def test_nothing_of_a_hidden_test_is_told_whatever_the_result_holds(known: Course) -> None:
+def test_hidden_tests_are_never_disclosed(known: Course) -> None:
     bob = of("bob")
     leak = {"found": "LEAK1", "expected": "LEAK2", "look": "LEAK3", "said": "LEAK4"}
     marks = tuple(msgspec.structs.replace(one, **leak) if one.hidden else one for one in bob.marks)
     bob = msgspec.structs.replace(bob, marks=marks)
     for text in both(say(known, bob)):
         assert "LEAK" not in text and "SECRET" not in text and "wait-hidden-tests" not in text
-    assert wording.HIDDEN in " ".join(feedback_page.html(say(known, bob)).decode().split())
-    comment = plan(bob, LAB).comments["wait"]
+    assert wording.HIDDEN in Seen(pages.render_feedback(say(known, bob)).decode()).text
+    comment = plan_marks(bob, LAB).comments["wait"]
     assert "LEAK" not in comment and comment
 
 
-def test_several_hidden_checks_are_one_word(known: Course) -> None:
+def test_several_hidden_checks_are_one_finding(known: Course) -> None:
     bob = of("bob")
     marks = (
         *bob.marks[:2],
@@ -125,8 +135,8 @@ def test_several_hidden_checks_are_one_word(known: Course) -> None:
     assert len(task.findings) == 1
 
 
-def test_the_learner_s_text_is_shown_and_does_nothing(known: Course) -> None:
-    text = feedback_page.html(say(known, of("mia"), book=BOOK)).decode()
+def test_untrusted_text_is_shown_and_inert(known: Course) -> None:
+    text = pages.render_feedback(say(known, of("mia"), book=BOOK)).decode()
     seen = Seen(text)
     assert {tag for tag, _ in seen.tags} <= {
         *(
@@ -143,6 +153,7 @@ def test_the_learner_s_text_is_shown_and_does_nothing(known: Course) -> None:
             "p",
             "div",
             "section",
+            "header",
             "span",
         ),
         *(
@@ -158,6 +169,7 @@ def test_the_learner_s_text_is_shown_and_does_nothing(known: Course) -> None:
             "details",
             "summary",
             "strong",
+            "code",
             "a",
             "footer",
         ),
@@ -173,9 +185,9 @@ def test_the_learner_s_text_is_shown_and_does_nothing(known: Course) -> None:
 
 
 def test_names_and_titles_are_escaped(known: Course) -> None:
-    eve = feedback_page.html(say(known, of("eve"))).decode()
+    eve = pages.render_feedback(say(known, of("eve"))).decode()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; Eve (eve)" in eve
-    leo = feedback_page.html(say(known, of("leo"))).decode()
+    leo = pages.render_feedback(say(known, of("leo"))).decode()
     assert "Leo [U+202E]oeL" in leo
 
 
@@ -184,8 +196,8 @@ def test_tampering_and_unreadable_work_blame_no_task(known: Course) -> None:
         one = say(known, of(student))
         assert one.final == 0 and len(one.tasks) == 2
         assert not [task.name for task in one.tasks if task.findings]
-    assert "is not JSON, which every notebook is" in feedback_text.text(say(known, of("kim"))).decode()
-    assert "submit-tests" not in feedback_text.text(say(known, of("eve"))).decode()
+    assert "is not JSON, which every notebook is" in feedback_text.render_text(say(known, of("kim"))).decode()
+    assert "submit-tests" not in feedback_text.render_text(say(known, of("eve"))).decode()
 
 
 def test_late_work_says_how_late_and_what_it_costs(known: Course) -> None:
@@ -197,11 +209,11 @@ def test_late_work_says_how_late_and_what_it_costs(known: Course) -> None:
         assert "15:00:00 CET (Europe/Berlin)" in shown
 
 
-def test_what_a_person_set_and_wrote_is_said(known: Course) -> None:
+def test_manual_marks_and_comments_are_shown(known: Course) -> None:
     bob = of("bob")
     mine = standing(bob, {"wait": "Almost: <b>look</b> at\nthe reason."}, manual=1.5, extra=0.5)
     for text in both(say(known, bob, mine)):
-        assert "A person changed this mark; the checks alone gave 1." in text
+        assert "An instructor changed this mark; the checks alone gave 1." in text
         assert "3 of 3 points" in text  # 1 by the checks, 1.5 by hand, 0.5 on top
         assert "the reason." in text
     shown, short = both(say(known, bob, mine))
@@ -213,18 +225,16 @@ def test_what_a_person_set_and_wrote_is_said(known: Course) -> None:
     ("now", "closes", "says"),
     [
         (class_data.NOON - DAY, "", "without being late"),
-        (class_data.NOON + DAY, "", "You can hand it in again, late."),
+        (class_data.NOON + DAY, "", "You can submit it again. It will count as late."),
         (
             class_data.NOON + DAY,
             "2026-12-05T12:00:00",
-            "You can hand it in again, until 2026-12-05 12:00:00 CET",
+            "You can submit it again until 2026-12-05 12:00:00 CET (Europe/Berlin). It will count as late.",
         ),
-        (class_data.NOON + 9 * DAY, "2026-12-05T12:00:00", "nothing more is taken"),
+        (class_data.NOON + 9 * DAY, "2026-12-05T12:00:00", "no more submissions are accepted"),
     ],
 )
-def test_it_says_whether_handing_in_again_makes_sense(
-    tmp_path: Path, now: float, closes: str, says: str
-) -> None:
+def test_it_says_until_when_to_submit_again(tmp_path: Path, now: float, closes: str, says: str) -> None:
     head = "[labs.ex01-jobs]"
     text = class_data.SETTINGS.replace(head, f"{head}\ncloses = {closes}" if closes else head)
     one = say(class_data.course(tmp_path, text), of("ada"), now=now)
@@ -244,27 +254,27 @@ def test_jobs_come_as_a_picture_and_in_words(known: Course) -> None:
         given.extend(jobs)
         return class_data.png(), "estimate (11): ran 25 s\n\x1b[31mred"
 
-    one = say(known, of("mia"), timeline=draw)
+    one = say(known, of("mia"), draw_timeline=draw)
     assert one.jobs == ("estimate (11): ran 25 s", "red") and one.timeline == class_data.png()
     assert all("\x1b" not in job.name and len(job.name) <= 60 for job in given)
     assert say(known, of("mia")).jobs[0] == "estimate (11): COMPLETED"
 
 
-def test_the_log_is_cut_to_what_tells() -> None:
+def test_the_log_keeps_errors_and_its_end() -> None:
     log = "\n".join(
         [*(f"step {n}" for n in range(500)), "Traceback: x", *(f"step {n}" for n in range(500, 600))]
     )
-    shown = relevant(log)
+    shown = select_log_lines(log)
     assert "Traceback: x" in shown and shown.endswith("step 599") and shown.startswith("[…]")
     assert len(shown.splitlines()) <= 20
-    assert relevant("") == "" and relevant("a\nb\n") == "a\nb"
+    assert select_log_lines("") == "" and select_log_lines("a\nb\n") == "a\nb"
 
 
-def test_what_cells_printed_is_text_and_sound_pictures(known: Course) -> None:
+def test_outputs_are_text_and_pngs(known: Course) -> None:
     one = say(known, of("mia"))
-    [printed] = [cell for cell in one.printed if cell.label == "Your answer to submit (run)"]
+    [printed] = [cell for cell in one.outputs if cell.label == "Your answer to submit (run)"]
     assert printed.failed and printed.pictures == (class_data.png(),) and "red" in printed.text
-    assert not any("svg+xml" in cell.text for cell in one.printed)
+    assert not any("svg+xml" in cell.text for cell in one.outputs)
 
 
 def test_a_page_stays_small(known: Course) -> None:
@@ -273,21 +283,21 @@ def test_a_page_stays_small(known: Course) -> None:
         for n in range(300)
     ]  # fmt: skip
     result = class_data.result("ada", executed=json.dumps({"cells": cells}), log="z" * 900_000)
-    assert len(feedback_page.html(say(known, result))) < 400_000
+    assert len(pages.render_feedback(say(known, result))) < 400_000
 
 
 def test_tasks_know_their_section() -> None:
-    found = places(LAB, BOOK)
-    assert {task: place.section for task, place in found.items()} == {
+    found = find_sections(LAB, BOOK)
+    assert {task: section.title for task, section in found.items()} == {
         "submit": "1. The first job",
         "wait": "2. Why does it wait?",
     }
     assert found["wait"].address.endswith("ex01-jobs.html#why-does-it-wait")
-    assert anchor("3. It's `squeue --me`: 2 ways") == "it-s-squeue-me-2-ways"
+    assert section_anchor("3. It's `squeue --me`: 2 ways") == "it-s-squeue-me-2-ways"
 
 
 def test_both_files_are_where_nbgrader_looks(known: Course) -> None:
-    path = feedback.write(known, say(known, of("ada")))
+    path = write_feedback(known, say(known, of("ada")))
     assert path == known.folder / "feedback/ada/ex01-jobs/ex01-jobs.html"
     assert sorted(one.name for one in path.parent.iterdir()) == ["ex01-jobs.html", "ex01-jobs.txt"]
 
@@ -312,7 +322,7 @@ def test_only_the_submitter_can_know_the_name(submitted: Path, tmp_path: Path) -
     nbgrader = Nbgrader(course="hpc", exchange=tmp_path / "exchange")
     name = exchange.file_name(nbgrader, receipt(f"exchange: {submitted.name}"))
     assert name and re.fullmatch(r"[0-9a-f]{32}\.html", name)
-    placed = exchange.put(nbgrader, name, b"page")
+    placed = exchange.hand_out(nbgrader, name, b"page")
     assert placed.read_bytes() == b"page" and stat.S_IMODE(placed.stat().st_mode) == 0o644
     assert stat.S_IMODE(placed.parent.stat().st_mode) == 0o711
     assert exchange.file_name(nbgrader, receipt("folders: ada")) is None
@@ -333,14 +343,14 @@ def test_a_secret_that_is_none_gives_no_name(submitted: Path, tmp_path: Path) ->
         assert exchange.file_name(nbgrader, receipt(f"exchange: {submitted.name}")) is None
 
 
-def test_no_exchange_is_said(tmp_path: Path) -> None:
+def test_a_missing_exchange_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(GradingError, match="no exchange at"):
-        exchange.put(Nbgrader(exchange=tmp_path / "none"), "x.html", b"")
+        exchange.hand_out(Nbgrader(exchange=tmp_path / "none"), "x.html", b"")
 
 
-def test_marks_that_are_not_those_of_the_result_are_noticed() -> None:
+def test_scores_of_another_result_are_noticed() -> None:
     bob = of("bob")
-    assert gradebook.fits(bob, standing(bob), LAB)
-    assert gradebook.fits(bob, standing(bob, manual=2.0), LAB)
-    assert not gradebook.fits(bob, standing(of("ada")), LAB)
-    assert not gradebook.fits(bob, None, LAB)
+    assert gradebook.scores_match(bob, standing(bob), LAB)
+    assert gradebook.scores_match(bob, standing(bob, manual=2.0), LAB)
+    assert not gradebook.scores_match(bob, standing(of("ada")), LAB)
+    assert not gradebook.scores_match(bob, None, LAB)

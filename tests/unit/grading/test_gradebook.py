@@ -20,6 +20,7 @@ from hpclab import locks
 from hpclab.errors import DeadlineExceeded, GradingError
 from hpclab.grading import gradebook
 from hpclab.grading.gradebook import cells, database, folders
+from hpclab.grading.gradebook.plan import find_refusal
 from hpclab.grading.model import Mark, Result, Verdict
 from hpclab.grading.settings import Course
 from tests import class_data
@@ -79,8 +80,8 @@ def dump(path: Path) -> list[str]:
     return found
 
 
-def part(known: Course, student: str, test: str = "wait-hidden-tests") -> gradebook.Part:
-    [found] = [one for one in gradebook.standings(known, LAB.name)[student].parts if one.test == test]
+def part(known: Course, student: str, test: str = "wait-hidden-tests") -> gradebook.CellScore:
+    [found] = [one for one in gradebook.read_scores(known, LAB.name)[student].tests if one.test == test]
     return found
 
 
@@ -143,10 +144,10 @@ def test_a_lab_that_grew_leaves_marks_alone_and_shows_what_is_missing(known: Cou
     )
     grown = class_data.lab_of(class_data.source.parse(text, Path("notebooks/01-slurm/ex01-jobs.md")))
     gradebook.release(known, grown, class_data.source_notebook())
-    mine = gradebook.standings(known, LAB.name)["ada"]
+    mine = gradebook.read_scores(known, LAB.name)["ada"]
     assert mine.score == 5 and mine.points == 6 and not mine.marked and mine.needs_look
     gradebook.release(known, LAB, class_data.source_notebook())
-    assert gradebook.standings(known, LAB.name)["ada"].points == 5
+    assert gradebook.read_scores(known, LAB.name)["ada"].points == 5
 
 
 def test_a_cell_with_a_mark_by_hand_is_not_forgotten(known: Course) -> None:
@@ -157,7 +158,7 @@ def test_a_cell_with_a_mark_by_hand_is_not_forgotten(known: Course) -> None:
     notebook["cells"] = [cell for cell in notebook["cells"] if cell["id"] != "wait-hidden-tests"]
     smaller = msgspec.structs.replace(LAB, tests=tests, notebook=msgspec.json.encode(notebook).decode())
     before = dump(known.folder / "gradebook.db")
-    with pytest.raises(GradingError, match="set by hand for ada"):
+    with pytest.raises(GradingError, match="set by hand: ada"):
         gradebook.release(known, smaller, class_data.source_notebook())
     assert dump(known.folder / "gradebook.db") == before
 
@@ -165,7 +166,7 @@ def test_a_cell_with_a_mark_by_hand_is_not_forgotten(known: Course) -> None:
 def test_tests_that_do_not_fit_the_notebook_are_refused() -> None:
     tests = (msgspec.structs.replace(LAB.tests[0], points=99.0), *LAB.tests[1:])
     with pytest.raises(GradingError, match="submit-tests"):
-        cells.rows(msgspec.structs.replace(LAB, tests=tests))
+        cells.list_rows(msgspec.structs.replace(LAB, tests=tests))
 
 
 # ---- marks -----------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ def test_tests_that_do_not_fit_the_notebook_are_refused() -> None:
 def test_every_verdict_is_written_as_it_should(known: Course) -> None:
     written = write(known, class_data.all_results())
     assert dict(written.unmarked) == {"hal": "the cluster did not start"}
-    there = gradebook.standings(known, LAB.name)
+    there = gradebook.read_scores(known, LAB.name)
     assert {student: mine.score for student, mine in there.items()} == {
         "ada": 5, "bob": 3, "eve": 0, "fay": 2, "gus": 0, "kim": 0, "leo": 3, "mia": 3,
     }  # fmt: skip
@@ -182,8 +183,8 @@ def test_every_verdict_is_written_as_it_should(known: Course) -> None:
     assert [student for student, mine in there.items() if mine.needs_look] == ["eve"]
     assert [student for student, mine in there.items() if mine.flagged] == ["eve"]
     assert there["ada"].received == class_data.NOON - 3600
-    assert set(gradebook.results(known, LAB.name)) == set(there)
-    assert set(gradebook.unmarked(known, LAB.name)) == {"hal"}
+    assert set(gradebook.read_results(known, LAB.name)) == set(there)
+    assert set(gradebook.read_unmarked(known, LAB.name)) == {"hal"}
     said = dict(
         rows(
             known.folder / "gradebook.db",
@@ -193,10 +194,10 @@ def test_every_verdict_is_written_as_it_should(known: Course) -> None:
         )
     )
     assert said["ada wait"] is None
-    assert said["bob wait"] == "A check that the notebook does not show did not pass."
+    assert said["bob wait"] == "A check that the notebook doesn't show did not pass."
     assert said["gus submit-run"] == "No response."
     assert said["kim wait"].startswith("ex01-jobs.ipynb is not JSON")
-    assert said["eve wait"].startswith("Put aside for a person") and "\x1b" not in said["eve wait"]
+    assert said["eve wait"].startswith("Set aside for an instructor") and "\x1b" not in said["eve wait"]
     assert said["mia submit-script"] == "Found: job 12 ended FAILED (mia); expected: COMPLETED"
 
 
@@ -239,7 +240,7 @@ def test_what_a_person_set_stays_when_it_is_graded_again(known: Course) -> None:
     write(known, class_data.all_results())
     assert part(known, "bob").manual == 1.5 and not part(known, "bob").needs_look
     write(known, [class_data.result("bob", Verdict.PASS, (2, 1, 2), received=class_data.NOON + 7200)])
-    mine = gradebook.standings(known, LAB.name)["bob"]
+    mine = gradebook.read_scores(known, LAB.name)["bob"]
     assert (part(known, "bob").auto, part(known, "bob").manual, part(known, "bob").extra) == (2, 1.5, 0.5)
     assert mine.comments == {"wait": "Half right: see page 3."}
     assert mine.score == 2 + 1 + 1.5 + 0.5
@@ -253,17 +254,17 @@ def test_a_person_s_word_on_tampering_stands(known: Course) -> None:
     for test in LAB.tests:
         by_hand(known, "eve", test.id)
     write(known, [eve])
-    assert not gradebook.standings(known, LAB.name)["eve"].needs_look
+    assert not gradebook.read_scores(known, LAB.name)["eve"].needs_look
     write(
         known,
         [msgspec.structs.replace(eve, task=msgspec.structs.replace(eve.task, received=class_data.NOON))],
     )
-    assert gradebook.standings(known, LAB.name)["eve"].needs_look, "another version has to be looked at anew"
+    assert gradebook.read_scores(known, LAB.name)["eve"].needs_look, "another version needs another review"
 
 
 def test_tampering_earns_nothing_whatever_the_tests_said(known: Course) -> None:
     write(known, [class_data.result("eve", Verdict.TAMPER, (2, 1, 2))])
-    assert gradebook.standings(known, LAB.name)["eve"].score == 0
+    assert gradebook.read_scores(known, LAB.name)["eve"].score == 0
 
 
 def test_our_fault_never_touches_a_mark(known: Course) -> None:
@@ -271,10 +272,10 @@ def test_our_fault_never_touches_a_mark(known: Course) -> None:
     before = dump(known.folder / "gradebook.db")
     write(known, [one for one in class_data.all_results() if one.task.student == "hal"])
     assert dump(known.folder / "gradebook.db") == before
-    assert gradebook.results(known, LAB.name)["hal"].earned == 3
-    assert gradebook.unmarked(known, LAB.name)["hal"].problem == "the cluster did not start"
+    assert gradebook.read_results(known, LAB.name)["hal"].earned == 3
+    assert gradebook.read_unmarked(known, LAB.name)["hal"].problem == "the cluster did not start"
     write(known, [class_data.result("hal")])
-    assert gradebook.unmarked(known, LAB.name) == {}
+    assert gradebook.read_unmarked(known, LAB.name) == {}
 
 
 @pytest.mark.parametrize("earned", [math.nan, math.inf, -1.0, 2.0**53 + 2, 2.5])
@@ -283,21 +284,21 @@ def test_what_is_no_mark_is_refused_and_the_others_are_written(known: Course, ea
     written = write(known, [bad, class_data.result("bob")])
     assert written.marked == ("bob",)
     assert "submit-tests" in dict(written.unmarked)["ada"]
-    assert set(gradebook.standings(known, LAB.name)) == {"bob"}
+    assert set(gradebook.read_scores(known, LAB.name)) == {"bob"}
 
 
 def test_a_result_that_does_not_fit_is_refused() -> None:
     good = class_data.result("ada")
     for changes, says in (
         ({"lab_digest": "e" * 64}, "another version of the lab"),
-        ({"marks": good.marks[:2]}, "says nothing of wait-hidden-tests"),
+        ({"marks": good.marks[:2]}, "no mark for wait-hidden-tests"),
         ({"marks": (*good.marks, good.marks[0])}, "twice"),
         ({"marks": (*good.marks[:2], Mark(test="x", task="x", points=2, earned=2))}, "twice, or one that"),
         ({"task": msgspec.structs.replace(good.task, lab="ex02-other")}, "a result of ex02-other"),
         ({"task": msgspec.structs.replace(good.task, received=math.nan)}, "time of receipt"),
     ):
-        assert says in gradebook.refused(msgspec.structs.replace(good, **changes), LAB)
-    assert gradebook.refused(good, LAB) == ""
+        assert says in find_refusal(msgspec.structs.replace(good, **changes), LAB)
+    assert find_refusal(good, LAB) == ""
 
 
 def test_two_results_of_one_student_are_a_mistake(known: Course) -> None:
@@ -332,9 +333,9 @@ def test_lateness_follows_the_settings_of_now(known: Course) -> None:
         '\n[[extension]]\nstudent = "bob"\nlab = "ex01-jobs"\nuntil = 2026-12-01T13:00:00\nreason = "ill"\n'
     )
     kinder = class_data.course(known.folder, more)
-    lateness = gradebook.settle(kinder, LAB.name, class_data.receipts(results))
+    lateness = gradebook.apply_lateness(kinder, LAB.name, class_data.receipts(results))
     [after] = rows(known.folder / "gradebook.db", "select late_submission_penalty from submitted_notebook")
-    assert before == (0.5,) and after == (None,) and lateness["bob"].words == "in time"
+    assert before == (0.5,) and after == (None,) and lateness["bob"].description == "on time"
 
 
 # ---- one writer, many readers, and crashes ------------------------------------------------------
@@ -354,8 +355,8 @@ def test_readers_see_the_old_marks_until_all_are_there(known: Course) -> None:
     with database.writing(known.folder, "hpclab") as book:
         book.find_grade("submit-tests", LAB.name, LAB.name, "ada").auto_score = 2.0
         book.db.flush()
-        assert gradebook.standings(known, LAB.name)["ada"].score == 0
-    assert gradebook.standings(known, LAB.name)["ada"].score == 2
+        assert gradebook.read_scores(known, LAB.name)["ada"].score == 0
+    assert gradebook.read_scores(known, LAB.name)["ada"].score == 2
 
 
 def test_a_mistake_half_way_leaves_all_as_it_was(known: Course) -> None:
@@ -373,18 +374,18 @@ import os, signal, sys
 from pathlib import Path
 from sqlalchemy.orm import object_session
 from hpclab.grading import gradebook
-from hpclab.grading.gradebook import folders, marks
+from hpclab.grading.gradebook import folders, penalties
 from tests import class_data
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
-def flush_and_die(mine, share):
-    object_session(mine).flush()
+def flush_and_die(course, lab, submissions, receipts):
+    object_session(submissions["ada"]).flush()
     die()
 known = class_data.course(Path(sys.argv[1]))
 if sys.argv[2] == "commit":
-    marks.penalize = flush_and_die  # every mark is with SQLite by then
+    penalties.apply_penalties = flush_and_die  # every mark is with SQLite by then
 else:
-    folders.lay_result = die
+    folders.write_result = die
 results = class_data.all_results()
 gradebook.write(known, class_data.lab(), results, class_data.receipts(results))
 """
@@ -394,26 +395,26 @@ gradebook.write(known, class_data.lab(), results, class_data.receipts(results))
 def test_a_writer_that_is_killed_leaves_nothing_half_written(known: Course, root: Path, when: str) -> None:
     old = class_data.result("ada", Verdict.PARTIAL, (2, 1, 0))
     write(known, [old])
-    before = gradebook.standings(known, LAB.name)
+    before = gradebook.read_scores(known, LAB.name)
     program = [sys.executable, "-W", "ignore", "-c", KILLED, str(known.folder), when]
     killed = subprocess.run(program, cwd=root, capture_output=True, text=True, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    there = gradebook.standings(known, LAB.name)
+    there = gradebook.read_scores(known, LAB.name)
     if when == "commit":
         assert there == before
     else:
         assert there["ada"].score == 5 and len(there) == 8
-        assert not gradebook.fits(gradebook.results(known, LAB.name)["ada"], there["ada"], LAB)
+        assert not gradebook.scores_match(gradebook.read_results(known, LAB.name)["ada"], there["ada"], LAB)
     assert rows(known.folder / "gradebook.db", "pragma integrity_check") == [("ok",)]
     write(known, class_data.all_results())
-    there = gradebook.standings(known, LAB.name)
+    there = gradebook.read_scores(known, LAB.name)
     assert len(there) == 8 and there["ada"].score == 5
-    assert gradebook.fits(gradebook.results(known, LAB.name)["ada"], there["ada"], LAB)
+    assert gradebook.scores_match(gradebook.read_results(known, LAB.name)["ada"], there["ada"], LAB)
 
 
 def test_no_gradebook_yet_says_which_command_makes_one(tmp_path: Path) -> None:
     with pytest.raises(GradingError, match="no marks") as caught:
-        gradebook.standings(class_data.course(tmp_path), LAB.name)
+        gradebook.read_scores(class_data.course(tmp_path), LAB.name)
     assert "hpclab release LAB" in caught.value.remedy
 
 
@@ -459,7 +460,7 @@ def test_a_learner_s_own_cells_stand_where_they_stood_and_stay_text() -> None:
         at + 1, {"id": 'x" onload="', "cell_type": "markdown", "metadata": {}, "source": bad}
     )
     result = class_data.result("ada", executed=msgspec.json.encode(notebook).decode())
-    shown = class_data.nbformat.reads(folders.autograded.notebook(result, LAB), as_version=4)  # type: ignore[no-untyped-call]
+    shown = class_data.nbformat.reads(folders.autograded.build_notebook(result, LAB), as_version=4)  # type: ignore[no-untyped-call]
     names = [cell.id for cell in shown.cells]
     assert names.index("own-1") == names.index("submit-run") + 1
     assert shown.cells[names.index("own-1")].source == f"`````text\n{bad}\n`````"
@@ -470,5 +471,5 @@ def test_a_learner_s_own_cells_stand_where_they_stood_and_stay_text() -> None:
     "executed", ["", "{", "[]", '{"cells": 3}', '{"cells": [3, {"id": 4, "source": 5}]}', "[" * 99999]
 )
 def test_whatever_the_learner_s_notebook_is_there_is_one_to_show(executed: str) -> None:
-    text = folders.autograded.notebook(class_data.result("ada", executed=executed), LAB)
+    text = folders.autograded.build_notebook(class_data.result("ada", executed=executed), LAB)
     class_data.nbformat.validate(class_data.nbformat.reads(text, as_version=4))  # type: ignore[no-untyped-call]

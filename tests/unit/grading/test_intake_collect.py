@@ -19,8 +19,8 @@ from hpclab.grading.records.audit import audit
 from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.settings import Student
 from hpclab.grading.submissions import ipynb, platforms
-from hpclab.grading.submissions.collect import How, collect
-from hpclab.grading.submissions.incoming import Found
+from hpclab.grading.submissions.collect import CollectOptions, collect
+from hpclab.grading.submissions.staging import Submission
 from hpclab.grading.submissions.store import Store
 
 NOTEBOOK = json.dumps(
@@ -117,8 +117,8 @@ def test_what_is_not_there_is_said_and_gives_no_receipt(course: Path, tmp_path: 
     found = run(course, top, code=1)
     assert {label: (one["what"], one["why"]) for label, one in found.items()} == {
         "ada": ("refused", f"there is no {LAB}.ipynb in it"),
-        "eve": ("refused", "the class knows no student 'eve'"),
-        "Bob": ("refused", "the class knows no student 'Bob'; near: bob"),
+        "eve": ("refused", "the course has no student 'eve'"),
+        "Bob": ("refused", "the course has no student 'Bob'; similar: bob"),
         "cy": ("refused", "it is not a folder"),
         "readme": ("refused", "it is not a folder"),
     }
@@ -151,7 +151,7 @@ def test_a_hostile_folder_gets_a_receipt_for_what_is_honest_in_it(course: Path, 
 def test_a_notebook_that_cannot_be_read_is_told_at_once(course: Path, tmp_path: Path) -> None:
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb", text='{"cells": [')
     [note] = run(course, top)["ada"]["receipt"]["notes"]
-    assert note.startswith(f"it cannot be marked: {LAB}.ipynb is not JSON")
+    assert note.startswith(f"it cannot be graded: {LAB}.ipynb is not JSON")
 
 
 def test_one_that_breaks_the_reader_keeps_nobody_else_from_being_received(
@@ -161,7 +161,7 @@ def test_one_that_breaks_the_reader_keeps_nobody_else_from_being_received(
     lay(top, f"bob-hub/{LAB}.ipynb", text='{"cells": [{"cell_type": "code", "source": ' + "7" * 5000 + "}]}")
     found = {one["student"]: one for one in run(course, top).values()}
     assert {one["what"] for one in found.values()} == {"taken"} and len(found) == 3
-    assert "cannot be marked" in found["bob"]["receipt"]["notes"][0]
+    assert "cannot be graded" in found["bob"]["receipt"]["notes"][0]
 
     def broken(data: bytes, name: str) -> list[object]:
         if b"777" in data:
@@ -216,14 +216,15 @@ def test_without_a_trusted_time_somebody_has_to_say_one(course: Path, tmp_path: 
     assert done.exit_code == 2 and "--received" in done.output
     assert "refused" in run(course, top, "--received", "now", code=1)["ada"]["what"]
     one = run(course, top, "--received", "2026-01-10T23:59:59")["ada"]
-    assert one["late"] == "in time"
+    assert one["late"] == "on time"
     assert (
-        settings.load(course).shown(one["receipt"]["received"]) == "2026-01-10 23:59:59 CET (Europe/Berlin)"
+        settings.load(course).format_time(one["receipt"]["received"])
+        == "2026-01-10 23:59:59 CET (Europe/Berlin)"
     )
     assert "2026-01-10 23:59:59 CET" in (course / f"receipts/{LAB}/ada/1.txt").read_text()
 
 
-@pytest.mark.parametrize(("seconds", "late"), [(0, "in time"), (1, "1 second late")])
+@pytest.mark.parametrize(("seconds", "late"), [(0, "on time"), (1, "1 second late")])
 def test_the_deadline_is_decided_by_the_receipt(
     course: Path, tmp_path: Path, seconds: int, late: str
 ) -> None:
@@ -232,7 +233,9 @@ def test_the_deadline_is_decided_by_the_receipt(
     found = settings.load(course)
     due = found.due(LAB, "ada")
     assert due is not None
-    [one] = collect(found, LAB, top, "folders", How(now=lambda: due + seconds, received=due + seconds))
+    [one] = collect(
+        found, LAB, top, "folders", CollectOptions(now=lambda: due + seconds, received=due + seconds)
+    )
     assert one.late == late
 
 
@@ -310,7 +313,7 @@ def test_others_files_in_a_submission_and_owners_without_a_name(course: Path, tm
     os.chown(nobody, 54321, -1)
     found = run(course, inbound, code=1)
     assert list(found[mixed.name]["receipt"]["files"]) == [f"{LAB}.ipynb"]
-    assert "'planted.py' was not taken: it belongs to somebody else" in found[mixed.name]["receipt"]["notes"]
+    assert "'planted.py' was not taken: it belongs to another user" in found[mixed.name]["receipt"]["notes"]
     assert "its owner is uid 54321" in found[nobody.name]["why"]
 
 
@@ -331,7 +334,7 @@ def test_names_that_are_no_text_are_told_as_well_as_they_can_be(course: Path, tm
     assert label.isascii() and label.isprintable() and "\\x1b" in label and "\\udcff" in label
     assert one["receipt"]["source"] == f"exchange: {label}"
     lay(Path(os.fsdecode(os.fsencode(tmp_path) + b"/homes/\xff")), f"{LAB}.ipynb")
-    assert "knows no student" in run(course, tmp_path / "homes", code=1)["'\\udcff'"]["why"]
+    assert "has no student" in run(course, tmp_path / "homes", code=1)["'\\udcff'"]["why"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -340,7 +343,7 @@ def test_a_folder_that_comes_to_belong_to_another_is_not_entered(course: Path, t
     (folder / "sub").mkdir()
     os.chown(folder / "sub", 54321, -1)
     notes = run(course, tmp_path / "inbound")[folder.name]["receipt"]["notes"]
-    assert "'sub' was not taken: it belongs to somebody else" in notes
+    assert "'sub' was not taken: it belongs to another user" in notes
 
 
 # ---- learning platforms ----------------------------------------------------------------------
@@ -370,7 +373,7 @@ def test_canvas_names_say_whose_by_number_and_what_is_late(course: Path, tmp_pat
     ada, cy = found["lovelaceada (1815)"], found["müller_b (777)"]
     assert (ada["student"], ada["late"], sorted(ada["receipt"]["files"])) == (
         "ada",
-        "in time",
+        "on time",
         [f"{LAB}.ipynb", "job script.sh"],
     )
     assert ada["receipt"]["notes"] == [f"'{LAB}-1.ipynb' was kept as {LAB}.ipynb"]
@@ -379,9 +382,9 @@ def test_canvas_names_say_whose_by_number_and_what_is_late(course: Path, tmp_pat
         and "late" in cy["late"]
         and "Canvas marked it as late" in cy["receipt"]["notes"]
     )
-    assert found["doejane (555)"]["why"] == "the class knows no student with the number 555"
+    assert found["doejane (555)"]["why"] == "the course has no student with the number 555"
     assert "anonymously" in found[f"LATE_anon_ab12C_905_{LAB}.ipynb"]["why"]
-    assert found["readme.txt"]["why"] == "Canvas does not name files so"
+    assert found["readme.txt"]["why"] == "it is not named as Canvas names files"
 
 
 @pytest.mark.parametrize(
@@ -399,7 +402,7 @@ def test_a_name_made_to_be_read_as_another_student_s_is_refused(
     top = lay(tmp_path / "download", name)
     one = run(course, top, "--from", "canvas", code=1)[name]
     assert (one["student"], one["what"]) == ("", "refused")
-    assert "in more than one way" in one["why"]
+    assert "ambiguous" in one["why"]
 
 
 def test_moodle_downloads_with_folders_and_without(course: Path, tmp_path: Path) -> None:
@@ -414,7 +417,7 @@ def test_moodle_downloads_with_folders_and_without(course: Path, tmp_path: Path)
         "cy": ["a_b.sh", f"{LAB}.ipynb"],
     }
     # A name that a person can change never says who it is; it only helps to ask.
-    assert found["Bob Müller (42)"]["why"] == "the class knows no student with the number 42; near: bob"
+    assert found["Bob Müller (42)"]["why"] == "the course has no student with the number 42; similar: bob"
     sheet = tmp_path / "Grades.csv"
     sheet.write_text(
         'Identifier,"Full name","Email address",Status\n"Participant 42","Bob Müller",Bob@Uni.example,-\n'
@@ -429,18 +432,18 @@ def test_a_worksheet_counts_addresses_only_never_the_name(course: Path, tmp_path
     sheet.write_text(
         "Identifier,Name,Mail\nTeilnehmer 9,ada@uni.example,x@y\nTeilnehmer 8,x,ada@uni.example\n"
     )
-    assert platforms.worksheet(sheet, settings.load(course)) == {"8": "ada"}
+    assert platforms.read_worksheet(sheet, settings.load(course)) == {"8": "ada"}
 
 
 def test_who_is_asked_for_is_remembered(course: Path, tmp_path: Path) -> None:
     top = lay(tmp_path / "d", f"muellerbob_42_1_{LAB}.ipynb")
     asked = []
 
-    def ask(found: Found, close: list[str]) -> str:
+    def ask(found: Submission, close: list[str]) -> str:
         asked.append((found.lms, close))
         return "bob"
 
-    [one] = collect(settings.load(course), LAB, top, "canvas", How(ask=ask))
+    [one] = collect(settings.load(course), LAB, top, "canvas", CollectOptions(ask=ask))
     assert (one.student, asked) == ("bob", [("42", asked[0][1])])
     assert run(course, top)["muellerbob (42)"]["what"] == "unchanged"
 
@@ -450,7 +453,7 @@ def test_two_submissions_of_one_student_in_one_download_are_for_a_person_to_sort
 ) -> None:
     top = lay(tmp_path / "homes", f"bob/{LAB}.ipynb", f"bob-hub/{LAB}.ipynb", f"ada/{LAB}.ipynb")
     found = run(course, top, code=1)
-    assert found["bob"]["why"] == found["bob-hub"]["why"] == "two submissions here are said to be from bob"
+    assert found["bob"]["why"] == found["bob-hub"]["why"] == "two submissions in this source are from bob"
     assert found["ada"]["what"] == "taken"
 
 
@@ -467,9 +470,9 @@ def test_an_archive_of_folders_is_collected_and_what_was_left_out_is_on_the_rece
         },
     )
     found = run(course, archive, code=1)
-    assert found["ada"]["receipt"]["notes"] == ["'ada/x\\\\y' was not taken: its path is one of Windows"]
+    assert found["ada"]["receipt"]["notes"] == ["'ada/x\\\\y' was not taken: its path is a Windows path"]
     assert found["cy"]["what"] == "taken"
-    assert found["../../evil"]["why"] == "its path leads elsewhere"
+    assert found["../../evil"]["why"] == "its path leaves the folder"
     assert not (course / ".staging").exists()
 
 
@@ -491,12 +494,12 @@ def test_from_a_new_class_to_a_receipt_and_an_audit(tmp_path: Path, monkeypatch:
     top = lay(tmp_path / "homes", f"ada/{LAB}.ipynb")
     code, said = invoke("collect", "01/ex01", str(top), "--add")
     assert code == 0, said
-    assert "1 taken, 0 unchanged, 0 refused. Not in this source: nobody." in said
+    assert "1 taken, 0 unchanged, 0 refused. Not in this source: none." in said
     code, said = invoke("course", "receipt", LAB, "ada")
     [receipt] = Store(folder).receipts()
     assert code == 0 and f"content   sha256:{receipt.hash}" in said and "(Europe/Berlin)" in said
     code, said = invoke("audit", "--student", "ada")
-    assert code == 0 and "received" in said and "All is as it was written down: 1 records." in said
+    assert code == 0 and "received" in said and "All records agree: 1 records." in said
     head = audit(folder).head
     assert head in said
     assert invoke("audit", "--head", head)[0] == 0
@@ -516,4 +519,4 @@ def test_a_lab_that_the_class_does_not_have_is_refused(course: Path, tmp_path: P
     code, said = invoke("collect", "--course", str(course), "ex9", str(tmp_path / "d"))
     assert code == 2 and f"'ex9' names no lab\nValid:\n    01-slurm-basics/{LAB}" in said
     code, said = invoke("collect", "--course", str(course), "ex01", str(tmp_path / "d"))
-    assert code == 0 and f"Nothing for {LAB} is there." in said
+    assert code == 0 and f"The source has no submissions of {LAB}." in said

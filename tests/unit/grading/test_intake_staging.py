@@ -13,14 +13,14 @@ import pytest
 
 from hpclab.grading.submissions import paths
 from hpclab.grading.submissions import staging as module
-from hpclab.grading.submissions.staging import Caps, Staging, below, opened
+from hpclab.grading.submissions.staging import Staging, StagingLimits, open_below, open_entry
 
 SECRET = b"everybody's marks"
 
 
 def stage(folder: Path, target: Path, **more: object) -> Staging:
     staging = Staging(target, first="ex01.ipynb", **more)  # type: ignore[arg-type]
-    with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as file:
+    with open_entry(folder, os.O_RDONLY | os.O_DIRECTORY) as file:
         staging.tree(file)
     return staging
 
@@ -103,12 +103,12 @@ def test_files_of_others_are_not_taken(folder: Path, tmp_path: Path) -> None:
     os.chown(folder / "ex01.ipynb", 1234, 1234)
     staging = stage(folder, tmp_path / "one")
     assert staging.files == {"ex01.ipynb": 2}
-    assert "second name (hard link) of somebody else's file" in staging.notes[0]
+    assert "second name (hard link) of another user's file" in staging.notes[0]
     (folder / "given").write_bytes(b"")  # root's, but one name only
     assert set(stage(folder, tmp_path / "two").files) == {"ex01.ipynb", "given"}
     strict = stage(folder, tmp_path / "three", owner=1234)
     assert strict.files == {"ex01.ipynb": 2}
-    assert len([note for note in strict.notes if "belongs to somebody else" in note]) == 2
+    assert len([note for note in strict.notes if "belongs to another user" in note]) == 2
 
 
 @pytest.mark.parametrize(
@@ -145,17 +145,17 @@ def test_what_tools_leave_is_passed_by_without_a_word(folder: Path, tmp_path: Pa
 def test_the_notebook_comes_before_any_heap_of_other_files(folder: Path, tmp_path: Path) -> None:
     for number in range(60):
         (folder / f"a{number:03}").write_bytes(b"x" * 10)
-    caps = Caps(entries=20, total_bytes=102, file_bytes=50, listed=1000)
-    staging = stage(folder, tmp_path / "target", caps=caps)
+    caps = StagingLimits(entries=20, total_bytes=102, file_bytes=50, listed=1000)
+    staging = stage(folder, tmp_path / "target", limits=caps)
     assert set(staging.files) == {
         "ex01.ipynb",
         *(f"a{number:03}" for number in range(10)),
     }  # in order, so always the same
     assert any("together have more than 102 bytes" in note for note in staging.notes)
     assert any("more than 20 files" in note for note in staging.notes)
-    few = stage(folder, tmp_path / "few", caps=Caps(listed=50))
+    few = stage(folder, tmp_path / "few", limits=StagingLimits(listed=50))
     assert set(few.files) == {"ex01.ipynb"}
-    assert "only the notebook is looked for" in few.notes[0]
+    assert "only the notebook was taken" in few.notes[0]
 
 
 def test_deep_and_wide_trees_end(folder: Path, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_deep_and_wide_trees_end(folder: Path, tmp_path: Path) -> None:
     (deep / "x").write_bytes(b"")
     for number in range(300):
         (folder / f"e{number}").mkdir()
-    staging = stage(folder, tmp_path / "target", caps=Caps(entries=200))
+    staging = stage(folder, tmp_path / "target", limits=StagingLimits(entries=200))
     assert set(staging.files) == {"ex01.ipynb"}
     assert any("folders deep" in note for note in staging.notes)
     assert len(stage_notes := staging.notes) <= 21, stage_notes
@@ -309,9 +309,9 @@ def test_a_folder_that_becomes_another_one_is_not_entered(
         if name == "sub" and flags & os.O_DIRECTORY:
             (folder / "sub").rmdir()
             (tmp_path / "other").rename(folder / "sub")
-        return opened(name, flags, folder_)
+        return open_entry(name, flags, folder_)
 
-    monkeypatch.setattr(module, "opened", swapping)
+    monkeypatch.setattr(module, "open_entry", swapping)
     staging = stage(folder, tmp_path / "target")
     assert staging.notes == ("'sub' was not taken: it changed while it was read",)
     assert set(staging.files) == {"ex01.ipynb"}
@@ -320,15 +320,15 @@ def test_a_folder_that_becomes_another_one_is_not_entered(
 def test_folders_are_entered_step_by_step(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "link").symlink_to("a")
-    with opened(tmp_path, os.O_RDONLY | os.O_DIRECTORY) as top:
-        with below(top, "a", "b") as inner:
+    with open_entry(tmp_path, os.O_RDONLY | os.O_DIRECTORY) as top:
+        with open_below(top, "a", "b") as inner:
             assert os.path.samestat(os.fstat(inner), (tmp_path / "a/b").stat())
-        with pytest.raises(OSError), below(top, "link", "b"):
+        with pytest.raises(OSError), open_below(top, "link", "b"):
             pass
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with opened(tmp_path, os.O_RDONLY | os.O_DIRECTORY) as top:
+    with open_entry(tmp_path, os.O_RDONLY | os.O_DIRECTORY) as top:
         for _ in range(50):
-            with pytest.raises(OSError), below(top, "a", "none"):
+            with pytest.raises(OSError), open_below(top, "a", "none"):
                 pass
     assert len(list(Path("/proc/self/fd").iterdir())) == before  # nothing stays open
 
@@ -339,9 +339,9 @@ def test_folders_are_entered_step_by_step(tmp_path: Path) -> None:
         ("a/b.txt", ""),
         ("Übung/日本.ipynb", ""),
         ("/etc/passwd", "absolute"),
-        ("../a", "leads elsewhere"),
-        ("a/../../b", "leads elsewhere"),
-        ("a/./b", "leads elsewhere"),
+        ("../a", "leaves the folder"),
+        ("a/../../b", "leaves the folder"),
+        ("a/./b", "leaves the folder"),
         ("a//b", "an empty part"),
         ("", "an empty part"),
         ("C:/x", "Windows"),

@@ -8,7 +8,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hpclab.grading.lateness import Late, begun_days, course, days_after, duration, lateness
+from hpclab.grading.lateness import (
+    LatePolicy,
+    begun_days,
+    compute_all_lateness,
+    compute_lateness,
+    days_after,
+    duration,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = [
@@ -18,7 +25,7 @@ ZONES = [
     ZoneInfo("UTC"),
     ZoneInfo("Australia/Lord_Howe"),
 ]
-TEN = Late(policy="percent", percent_per_day=10, most_percent=35)
+TEN = LatePolicy(policy="percent", percent_per_day=10, most_percent=35)
 HOUR, DAY = 3600, 86400
 
 
@@ -40,7 +47,7 @@ def at(text: str, zone: ZoneInfo = BERLIN) -> float:
 )
 def test_a_deadline_holds_to_the_second(late_by: float, days: int, share: float) -> None:
     due = at("2026-02-10T23:59:59")
-    found = lateness(due + late_by, due, TEN, BERLIN)
+    found = compute_lateness(due + late_by, due, TEN, BERLIN)
     assert (found.days, found.penalty_share) == (days, pytest.approx(share))
     assert (found.seconds > 0) == (late_by > 0)
 
@@ -61,24 +68,24 @@ def test_a_time_of_day_that_the_clocks_skip_or_pass_twice_is_counted_kindly() ->
 
 
 def test_grace_is_no_lateness_and_behind_it_all_of_it_counts() -> None:
-    late = Late(policy="percent", percent_per_day=10, grace_minutes=15)
-    assert lateness(900, 0, late, BERLIN).penalty_share == 0
-    assert "within the 15 minutes of grace" in lateness(900, 0, late, BERLIN).words
-    assert lateness(901, 0, late, BERLIN).penalty_share == pytest.approx(0.1)
-    assert lateness(901, 0, late, BERLIN).seconds == 901
+    late = LatePolicy(policy="percent", percent_per_day=10, grace_minutes=15)
+    assert compute_lateness(900, 0, late, BERLIN).penalty_share == 0
+    assert "within the 15 minutes of grace" in compute_lateness(900, 0, late, BERLIN).description
+    assert compute_lateness(901, 0, late, BERLIN).penalty_share == pytest.approx(0.1)
+    assert compute_lateness(901, 0, late, BERLIN).seconds == 901
 
 
 def test_without_a_policy_or_a_deadline_nothing_is_lost() -> None:
-    assert lateness(1e9, 0, Late(), BERLIN).penalty_share == 0
-    assert lateness(1e9, 0, Late(), BERLIN).seconds == 10**9
-    assert lateness(1e9, None, TEN, BERLIN).words == "no deadline"
+    assert compute_lateness(1e9, 0, LatePolicy(), BERLIN).penalty_share == 0
+    assert compute_lateness(1e9, 0, LatePolicy(), BERLIN).seconds == 10**9
+    assert compute_lateness(1e9, None, TEN, BERLIN).description == "no deadline"
 
 
 def test_free_days_go_to_labs_in_the_order_of_their_deadlines() -> None:
-    late = Late(policy="percent", percent_per_day=10, free_days=3)
+    late = LatePolicy(policy="percent", percent_per_day=10, free_days=3)
     dues = {"b": 10.0 * DAY, "a": 20.0 * DAY, "c": 30.0 * DAY, "d": None}
     got = {"a": 21.5 * DAY, "b": 12.0 * DAY, "c": 30.5 * DAY, "d": 99.0 * DAY}
-    found = course(got, dues, late, ZoneInfo("UTC"))
+    found = compute_all_lateness(got, dues, late, ZoneInfo("UTC"))
     assert {lab: (one.days, one.free_days) for lab, one in found.items()} == {
         "b": (2, 2),
         "a": (2, 1),
@@ -86,7 +93,7 @@ def test_free_days_go_to_labs_in_the_order_of_their_deadlines() -> None:
         "d": (0, 0),
     }
     assert found["a"].penalty_share == found["c"].penalty_share == pytest.approx(0.1)
-    assert found["a"].words == "1 day 12 hours late, 1 day free, 1 day begun: -10 %"
+    assert found["a"].description == "1 day 12 hours late, 1 day free, 1 day begun: -10 %"
 
 
 @pytest.mark.parametrize("zone", ZONES, ids=str)
@@ -95,7 +102,7 @@ def test_what_holds_for_all_deadlines(zone: ZoneInfo) -> None:
     chance = random.Random(str(zone))
     for _ in range(400):
         due = chance.uniform(at("2026-01-01T00:00:00"), at("2027-12-31T00:00:00"))
-        late = Late(
+        late = LatePolicy(
             policy="percent",
             percent_per_day=chance.uniform(0, 60),
             most_percent=chance.uniform(0, 100),
@@ -103,7 +110,7 @@ def test_what_holds_for_all_deadlines(zone: ZoneInfo) -> None:
             free_days=chance.randrange(4),
         )
         times = sorted(due + chance.uniform(-DAY, 400 * DAY) for _ in range(6))
-        found = [lateness(when, due, late, zone) for when in times]
+        found = [compute_lateness(when, due, late, zone) for when in times]
         shares = [one.penalty_share for one in found]
         assert shares == sorted(shares)
         assert all(0 <= share <= late.most_percent / 100 <= 1 for share in shares)

@@ -47,10 +47,10 @@ def test_deadlines_are_meant_in_the_class_s_zone_and_extensions_move_them(tmp_pa
     found = load(tmp_path, GOOD)
     due = found.due("ex01", "bob")
     assert due is not None
-    assert found.shown(due) == "2026-10-14 23:59:59 CEST (Europe/Berlin)"
+    assert found.format_time(due) == "2026-10-14 23:59:59 CEST (Europe/Berlin)"
     extended = found.due("ex01", "ada")
     assert extended is not None and extended == found.closes("ex01", "ada")
-    assert found.shown(extended) == "2026-10-30 12:00:00 CET (Europe/Berlin)"  # winter by then
+    assert found.format_time(extended) == "2026-10-30 12:00:00 CET (Europe/Berlin)"  # winter by then
     assert found.due("ex02", "ada") is found.closes("ex02", "ada") is None
     assert found.due("unknown", "ada") is None
     assert found.late.percent_per_day == 10
@@ -116,7 +116,7 @@ def test_a_new_class_is_read_back_its_comments_are_right_and_nothing_is_overwrit
     found = settings.load(folder)
     assert (found.title, found.zone.key) == ('The "first"\n\\class\u202e', "Asia/Tokyo")
     assert folder.stat().st_mode & 0o077 == 0
-    with pytest.raises(UsageError, match="is a class already"):
+    with pytest.raises(UsageError, match="already a course in"):
         settings_file.begin(folder, title="x", zone="UTC")
     # What stands there as a comment works when the comment sign goes.
     path.write_text(re.sub(r"(?m)^# (?=\[|[a-z_]+ *= )", "", path.read_text()))

@@ -25,7 +25,7 @@ from hpclab.grading.execute.matching import handed_out, placed, released_marks, 
 from hpclab.grading.execute.select import choose
 from hpclab.grading.model import Lab
 from hpclab.grading.submissions.ipynb import BadInput as BadInput
-from hpclab.grading.submissions.ipynb import Read
+from hpclab.grading.submissions.ipynb import SubmittedCell
 
 MOST_NOTES = 30
 
@@ -72,10 +72,10 @@ def assemble(files: Mapping[str, bytes], lab: Lab) -> Assembled:
     )
 
 
-def _in_order(cells: Sequence[Read], places: Sequence[int | None], lab: Lab) -> list[Piece]:
+def _in_order(cells: Sequence[SubmittedCell], places: Sequence[int | None], lab: Lab) -> list[Piece]:
     """The lab's cells in order, each followed by the learner's own that stood behind it."""
-    behind: dict[int, list[Read]] = {}
-    text: dict[int, Read] = {}
+    behind: dict[int, list[SubmittedCell]] = {}
+    text: dict[int, SubmittedCell] = {}
     last = -1  # before the first of the lab's cells
     for cell, number in zip(cells, places, strict=True):
         if number is None:

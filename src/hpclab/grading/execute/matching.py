@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpclab.grading.model import Lab
-from hpclab.grading.submissions.ipynb import Read
+from hpclab.grading.submissions.ipynb import SubmittedCell
 
 # What nbgrader says of a graded cell, and nobody changes by accident. Its lock, and texts that its
 # programs add, may differ for harmless reasons.
@@ -25,7 +25,7 @@ def handed_out(lab: Lab) -> list[dict[str, Any]]:
     return cells
 
 
-def identity(cell: Read, ids: set[str] | Mapping[str, Any]) -> str:
+def identity(cell: SubmittedCell, ids: set[str] | Mapping[str, Any]) -> str:
     """The lab's id of a graded cell: nbgrader's, else that of the cell itself, which is the same; or ''."""
     said = cell.nbgrader.get("grade_id") if isinstance(cell.nbgrader, dict) else None
     if isinstance(said, str) and said in ids:
@@ -33,7 +33,7 @@ def identity(cell: Read, ids: set[str] | Mapping[str, Any]) -> str:
     return cell.id if said is None and cell.id in ids else ""
 
 
-def tamper(cells: Sequence[Read], released: Mapping[str, Any]) -> str:
+def tamper(cells: Sequence[SubmittedCell], released: Mapping[str, Any]) -> str:
     """What in these cells' metadata no honest way leads to, in words; or ''."""
     for cell in cells:
         if not isinstance(cell.nbgrader, dict):
@@ -56,7 +56,7 @@ def _same(said: Any, was: Any) -> bool:
 
 
 def placed(
-    cells: Sequence[Read], lab: Lab, released: Mapping[str, Any]
+    cells: Sequence[SubmittedCell], lab: Lab, released: Mapping[str, Any]
 ) -> tuple[list[int | None], list[str]]:
     """For each of the learner's cells, which of the lab's it is (None: the learner's own), and notes.
 
@@ -65,7 +65,7 @@ def placed(
     order = {cell.id: number for number, cell in enumerate(lab.cells)}
     texts = texts_of(lab)
     places: list[int | None] = []
-    taken: dict[int, Read] = {}
+    taken: dict[int, SubmittedCell] = {}
     notes: list[str] = []
     for cell in cells:
         name = identity(cell, released) or (cell.id if cell.id in order else "")
@@ -114,7 +114,7 @@ def texts_of(lab: Lab) -> dict[str, list[str]]:
     return found
 
 
-def _remarks(cell: Read, kind: str, name: str, source: str) -> list[str]:
+def _remarks(cell: SubmittedCell, kind: str, name: str, source: str) -> list[str]:
     if kind == "check" and (cell.source.strip() != source.strip() or cell.kind != "code"):
         return [f"the check {name!r} was changed; the lab's own ran"]
     if kind == "answer" and cell.kind != "code":
@@ -124,5 +124,5 @@ def _remarks(cell: Read, kind: str, name: str, source: str) -> list[str]:
     return []
 
 
-def _foreign_check(cell: Read) -> bool:
+def _foreign_check(cell: SubmittedCell) -> bool:
     return isinstance(cell.nbgrader, dict) and cell.nbgrader.get("grade") is True

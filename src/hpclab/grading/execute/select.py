@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 
 from hpclab.grading.execute.matching import identity, texts_of
 from hpclab.grading.model import Lab
-from hpclab.grading.submissions.ipynb import BadInput, Read, read
+from hpclab.grading.submissions.ipynb import BadInput, SubmittedCell, read
 
 
-def choose(files: Mapping[str, bytes], lab: Lab) -> tuple[str, list[Read], list[str]]:
+def choose(files: Mapping[str, bytes], lab: Lab) -> tuple[str, list[SubmittedCell], list[str]]:
     """The notebook of this lab: the one with its name, else the one with most of its cells."""
     wanted = f"{lab.name}.ipynb"
     there = [path for path in sorted(files, key=lambda path: (path.count("/"), path)) if _is_notebook(path)]
@@ -21,7 +21,7 @@ def choose(files: Mapping[str, bytes], lab: Lab) -> tuple[str, list[Read], list[
         )
     ids = {cell.id for cell in lab.cells if cell.kind != "given"}
     texts = texts_of(lab)
-    best: tuple[int, str, list[Read]] | None = None
+    best: tuple[int, str, list[SubmittedCell]] | None = None
     trouble: BadInput | None = None
     for path in sorted(there, key=lambda path: PurePosixPath(path).name != wanted)[:20]:
         try:

@@ -1,21 +1,20 @@
-"""nbgrader's gradebook of a class: its only reader and writer, so that the formgrader and all else of nbgrader work.
+"""Owns nbgrader's gradebook of a course and the folders beside it, which the formgrader shows.
 
     release(course, lab, source) -> paths              source/, release/, and the lab in the database
-    changes(course, lab, results) -> list[Change]      what ``write`` would change, before it does
+    changes(course, lab, results) -> list[Change]      what ``write`` would change
     write(course, lab, results, receipts, submitted) -> Written    marks into the database, results beside it
-    settle(course, lab, receipts) -> dict[str, Lateness]           what being late costs, as settings are now
-    standings(course, lab) -> dict[str, Standing]      what stands there, with everything set by hand
-    results(course, lab), unmarked(course, lab)         the results that it came from, and those without a mark
-    labs(course), lab_of(course, result)                which labs there are, and one as it was when it was graded
+    apply_lateness(course, lab, receipts) -> dict[str, Lateness]   penalties by the present settings
+    read_scores(course, lab) -> dict[str, StudentScores]           with everything that was set by hand
+    read_results(course, lab), read_unmarked(course, lab)          results that gave marks, and those that did not
+    list_labs(course), read_lab(course, result)        the course's labs, and one in the state that was graded
 
 database    one writer at a time, one transaction for all
 cells       a lab → nbgrader's assignment, notebook and cells
-plan        a result → what is written down of it, pure
-marks       that → rows; what a person set by hand stays
-standing    rows → what stands there
-autograded  the notebook that the formgrader shows, made anew, pure
+plan        a result → the marks to write, pure
+marks       those → rows of the database; rows → scores
+penalties   receipts and settings → penalties for late work
+autograded  the notebook that the formgrader shows, pure
 folders     the files beside the database
-late        what the class's settings make of the receipts
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ import msgspec
 
 from hpclab.errors import GradingError
 from hpclab.grading import formgrader
-from hpclab.grading.gradebook import cells, database, folders, late, marks, standing
-from hpclab.grading.gradebook.plan import plan, refused
-from hpclab.grading.gradebook.standing import Part as Part
-from hpclab.grading.gradebook.standing import Standing as Standing
+from hpclab.grading.gradebook import cells, database, folders, marks, penalties
+from hpclab.grading.gradebook.marks import CellScore as CellScore
+from hpclab.grading.gradebook.marks import StudentScores as StudentScores
+from hpclab.grading.gradebook.plan import find_refusal, plan_marks
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Lab, Result
 from hpclab.grading.settings import Course
@@ -40,7 +39,7 @@ from hpclab.grading.submissions.store import Receipt
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One test's automatic mark before (None: there is none) and after. ``by_hand``: a mark by hand covers it."""
+    """One test's automatic score before (None: there is none) and after. ``by_hand``: a manual score that overrides it."""
 
     student: str
     test: str
@@ -51,49 +50,49 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a batch: students whose marks were written, and those without a mark, with the reason."""
+    """The outcome of ``write``: students whose marks were written, and those without a mark, with the reason."""
 
     marked: tuple[str, ...] = ()
     unmarked: tuple[tuple[str, str], ...] = ()
 
 
 def release(course: Course, lab: Lab, source: bytes) -> tuple[Path, Path]:
-    """Make the class have ``lab``: its notebooks, and its entry in the database.
+    """Add ``lab`` to the course: its notebooks, and its entry in the database.
 
     ``source`` is the notebook with answers and hidden tests. Raises GradingError.
     """
-    with database.writing(course.folder, formgrader.read(course.folder).course) as book:
+    with database.writing(course.folder, formgrader.read_config(course.folder).course) as book:
         cells.register(book, lab, _due(course, lab.name))
-        marks.enrol(book, [_person(course, lab.name, student) for student in course.students])
+        marks.enrol(book, [_enrolment(course, lab.name, student) for student in course.students])
     folders.keep_lab(course.folder, lab)
-    return folders.lay_lab(course.folder, lab, source)
+    return folders.write_lab(course.folder, lab, source)
 
 
 def changes(course: Course, lab: Lab, results: Iterable[Result]) -> list[Change]:
-    """What ``write`` would change in automatic marks, by student and in the lab's order. Nothing is written."""
-    there = standings(course, lab.name) if (course.folder / database.NAME).is_file() else {}
-    found = []
-    for result in sorted(results, key=lambda one: one.task.student):
-        if refused(result, lab):
+    """What ``write`` would change in automatic scores, by student and in the lab's order. Nothing is written."""
+    scores_by_student = read_scores(course, lab.name) if (course.folder / database.NAME).is_file() else {}
+    listed = []
+    for result in sorted(results, key=lambda result: result.task.student):
+        if find_refusal(result, lab):
             continue
-        mine = there.get(result.task.student)
-        parts = {part.test: part for part in mine.parts} if mine else {}
-        scores = plan(result, lab).scores
+        student_scores = scores_by_student.get(result.task.student)
+        before = {score.test: score for score in student_scores.tests} if student_scores else {}
+        after = plan_marks(result, lab).scores
         for test in lab.tests:
-            part = parts.get(test.id)
-            old = part.auto if part else None
-            if old != scores[test.id]:
-                found.append(
+            score = before.get(test.id)
+            old = score.auto if score else None
+            if old != after[test.id]:
+                listed.append(
                     Change(
                         student=result.task.student,
                         test=test.id,
                         task=test.task,
                         old=old,
-                        new=scores[test.id],
-                        by_hand=part.manual if part else None,
+                        new=after[test.id],
+                        by_hand=score.manual if score else None,
                     )
                 )
-    return found
+    return listed
 
 
 def write(
@@ -103,84 +102,85 @@ def write(
     receipts: Iterable[Receipt],
     submitted: Callable[[Result], bytes | None] = lambda _: None,
 ) -> Written:
-    """Take the marks from ``results``: all in one transaction, then the files beside the database.
+    """Write the marks of ``results``: all in one transaction, then the files beside the database.
 
-    Doing it again changes nothing, so it may simply be repeated when it was cut off. Whoever has no mark in
-    ``results`` keeps the one that is there. ``receipts`` are those of all labs; ``submitted`` gives the
-    notebook as it was received, where there is one. Raises GradingError, DeadlineExceeded.
+    Repeating it changes nothing, so it can be run again after an interruption. A student without a mark in
+    ``results`` keeps the present one. ``receipts`` are those of all labs; ``submitted`` gives the notebook as it
+    was received, if there is one. Raises GradingError, DeadlineExceeded.
     """
-    _once(results)
-    why = {result.task.student: refused(result, lab) for result in results}
-    good = [result for result in results if not why[result.task.student]]
-    with database.writing(course.folder, formgrader.read(course.folder).course) as book:
+    _refuse_duplicates(results)
+    refusals = {result.task.student: find_refusal(result, lab) for result in results}
+    accepted = [result for result in results if not refusals[result.task.student]]
+    with database.writing(course.folder, formgrader.read_config(course.folder).course) as book:
         notebook = cells.register(book, lab, _due(course, lab.name))
-        students = sorted({*course.students, *(result.task.student for result in good)})
-        people = {student: _person(course, lab.name, student) for student in students}
-        marks.enrol(book, people.values())
-        there = marks.submissions(book, notebook)
-        for result in good:
-            marks.put(book, notebook, there, plan(result, lab), people[result.task.student])
-        _penalize(course, lab.name, there, receipts)
+        students = sorted({*course.students, *(result.task.student for result in accepted)})
+        enrolments = {student: _enrolment(course, lab.name, student) for student in students}
+        marks.enrol(book, enrolments.values())
+        submissions = marks.read_submissions(book, notebook)
+        for result in accepted:
+            plan = plan_marks(result, lab)
+            marks.write_marks(book, notebook, submissions, plan, enrolments[plan.student])
+        penalties.apply_penalties(course, lab.name, submissions, receipts)
     folders.keep_lab(course.folder, lab)
-    for result in good:
-        folders.lay_result(course.folder, lab, result, submitted(result))
+    for result in accepted:
+        folders.write_result(course.folder, lab, result, submitted(result))
     for result in results:
-        if why[result.task.student]:
-            folders.lay_unmarked(course.folder, lab, result)
+        if refusals[result.task.student]:
+            folders.write_unmarked(course.folder, lab, result)
     return Written(
-        marked=tuple(result.task.student for result in good),
-        unmarked=tuple((student, reason) for student, reason in why.items() if reason),
+        marked=tuple(result.task.student for result in accepted),
+        unmarked=tuple((student, reason) for student, reason in refusals.items() if reason),
     )
 
 
-def settle(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Lateness]:
-    """Write down what being late costs by the settings and marks as they are now; the lateness of each student."""
-    with database.writing(course.folder, formgrader.read(course.folder).course) as book:
+def apply_lateness(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Lateness]:
+    """Write penalties for late work by the present settings and marks; the lateness of each student."""
+    with database.writing(course.folder, formgrader.read_config(course.folder).course) as book:
         notebook = _notebook(book, course, lab)
-        return _penalize(course, lab, marks.submissions(book, notebook), receipts)
+        return penalties.apply_penalties(course, lab, marks.read_submissions(book, notebook), receipts)
 
 
-def standings(course: Course, lab: str) -> dict[str, Standing]:
-    """By student, what the gradebook says. Raises GradingError where there is no gradebook."""
-    with database.reading(course.folder, formgrader.read(course.folder).course) as book:
-        return standing.read(book, lab)
+def read_scores(course: Course, lab: str) -> dict[str, StudentScores]:
+    """The scores of ``lab`` by student. Raises GradingError if there is no gradebook."""
+    with database.reading(course.folder, formgrader.read_config(course.folder).course) as book:
+        return marks.read_scores(book, lab)
 
 
-def results(course: Course, lab: str) -> dict[str, Result]:
+def read_results(course: Course, lab: str) -> dict[str, Result]:
     """By student, the result that the marks in the gradebook came from."""
-    return folders.results(course.folder, lab)
+    return folders.read_results(course.folder, lab)
 
 
-def unmarked(course: Course, lab: str) -> dict[str, Result]:
-    """By student, a newer result from which no mark could be taken."""
-    return folders.unmarked(course.folder, lab)
+def read_unmarked(course: Course, lab: str) -> dict[str, Result]:
+    """By student, a newer result that gives no mark."""
+    return folders.read_unmarked(course.folder, lab)
 
 
-def labs(course: Course) -> list[str]:
-    """The labs that the class was given or has deadlines for."""
-    return sorted({*folders.released(course.folder), *course.labs})
+def list_labs(course: Course) -> list[str]:
+    """The labs that were released to the course or have deadlines in its settings."""
+    return sorted({*folders.list_released(course.folder), *course.labs})
 
 
-def lab_of(course: Course, result: Result) -> Lab:
-    """The lab as it was when ``result`` came about."""
-    return folders.lab(course.folder, result.task.lab, result.lab_digest)
+def read_lab(course: Course, result: Result) -> Lab:
+    """The lab in the state in which ``result`` was graded."""
+    return folders.read_lab(course.folder, result.task.lab, result.lab_digest)
 
 
-def fits(result: Result, mine: Standing | None, lab: Lab) -> bool:
-    """Whether the marks in the gradebook are those of ``result``: a writer that was killed leaves it open."""
-    if mine is None or refused(result, lab):
+def scores_match(result: Result, scores: StudentScores | None, lab: Lab) -> bool:
+    """Whether the gradebook has the scores of ``result``; a writer that was killed may leave others."""
+    if scores is None or find_refusal(result, lab):
         return False
-    expected = plan(result, lab)
-    same_time = mine.received is not None and abs(mine.received - expected.received) < 1e-3
-    return same_time and {part.test: part.auto for part in mine.parts} == expected.scores
+    expected = plan_marks(result, lab)
+    same_time = scores.received is not None and abs(scores.received - expected.received) < 1e-3
+    return same_time and {score.test: score.auto for score in scores.tests} == expected.scores
 
 
-def _once(results: Sequence[Result]) -> None:
+def _refuse_duplicates(results: Sequence[Result]) -> None:
     names = [result.task.student for result in results]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise GradingError(
             f"two results for {', '.join(twice[:5])} in one batch",
-            "Give the one that counts: hpclab grade LAB",
+            "Grade again, which selects the version that counts: hpclab grade LAB",
         )
 
 
@@ -189,37 +189,22 @@ def _notebook(book: Any, course: Course, lab: str) -> Any:
         return book.find_notebook(lab, lab)
     except ValueError:
         raise GradingError(
-            f"{course.folder} has no lab {lab} in its gradebook", f"Hand it out first: hpclab release {lab}"
+            f"{course.folder} has no lab {lab} in its gradebook", f"Release it first: hpclab release {lab}"
         ) from None
-
-
-def _penalize(
-    course: Course, lab: str, there: dict[str, Any], receipts: Iterable[Receipt]
-) -> dict[str, Lateness]:
-    marked = {student: when for student, mine in there.items() if (when := _received(mine)) is not None}
-    lateness = late.of_lab(course, lab, receipts, marked)
-    for student, mine in there.items():
-        marks.penalize(mine, lateness[student].penalty_share if student in lateness else 0.0)
-    return lateness
-
-
-def _received(mine: Any) -> float | None:
-    return standing.seconds(mine.assignment.timestamp)
 
 
 def _due(course: Course, lab: str) -> Any:
     due = course.due(lab, "")
-    return None if due is None else marks.utc(due)
+    return None if due is None else marks.to_utc(due)
 
 
-def _person(course: Course, lab: str, student: str) -> marks.Person:
+def _enrolment(course: Course, lab: str, student: str) -> marks.Enrolment:
     known = course.students.get(student)
-    mine, everybody = course.due(lab, student), course.due(lab, "")
-    longer = (mine or 0.0) - (everybody or 0.0)
-    return marks.Person(
+    extension_s = (course.due(lab, student) or 0.0) - (course.due(lab, "") or 0.0)
+    return marks.Enrolment(
         id=student,
         name=known.name if known else "",
         email=known.email if known else "",
         lms=known.lms if known else "",
-        extension=timedelta(seconds=longer) if longer > 0 else None,
+        extension=timedelta(seconds=extension_s) if extension_s > 0 else None,
     )

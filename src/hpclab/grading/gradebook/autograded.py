@@ -1,8 +1,8 @@
-"""The notebook that the formgrader shows: the lab's text, the learner's work, what the tests said. Pure.
+"""The notebook that the formgrader shows: the lab's text, the student's work, the results of the tests. Pure.
 
-It is made anew, never copied: of the learner's notebook come the sources of code cells and outputs as text
-and pictures. The formgrader shows HTML, scripts and links of a notebook as they are, in a page that may set marks.
-As with nbgrader, the tests are there in full, hidden ones too: this is the instructor's view.
+It is built from the lab, not copied from the submission, which gives only the sources of code cells and outputs as
+text and pictures. The formgrader renders HTML, scripts and links unchanged, in a page that may set marks.
+As with nbgrader, it contains all tests, including hidden ones: this is the instructor's view.
 """
 
 from __future__ import annotations
@@ -16,90 +16,90 @@ import nbformat
 
 from hpclab.grading import sanitize
 from hpclab.grading.gradebook import plan
-from hpclab.grading.gradebook.cells import full
+from hpclab.grading.gradebook.cells import full_notebook
 from hpclab.grading.model import Lab, Mark, Result
 
 LONGEST = 200_000  # characters of one source
 
 
-def notebook(result: Result, lab: Lab) -> str:
+def build_notebook(result: Result, lab: Lab) -> str:
     """The notebook as JSON text."""
-    shown = full(lab)
-    told = {mark.test: mark for mark in result.marks}
-    work = plan.cells(result.executed)
-    places = _places(work, [cell.id for cell in shown.cells])
-    merged: list[Any] = [_own(cell, number) for number, cell in places.get("", [])]
+    shown = full_notebook(lab)
+    marks = {mark.test: mark for mark in result.marks}
+    submitted = plan.parse_cells(result.executed)
+    added = _added_cells(submitted, [cell.id for cell in shown.cells])
+    merged: list[Any] = [_build_added(cell, number) for number, cell in added.get("", [])]
     for cell in shown.cells:
-        mine = next((one for one in work if one.get("id") == cell.id), None)
-        merged.append(_filled(cell, mine, told.get(cell.id)))
-        merged += [_own(one, number) for number, one in places.get(cell.id, [])]
+        answer = next((other for other in submitted if other.get("id") == cell.id), None)
+        merged.append(_fill_cell(cell, answer, marks.get(cell.id)))
+        merged += [_build_added(other, number) for number, other in added.get(cell.id, [])]
     shown.cells = merged
     shown.metadata.pop("widgets", None)
     text: str = nbformat.writes(shown)  # type: ignore[no-untyped-call]
     return text
 
 
-def _places(
-    work: list[Mapping[str, object]], known: list[str]
+def _added_cells(
+    submitted: list[Mapping[str, object]], known: list[str]
 ) -> dict[str, list[tuple[int, Mapping[str, object]]]]:
-    """The learner's own cells, by the lab's cell that they stand behind ("" for those before all)."""
-    places: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
+    """The cells that the student added, by the lab's cell before them ("" for those at the top)."""
+    added: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
     last, number = "", 0
-    for cell in work:
+    for cell in submitted:
         if cell.get("id") in known:
             last = str(cell["id"])
-        elif plan.joined(cell.get("source")):
+        elif plan.join_source(cell.get("source")):
             number += 1
-            places.setdefault(last, []).append((number, cell))
-    return places
+            added.setdefault(last, []).append((number, cell))
+    return added
 
 
-def _filled(cell: Any, mine: Mapping[str, object] | None, mark: Mark | None) -> Any:
-    """A cell of the lab with the learner's answer, and with what came out of it."""
-    made = copy.deepcopy(cell)
-    if made.cell_type != "code":
-        return made
-    graded = made.metadata.get("nbgrader", {})
+def _fill_cell(cell: Any, submitted: Mapping[str, object] | None, mark: Mark | None) -> Any:
+    """A cell of the lab with the student's answer and its output."""
+    filled = copy.deepcopy(cell)
+    if filled.cell_type != "code":
+        return filled
+    graded = filled.metadata.get("nbgrader", {})
     if graded.get("grade"):
-        made.outputs = [_stream(_told(mark))] if mark else []
-        return made
-    if mine is not None:
+        filled.outputs = [_stream(_describe_mark(mark))] if mark else []
+        return filled
+    if submitted is not None:
         if graded.get("solution"):
-            made.source = _source(mine)
-        made.outputs = [_node(output) for output in sanitize.outputs(mine.get("outputs"))]
-    return made
+            filled.source = _source(submitted)
+        filled.outputs = [_node(output) for output in sanitize.outputs(submitted.get("outputs"))]
+    return filled
 
 
-def _own(cell: Mapping[str, object], number: int) -> Any:
-    """A cell that the learner added. Their Markdown is shown as it is written: it may hold HTML."""
+def _build_added(cell: Mapping[str, object], number: int) -> Any:
+    """A cell that the student added. Markdown is shown as source, since it may contain HTML."""
     if cell.get("cell_type") == "code":
         outputs = sanitize.outputs(cell.get("outputs"))
-        made = {"cell_type": "code", "source": _source(cell), "outputs": outputs, "execution_count": None}
+        built = {"cell_type": "code", "source": _source(cell), "outputs": outputs, "execution_count": None}
     else:
-        made = {"cell_type": "markdown", "source": fenced(_source(cell))}
-    return _node({"id": f"own-{number}", "metadata": {}, **made})
+        built = {"cell_type": "markdown", "source": code_block(_source(cell))}
+    return _node({"id": f"own-{number}", "metadata": {}, **built})
 
 
-def fenced(text: str) -> str:
-    """``text`` in a block of code that it cannot leave."""
-    longest = max((len(found) for found in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{text}\n{fence}"
+def code_block(text: str) -> str:
+    """``text`` as a Markdown code block that it cannot close."""
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}text\n{text}\n{ticks}"
 
 
 def _source(cell: Mapping[str, object]) -> str:
-    return sanitize.text((plan.joined(cell.get("source")) or "")[:LONGEST])
+    return sanitize.text((plan.join_source(cell.get("source")) or "")[:LONGEST])
 
 
-def _told(mark: Mark) -> str:
+def _describe_mark(mark: Mark) -> str:
     points = f"{mark.earned:g} of {mark.points:g} points"
     parts = [mark.said, f"Found: {mark.found}" if mark.found else ""]
     parts += [
         f"Expected: {mark.expected}" if mark.expected else "",
         f"Look: {mark.look}" if mark.look else "",
     ]
-    told = [sanitize.text(part, characters=4000) for part in parts if part]
-    return "\n".join([f"{'Hidden check: ' if mark.hidden else ''}{points}", *told])
+    texts = [sanitize.text(part, characters=4000) for part in parts if part]
+    return "\n".join([f"{'Hidden check: ' if mark.hidden else ''}{points}", *texts])
 
 
 def _stream(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""nbgrader's database of a class, opened: for one writer at a time, and for readers."""
+"""Opens nbgrader's database of a course: for one writer at a time, and for readers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from hpclab.errors import GradingError
 
 NAME = "gradebook.db"
 LOCK = ".gradebook.lock"
-SECONDS = 120.0  # for another writer, or for somebody who saves a mark in the formgrader
+SECONDS = 120.0  # to wait for another writer, or for an instructor who saves a mark in the formgrader
 
 
 @contextmanager
 def writing(folder: Path, course: str, *, seconds: float = SECONDS) -> Iterator[Any]:
-    """The gradebook in ``folder`` for one transaction: all of the block is kept, or nothing.
+    """The gradebook in ``folder`` for one transaction: all changes of the block are kept, or none.
 
     Others may read meanwhile; another writer waits. Raises DeadlineExceeded, GradingError.
     """
@@ -34,7 +34,7 @@ def writing(folder: Path, course: str, *, seconds: float = SECONDS) -> Iterator[
     with locks.held(folder / LOCK, "another command to write the gradebook", seconds=seconds):
         _ensure(folder / NAME, course)
         with _opened(folder / NAME, course, seconds) as book:
-            # From here on nobody else writes, so what is read below cannot change before it is written.
+            # No other program can write from here on, so what is read below stays valid until it is written.
             book.db.execute(text("BEGIN IMMEDIATE"))
             try:
                 with book.db.no_autoflush:
@@ -47,11 +47,11 @@ def writing(folder: Path, course: str, *, seconds: float = SECONDS) -> Iterator[
 
 @contextmanager
 def reading(folder: Path, course: str) -> Iterator[Any]:
-    """The gradebook in ``folder``, to look at. Raises GradingError where there is none yet."""
+    """The gradebook in ``folder``, read only. Raises GradingError if there is none yet."""
     if not (folder / NAME).is_file():
         raise GradingError(
             f"there are no marks in {folder} yet: it has no {NAME}",
-            "Hand out a lab first: hpclab release LAB. Then: hpclab collect, hpclab grade LAB",
+            "Release a lab first: hpclab release LAB. Then: hpclab collect, hpclab grade LAB",
         )
     with _opened(folder / NAME, course, SECONDS) as book:
         yield book
@@ -60,24 +60,26 @@ def reading(folder: Path, course: str) -> Iterator[Any]:
 @contextmanager
 def _opened(path: Path, course: str, seconds: float) -> Iterator[Any]:
     try:
-        # How long SQLite waits for somebody else's lock; without a word it gives up after 5 s.
+        # How long SQLite waits for another program's lock; its default is 5 s.
         book = Gradebook(f"{_address(path)}?timeout={seconds:g}", course)
         try:
             yield book
         finally:
             book.close()
     except OperationalError as problem:
-        raise _explained(path, problem) from None
+        raise _explain(path, problem) from None
 
 
-def _explained(path: Path, problem: OperationalError) -> GradingError:
-    said = str(problem.orig)
-    if "locked" in said:
-        return GradingError(f"{path}: {said}", f"See which program holds it: fuser -v {path}")
-    if "no such" in said:  # a column or a table
-        cure = f"Keep a copy of it, then: cd {path.parent} && {Path(sys.prefix) / 'bin/nbgrader'} db upgrade"
-        return GradingError(f"{path} was made by another version of nbgrader: {said}", cure)
-    return GradingError(f"{path}: {said}", "Check the disk, and that the folder is yours.")
+def _explain(path: Path, problem: OperationalError) -> GradingError:
+    message = str(problem.orig)
+    if "locked" in message:
+        return GradingError(f"{path}: {message}", f"See which program holds it: fuser -v {path}")
+    if "no such" in message:  # a column or a table
+        remedy = (
+            f"Keep a copy of it, then: cd {path.parent} && {Path(sys.prefix) / 'bin/nbgrader'} db upgrade"
+        )
+        return GradingError(f"{path} was made by another version of nbgrader: {message}", remedy)
+    return GradingError(f"{path}: {message}", "Check the disk, and that the folder is yours.")
 
 
 def _address(path: Path) -> str:
@@ -88,23 +90,23 @@ def _address(path: Path) -> str:
 
 
 def _ensure(path: Path, course: str) -> None:
-    """Make an empty gradebook, aside and then linked into its place: nobody ever sees half of its tables."""
+    """Create an empty gradebook if there is none; it is linked into place when all of its tables exist."""
     if path.exists():
         return
-    aside = path.with_name(f".{NAME}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{NAME}.{secrets.token_hex(4)}.part")
     try:
-        _tables(aside)
-        Gradebook(_address(aside), course).close()
-        aside.chmod(0o600)
-        os.link(aside, path)
+        _create_tables(temporary)
+        Gradebook(_address(temporary), course).close()
+        temporary.chmod(0o600)
+        os.link(temporary, path)
     except FileExistsError:
-        pass  # somebody opened the formgrader in this moment: that one is as good
+        pass  # the formgrader has just created one, which is equivalent
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _tables(path: Path) -> None:
-    """As nbgrader makes them: it asks a second Python, for seconds, which version of its tables these are."""
+def _create_tables(path: Path) -> None:
+    """Create the tables as nbgrader does, without the seconds that its call of a second Python for alembic takes."""
     engine = create_engine(_address(path))
     try:
         with engine.begin() as connection:

@@ -1,11 +1,12 @@
-"""Marks and findings for people: feedback pages, class reports, exports.
+"""Marks and findings for people: feedback for students, reports and exports for instructors.
 
+wording          the fixed texts of feedback
+cell_outputs     what a student's cells printed, sanitized
+feedback_model   the content of a student's feedback, as plain values
+feedback_text    that content as plain text
 overview         one lab of a course, a row for each student
-class_report     totals, distribution and frequent mistakes; class_report_page: the same as HTML
-feedback         writes a student's page and text; feedback_model: their content as plain values
-feedback_page, feedback_text   that content as HTML and as text
-wording, sections, printed     fixed wording, links into the lab, the cells' output
-exchange         feedback through nbgrader's exchange
+class_report     distribution of marks, frequent mistakes, submissions to review
+pages            feedback and report as HTML in one file, from the templates in templates/
 export           marks as CSV
-pages            HTML pages in one file, without scripts
+exchange         feedback through nbgrader's exchange
 """

@@ -1,10 +1,9 @@
-"""A class at a glance: one lab, how the marks are spread, what people stumbled over, whom to look at.
+"""One lab of a course in summary: how the marks are distributed, frequent mistakes, submissions to review. Pure.
 
-    summary(title, lab, rows, results) -> Summary      plain values, pure
-    report_page.html(summary) -> bytes                 a page in one file, for the instructor
+    summarize(course, lab, rows, results) -> ClassSummary      as plain values; ``pages`` renders them
 
-Reasons are what the checks found, with numbers and names in quotation marks taken out, so that the same reason from
-many people is one line. What hidden checks found is among them: the page is not for learners.
+Reasons are what the checks found, without numbers and quoted names, so that the same reason from many students is
+one line. They include findings of hidden checks: the report is for instructors only.
 """
 
 from __future__ import annotations
@@ -17,30 +16,30 @@ from statistics import median
 import msgspec
 
 from hpclab.grading import sanitize
-from hpclab.grading.gradebook.plan import lost
+from hpclab.grading.gradebook.plan import loses_points
 from hpclab.grading.model import Lab, Mark, Result, Verdict
-from hpclab.grading.reports.feedback_page import points
-from hpclab.grading.reports.overview import Row
-from hpclab.grading.reports.sections import order
+from hpclab.grading.reports.feedback_model import UNTESTED
+from hpclab.grading.reports.overview import StudentRow
+from hpclab.grading.reports.wording import format_points
 
 BINS = 10
 MOST_REASONS = 6
-MEANS = {
+MEANINGS = {
     Verdict.PASS: "every point",
     Verdict.PARTIAL: "some points",
-    Verdict.FAIL: "ran, and earned nothing",
-    Verdict.TIMEOUT: "stopped for its time",
-    Verdict.MEMORY: "stopped for its memory or processes",
-    Verdict.OUTPUT_LIMIT: "stopped for what it printed or wrote",
-    Verdict.CRASH: "its Python died",
-    Verdict.TAMPER: "put aside for a person to look at",
+    Verdict.FAIL: "ran to the end without earning a point",
+    Verdict.TIMEOUT: "stopped at the time limit",
+    Verdict.MEMORY: "stopped at the limit of memory or processes",
+    Verdict.OUTPUT_LIMIT: "stopped because it printed or wrote too much",
+    Verdict.CRASH: "Python exited too early",
+    Verdict.TAMPER: "set aside for an instructor to review",
     Verdict.BAD_INPUT: "could not be read as this lab",
-    Verdict.SYSTEM_ERROR: "could not be graded: our fault, no mark",
+    Verdict.SYSTEM_ERROR: "could not be graded for a reason on our side; no mark",
 }
 
 
-class TaskSum(msgspec.Struct, frozen=True, kw_only=True):
-    """How one task went: by the checks, of everybody whose tests have spoken."""
+class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How many submissions did a task fully, in part, or not at all, by the checks alone."""
 
     name: str
     points: float
@@ -49,17 +48,27 @@ class TaskSum(msgspec.Struct, frozen=True, kw_only=True):
     none: int
     reasons: tuple[tuple[str, int], ...]
 
+    @property
+    def share(self) -> float:
+        """The share of submissions with all points, 0 to 1."""
+        return self.full / max(1, self.full + self.part + self.none)
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One lab of one class."""
+    @property
+    def description(self) -> str:
+        total = self.full + self.part + self.none
+        return f"{self.full} of {total} earned all points, {self.part} some, {self.none} none"
+
+
+class ClassSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One lab of one course."""
 
     course: str
     lab: str
     title: str
     points: float
-    rows: tuple[Row, ...]
-    bins: tuple[int, ...]  # how many marks in each tenth of the points; the last one has all points in it
-    tasks: tuple[TaskSum, ...]
+    rows: tuple[StudentRow, ...]
+    bins: tuple[int, ...]  # how many marks in each tenth of the points; full marks are in the last one
+    tasks: tuple[TaskSummary, ...]
     verdicts: tuple[tuple[str, int], ...]
 
     @property
@@ -67,115 +76,215 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return [row.score for row in self.rows if row.score is not None]
 
     @property
-    def missing(self) -> list[Row]:
+    def missing(self) -> list[StudentRow]:
+        """Students without a submission."""
         return [row for row in self.rows if not row.handed_in]
 
     @property
-    def troubles(self) -> list[Row]:
+    def without_mark(self) -> list[StudentRow]:
+        """Students whose submission, or whose newest version, has no mark."""
         return [row for row in self.rows if row.trouble]
 
     @property
-    def looks(self) -> list[Row]:
+    def to_review(self) -> list[StudentRow]:
         return [row for row in self.rows if row.needs_look]
 
     @property
-    def late(self) -> list[Row]:
+    def late(self) -> list[StudentRow]:
         return [row for row in self.rows if row.late]
 
     @property
-    def took(self) -> str:
-        """How long grading took."""
+    def grading_time(self) -> str:
+        """How long grading took, as a sentence after a space; empty where that is unknown."""
         seconds = [row.seconds for row in self.rows if row.seconds]
         if not seconds:
             return ""
-        return f" Grading one took {median(seconds):.0f} s in the middle and {max(seconds):.0f} s at most."
+        return f" Grading one took {median(seconds):.0f} s (median), {max(seconds):.0f} s at most."
+
+    @property
+    def figures(self) -> list[tuple[str, str]]:
+        """The most important numbers, each with its label."""
+        figures = [
+            ("students", str(len(self.rows))),
+            ("submitted", str(len(self.rows) - len(self.missing))),
+            ("marked", str(len(self.marks))),
+        ]
+        if self.marks:
+            figures.append((f"median of {format_points(self.points)}", format_points(median(self.marks))))
+        figures += [("late", str(len(self.late)))] if self.late else []
+        figures += [("no mark, or an old one", str(len(self.without_mark)))] if self.without_mark else []
+        figures += [("to review", str(len(self.to_review)))] if self.to_review else []
+        return figures
 
     @property
     def sentence(self) -> str:
-        """All of it in one line."""
-        parts = [f"{len(self.rows)} students", f"{len(self.rows) - len(self.missing)} handed in"]
+        """The same numbers in one line."""
+        parts = [f"{len(self.rows)} students", f"{len(self.rows) - len(self.missing)} submitted"]
         parts.append(f"{len(self.marks)} marked")
         if self.marks:
-            parts.append(f"median {points(median(self.marks))} of {points(self.points)}")
+            parts.append(f"median {format_points(median(self.marks))} of {format_points(self.points)}")
         parts += [f"{len(self.late)} late"] if self.late else []
-        parts += [f"{len(self.troubles)} without a mark or with an old one"] if self.troubles else []
-        parts += [f"{len(self.looks)} to be looked at"] if self.looks else []
+        parts += [f"{len(self.without_mark)} without a mark or with an old one"] if self.without_mark else []
+        parts += [f"{len(self.to_review)} to review"] if self.to_review else []
         return ", ".join(parts)
 
 
-def summary(course: str, lab: Lab, rows: Sequence[Row], results: Mapping[str, Result]) -> Summary:
-    """What there is to say of ``lab``."""
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
+    """One bar of a histogram, in the units of its drawing."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    count: int
+
+
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    """A histogram as a drawing of 650 by 190, and the same in words."""
+
+    bars: tuple[Bar, ...]
+    ticks: tuple[tuple[int, str], ...]
+    left: int
+    right: int
+    baseline: int
+    description: str
+
+
+def summarize(
+    course: str, lab: Lab, rows: Sequence[StudentRow], results: Mapping[str, Result]
+) -> ClassSummary:
+    """The summary of ``lab``. ``results`` are those that the marks came from, by student."""
     total = sum(test.points for test in lab.tests)
-    found = Counter(row.verdict for row in rows if row.verdict)
-    return Summary(
+    counts = Counter(row.verdict for row in rows if row.verdict)
+    return ClassSummary(
         course=sanitize.line(course),
         lab=lab.name,
         title=sanitize.line(lab.title),
         points=total,
         rows=tuple(rows),
-        bins=spread([row.score for row in rows if row.score is not None], total),
-        tasks=tuple(_tasks(lab, results.values())),
-        verdicts=tuple((verdict.value, found[verdict.value]) for verdict in Verdict if found[verdict.value]),
+        bins=count_by_tenth([row.score for row in rows if row.score is not None], total),
+        tasks=tuple(_summarize_tasks(lab, results.values())),
+        verdicts=tuple(
+            (verdict.value, counts[verdict.value]) for verdict in Verdict if counts[verdict.value]
+        ),
     )
 
 
-def spread(marks: Iterable[float], total: float) -> tuple[int, ...]:
-    """How many marks lie in each tenth."""
-    found = [0] * BINS
+def count_by_tenth(marks: Iterable[float], total: float) -> tuple[int, ...]:
+    """How many marks lie in each tenth of ``total``."""
+    counts = [0] * BINS
     for mark in marks:
         share = mark / total if total else 0.0
-        found[min(BINS - 1, max(0, int(share * BINS + 1e-9)))] += 1
-    return tuple(found)
+        counts[min(BINS - 1, max(0, int(share * BINS + 1e-9)))] += 1
+    return tuple(counts)
 
 
-def _tasks(lab: Lab, results: Iterable[Result]) -> Iterator[TaskSum]:
-    silent = (Verdict.TAMPER, Verdict.BAD_INPUT, Verdict.SYSTEM_ERROR)
-    spoken = [result for result in results if result.verdict not in silent]
-    for task in order(lab):
+def _summarize_tasks(lab: Lab, results: Iterable[Result]) -> Iterator[TaskSummary]:
+    tested = [result for result in results if result.verdict not in UNTESTED]
+    for task in lab.task_names:
         full = part = none = 0
-        reasons: dict[str, list[str]] = {}  # what checks found, by what is the same of it
-        for result in spoken:
-            mine = [mark for mark in result.marks if mark.task == task]
-            earned, whole = sum(mark.earned for mark in mine), sum(mark.points for mark in mine)
-            full, part, none = (
-                full + (earned >= whole),
-                part + (0 < earned < whole),
-                none + (earned == 0 < whole),
-            )
-            for alike, said in {reason(mark): finding(mark) for mark in mine if lost(mark)}.items():
-                reasons.setdefault(alike, []).append(said)
-        yield TaskSum(
+        findings: dict[str, list[str]] = {}  # by reason
+        for result in tested:
+            marks = [mark for mark in result.marks if mark.task == task]
+            earned, points = sum(mark.earned for mark in marks), sum(mark.points for mark in marks)
+            full += earned >= points
+            part += 0 < earned < points
+            none += earned == 0 < points
+            for reason, finding in {
+                find_reason(mark): describe(mark) for mark in marks if loses_points(mark)
+            }.items():
+                findings.setdefault(reason, []).append(finding)
+        yield TaskSummary(
             name=task,
             points=sum(test.points for test in lab.tests if test.task == task),
             full=full,
             part=part,
             none=none,
-            reasons=tuple(_most(reasons)),
+            reasons=tuple(_select_reasons(findings)),
         )
 
 
-def _most(reasons: Mapping[str, Sequence[str]]) -> list[tuple[str, int]]:
-    """The reasons that most people have, in their own words where all of them have the same."""
-    often = sorted(reasons.items(), key=lambda one: -len(one[1]))[:MOST_REASONS]
-    return [(said[0] if len(set(said)) == 1 else alike, len(said)) for alike, said in often]
+def _select_reasons(findings: Mapping[str, Sequence[str]]) -> list[tuple[str, int]]:
+    """The most frequent reasons with their counts; the finding itself where all of one reason are the same."""
+    frequent = sorted(findings.items(), key=lambda item: -len(item[1]))[:MOST_REASONS]
+    return [(texts[0] if len(set(texts)) == 1 else reason, len(texts)) for reason, texts in frequent]
 
 
-def finding(mark: Mark) -> str:
-    """What a check found, in a line."""
-    hidden = f"hidden check {mark.test}: " if mark.hidden else ""
-    return sanitize.line(hidden + (mark.private or mark.found or mark.said or "a check did not pass"), 300)
+def describe(mark: Mark) -> str:
+    """What a failed check found, on one line."""
+    text = mark.private or mark.found or mark.said or "a check did not pass"
+    return sanitize.line(_hidden_prefix(mark) + text, 300)
 
 
-def reason(mark: Mark) -> str:
-    """What a check found without names and numbers, so that the same from many people is the same text."""
-    hidden = f"hidden check {mark.test}: " if mark.hidden else ""
-    said = finding(mark).removeprefix(hidden)
-    said = re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", said)
-    return sanitize.line(hidden + re.sub(r"\d+(?:[.:]\d+)*", "N", said), 200)
+def find_reason(mark: Mark) -> str:
+    """What a failed check found, without names and numbers."""
+    prefix = _hidden_prefix(mark)
+    text = re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", describe(mark).removeprefix(prefix))
+    return sanitize.line(prefix + re.sub(r"\d+(?:[.:]\d+)*", "N", text), 200)
 
 
-def remarks(row: Row) -> list[str]:
-    """What is special about a row."""
-    found = ["mark set by hand"] if row.by_hand else []
-    found += ["to be looked at"] if row.needs_look else []
-    return found + ([sanitize.line(row.trouble, 200)] if row.trouble else [])
+def _hidden_prefix(mark: Mark) -> str:
+    return f"hidden check {mark.test}: " if mark.hidden else ""
+
+
+def list_remarks(row: StudentRow) -> list[str]:
+    """What is special about a student's mark."""
+    remarks = ["mark set by hand"] if row.by_hand else []
+    remarks += ["to review"] if row.needs_look else []
+    return remarks + ([sanitize.line(row.trouble, 200)] if row.trouble else [])
+
+
+def list_attention(summary: ClassSummary) -> list[str]:
+    """What an instructor has to act on, a sentence each."""
+    return [
+        *(f"{_full_name(row)}: {sanitize.line(row.trouble, 400)}" for row in summary.without_mark),
+        *(f"{_full_name(row)}: review this submission in the formgrader" for row in summary.to_review),
+    ]
+
+
+def list_verdicts(summary: ClassSummary) -> list[tuple[str, str, str]]:
+    """Rows of verdict, meaning and number of submissions."""
+    return [(verdict, MEANINGS[Verdict(verdict)], str(count)) for verdict, count in summary.verdicts]
+
+
+def list_students(summary: ClassSummary) -> list[tuple[str, ...]]:
+    """Rows of student, mark, points of the checks alone, lateness, verdict, seconds and remarks."""
+    return [
+        (
+            _full_name(row),
+            format_points(row.score) if row.score is not None else "no mark",
+            format_points(row.checks) if row.checks is not None else "",
+            f"{row.late} (minus {format_points(row.penalty)})" if row.penalty else row.late,
+            row.verdict or ("" if row.handed_in else "nothing submitted"),
+            f"{row.seconds:.0f}" if row.seconds else "",
+            "; ".join(list_remarks(row)),
+        )
+        for row in summary.rows
+    ]
+
+
+def compute_histogram(bins: Sequence[int]) -> Histogram:
+    """The histogram of ``bins``, one for each tenth of the points."""
+    left, baseline, step, tallest = 26, 150, 59, 120
+    most = max(1, *bins)
+    bars = []
+    for number, count in enumerate(bins):
+        height = round(tallest * count / most)
+        bars.append(
+            Bar(x=left + number * step + 3, y=baseline - height, width=step - 6, height=height, count=count)
+        )
+    ticks = tuple((left + number * step, f"{10 * number} %") for number in range(0, len(bins) + 1, 2))
+    ranges = [f"{10 * number} to {10 * number + 10} %: {count}" for number, count in enumerate(bins) if count]
+    return Histogram(
+        bars=tuple(bars),
+        ticks=ticks,
+        left=left,
+        right=left + len(bins) * step,
+        baseline=baseline,
+        description="; ".join(ranges),
+    )
+
+
+def _full_name(row: StudentRow) -> str:
+    name = sanitize.line(row.name, 80)
+    return f"{name} ({row.student})" if name else row.student

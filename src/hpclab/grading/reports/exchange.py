@@ -1,7 +1,7 @@
 """Feedback through nbgrader's exchange: one file a submission, under a name that only its owner can know.
 
-Whoever submits with nbgrader leaves a secret in the submission, and `nbgrader fetch_feedback` looks for the file
-whose name is made of it. The secret is read where it was left, in the folder that the receipt names.
+nbgrader leaves a secret in each submission, and `nbgrader fetch_feedback` looks for the file whose name is derived
+from it. The secret is read from the submission's folder in the exchange, which the receipt names.
 """
 
 from __future__ import annotations
@@ -18,53 +18,55 @@ from hpclab.files import write_whole
 from hpclab.grading.formgrader import Nbgrader
 from hpclab.grading.submissions.store import Receipt
 
-FROM = "exchange: "  # how a receipt's source begins
+SOURCE_PREFIX = "exchange: "  # of a receipt's source
 SECRET = re.compile(rb"[0-9a-f]{128}\s*")  # nbgrader: token_hex(64)
 
 
 def file_name(nbgrader: Nbgrader, receipt: Receipt) -> str | None:
-    """Under which name the submitter looks for feedback; None where it did not come through the exchange."""
-    if not receipt.source.startswith(FROM):
+    """The name under which the student's nbgrader looks for feedback; None if the exchange was not used."""
+    if not receipt.source.startswith(SOURCE_PREFIX):
         return None
-    folder = receipt.source.removeprefix(FROM)
+    folder = receipt.source.removeprefix(SOURCE_PREFIX)
     if "/" in folder or folder in ("", ".", ".."):
         return None
-    secret = _secret(nbgrader.exchange / nbgrader.course / "inbound" / folder)
+    secret = _read_secret(nbgrader.exchange / nbgrader.course / "inbound" / folder)
     return None if secret is None else f"{notebook_hash(secret=secret, notebook_id=receipt.lab)}.html"
 
 
-def _secret(folder: Path) -> str | None:
-    """The secret in a submission: a regular file of whoever owns the folder, never what a link leads to."""
+def _read_secret(folder: Path) -> str | None:
+    """The secret in a submission: a regular file with the folder's owner, never the target of a link."""
     try:
-        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         file = os.open(
-            "submission_secret.txt", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=top
+            "submission_secret.txt",
+            os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+            dir_fd=directory,
         )
     except OSError:
         return None
     finally:
-        owner = os.fstat(top).st_uid
-        os.close(top)
+        owner = os.fstat(directory).st_uid
+        os.close(directory)
     with os.fdopen(file, "rb") as opened:
         status = os.fstat(file)
         text = opened.read(200) if stat.S_ISREG(status.st_mode) and status.st_uid == owner else b""
     return text.decode().strip() if SECRET.fullmatch(text) else None
 
 
-def put(nbgrader: Nbgrader, name: str, page: bytes) -> Path:
-    """Lay a page where its owner finds it. Raises GradingError where the exchange is not there."""
+def hand_out(nbgrader: Nbgrader, name: str, page: bytes) -> Path:
+    """Write a page into the exchange under ``name``. Raises GradingError if there is no exchange."""
     if not nbgrader.exchange.is_dir():
         raise GradingError(
             f"there is no exchange at {nbgrader.exchange}",
-            "Ask whoever runs the machine for it, or set c.Exchange.root in the class's nbgrader_config.py.",
+            "Ask the machine's administrator for one, or set c.Exchange.root in the course's nbgrader_config.py.",
         )
     folder = nbgrader.exchange / nbgrader.course / "feedback"
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        folder.chmod(0o711)  # nobody may list it: the names are the secrets
+        folder.chmod(0o711)  # not listable: the names are secrets
     write_whole(folder / name, page)
     (folder / name).chmod(0o644)
     return folder / name

@@ -1,52 +1,62 @@
-"""A result and what the gradebook says → everything that a learner is told, as plain values. Pure.
+"""A result and the gradebook's scores → the content of a student's feedback, as plain values. Pure.
 
-Nothing of a hidden test is in it but fixed words, whatever the result holds. All of the learner's own text has gone
-through ``harmless``; how it is set, as HTML or as text, is for others.
+Of a hidden test it contains only fixed wording, whatever the result holds. All text that the student wrote has
+gone through ``sanitize``; ``pages`` and ``feedback_text`` lay it out.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from hpclab.grading import sanitize
-from hpclab.grading.gradebook import Standing
-from hpclab.grading.gradebook.plan import lost, task_of
+from hpclab.grading.gradebook import StudentScores
+from hpclab.grading.gradebook.plan import loses_points, task_of
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import JobSeen, Lab, Mark, Result, Verdict
 from hpclab.grading.reports import wording
-from hpclab.grading.reports.printed import Printed, printed
-from hpclab.grading.reports.sections import Place, order, places
+from hpclab.grading.reports.cell_outputs import CellOutput, collect_outputs
 from hpclab.grading.settings import Course
 
-Timeline = Callable[[Sequence[JobSeen]], tuple[bytes, str]]  # a PNG, and the same in words
-TELLING = re.compile(
+DrawTimeline = Callable[[Sequence[JobSeen]], tuple[bytes, str]]  # a PNG, and the same in words
+ERROR_PATTERN = re.compile(
     r"(?i)error|traceback|exception|killed|cancelled|time limit|exceeded|denied|no such|not found|cannot|failed|abort"
 )
+HEADING = re.compile(r"(?m)^#{2,6} +(.+?) *#*$")
+FENCE = re.compile(r"(?ms)^(`{3,}|~{3,}).*?^\1 *$")
 MOST_JOBS = 40
+UNTESTED = (Verdict.TAMPER, Verdict.BAD_INPUT, Verdict.SYSTEM_ERROR)  # verdicts without findings of tests
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check that did not pass has to say."""
+class CheckFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one failed check reports. ``message`` is set where it has no ``found``."""
 
     found: str = ""
     expected: str = ""
     look: str = ""
-    said: str = ""
+    message: str = ""
 
 
-class TaskTold(msgspec.Struct, frozen=True, kw_only=True):
-    """One task."""
+class LabSection(msgspec.Struct, frozen=True, kw_only=True):
+    """A section of the lab, and its address in the book where the book's address is known."""
+
+    title: str = ""
+    address: str = ""
+
+
+class TaskFeedback(msgspec.Struct, frozen=True, kw_only=True):
+    """The feedback on one task."""
 
     name: str
     earned: float
     points: float
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[CheckFinding, ...] = ()
     by_hand: str = ""
     comments: tuple[str, ...] = ()
-    place: Place = Place()
+    section: LabSection = LabSection()
 
     @property
     def tone(self) -> str:
@@ -57,15 +67,15 @@ class TaskTold(msgspec.Struct, frozen=True, kw_only=True):
         return {"good": "done", "part": "partly done", "bad": "not done yet"}[self.tone]
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+class FeedbackPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole feedback on one submission. ``timeline`` is a PNG, or empty."""
 
     course: str
     lab: str
     title: str
     student: str
     name: str
-    said: wording.Said
+    verdict: wording.VerdictText
     problem: str
     score: float
     penalty: float
@@ -74,12 +84,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     received: str
     late: str
     deadline: str
-    tasks: tuple[TaskTold, ...]
+    tasks: tuple[TaskFeedback, ...]
     notes: tuple[str, ...]
     timeline: bytes
     jobs: tuple[str, ...]
     log: str
-    printed: tuple[Printed, ...]
+    outputs: tuple[CellOutput, ...]
     receipt: int
     hash: str
     grader: str
@@ -87,116 +97,117 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def final(self) -> float:
+        """The mark after the penalty for being late."""
         return max(0.0, self.score - self.penalty)
 
+    @property
+    def share(self) -> float:
+        """The mark as a share of all points, 0 to 1."""
+        return min(1.0, self.final / self.points) if self.points > 0 else 0.0
 
-def told(
+
+def build_feedback(
     course: Course,
     lab: Lab,
     result: Result,
-    standing: Standing,
+    scores: StudentScores,
     lateness: Lateness | None,
     *,
     now: float,
     book: str = "",
-    timeline: Timeline | None = None,
-) -> Told:
-    """What ``result``'s student is told. ``standing`` is the gradebook's word, with what a person set by hand."""
+    draw_timeline: DrawTimeline | None = None,
+) -> FeedbackPage:
+    """The feedback on ``result``. ``scores`` come from the gradebook, with marks and comments set by hand."""
     student = result.task.student
     person = course.students.get(student)
     share = lateness.penalty_share if lateness else 0.0
-    drawn, jobs = _jobs(result.jobs[:MOST_JOBS], timeline)
+    timeline, jobs = _describe_jobs(result.jobs[:MOST_JOBS], draw_timeline)
     problem = result.problem if result.verdict is Verdict.BAD_INPUT else ""
-    return Told(
+    return FeedbackPage(
         course=sanitize.line(course.title),
         lab=lab.name,
         title=sanitize.line(lab.title),
         student=student,
         name=sanitize.line(person.name) if person else "",
-        said=wording.verdict(result),
+        verdict=wording.describe_verdict(result),
         problem=sanitize.text(problem, characters=2000),
-        score=standing.score,
-        penalty=share * standing.score,
-        points=standing.points,
-        by_hand=standing.by_hand,
-        received=course.shown(result.task.received),
-        late=_late(lateness),
-        deadline=_again(course, lab, student, now),
-        tasks=tuple(_tasks(lab, result, standing, places(lab, book))),
+        score=scores.score,
+        penalty=share * scores.score,
+        points=scores.points,
+        by_hand=scores.by_hand,
+        received=course.format_time(result.task.received),
+        late=lateness.description if lateness else "no deadline",
+        deadline=_describe_deadline(course, lab, student, now),
+        tasks=tuple(_build_tasks(lab, result, scores, find_sections(lab, book))),
         notes=tuple(sanitize.line(note, 500) for note in result.notes),
-        timeline=drawn,
+        timeline=timeline,
         jobs=jobs,
-        log=relevant(sanitize.text(result.log)),
-        printed=tuple(printed(lab, result)),
+        log=select_log_lines(sanitize.text(result.log)),
+        outputs=tuple(collect_outputs(lab, result)),
         receipt=result.task.number,
         hash=result.task.hash,
         grader=sanitize.line(result.grader),
     )
 
 
-def _tasks(lab: Lab, result: Result, standing: Standing, where: Mapping[str, Place]) -> list[TaskTold]:
-    parts = {part.test: part for part in standing.parts}
-    marks = {mark.test: mark for mark in result.marks}
-    found = []
-    for task in order(lab):
-        tests = [test for test in lab.tests if test.task == task]
-        mine = [parts[test.id] for test in tests if test.id in parts]
-        hand = [part for part in mine if part.manual is not None or part.extra]
-        before = sum(part.auto or 0.0 for part in mine)
-        comments = [text for cell, text in standing.comments.items() if task_of(cell, lab) == task]
-        found.append(
-            TaskTold(
-                name=task,
-                earned=sum(part.score for part in mine),
+def _build_tasks(
+    lab: Lab, result: Result, scores: StudentScores, sections: Mapping[str, LabSection]
+) -> list[TaskFeedback]:
+    scores_by_test = {score.test: score for score in scores.tests}
+    marks_by_test = {mark.test: mark for mark in result.marks}
+    tasks = []
+    for name in lab.task_names:
+        tests = [test for test in lab.tests if test.task == name]
+        task_scores = [scores_by_test[test.id] for test in tests if test.id in scores_by_test]
+        by_hand = any(score.manual is not None or score.extra for score in task_scores)
+        automatic = sum(score.auto or 0.0 for score in task_scores)
+        marks = [marks_by_test[test.id] for test in tests if test.id in marks_by_test]
+        comments = [text for cell, text in scores.comments.items() if task_of(cell, lab) == name]
+        tasks.append(
+            TaskFeedback(
+                name=name,
+                earned=sum(score.score for score in task_scores),
                 points=sum(test.points for test in tests),
-                findings=tuple(_findings([marks[test.id] for test in tests if test.id in marks], result)),
-                by_hand=f"A person changed this mark; the checks alone gave {before:g}." if hand else "",
+                findings=() if result.verdict in UNTESTED else _collect_findings(marks),
+                by_hand=f"An instructor changed this mark; the checks alone gave {automatic:g}."
+                if by_hand
+                else "",
                 comments=tuple(sanitize.text(text, characters=10_000) for text in comments),
-                place=where.get(task, Place()),
+                section=sections.get(name, LabSection()),
             )
         )
-    return found
+    return tasks
 
 
-def _findings(marks: Sequence[Mark], result: Result) -> list[Finding]:
-    if result.verdict in (Verdict.TAMPER, Verdict.BAD_INPUT, Verdict.SYSTEM_ERROR):
-        return []  # no test has spoken
-    found = []
-    for mark in marks:
-        if not lost(mark):
-            continue
-        if mark.hidden:
-            found.append(Finding(said=wording.HIDDEN))
-        else:
-            fields = {
-                name: sanitize.text(getattr(mark, name), characters=4000)
-                for name in ("found", "expected", "look")
-            }
-            said = sanitize.text(mark.said, characters=4000)
-            found.append(Finding(said=said if not fields["found"] else "", **fields))
-    return list(dict.fromkeys(found)) if found else []
+def _collect_findings(marks: Sequence[Mark]) -> tuple[CheckFinding, ...]:
+    """What the failed checks report, each thing once."""
+    return tuple(dict.fromkeys(_describe_mark(mark) for mark in marks if loses_points(mark)))
 
 
-def _late(lateness: Lateness | None) -> str:
-    return lateness.words if lateness else "no deadline"
+def _describe_mark(mark: Mark) -> CheckFinding:
+    if mark.hidden:
+        return CheckFinding(message=wording.HIDDEN)
+    found, expected, look, message = (
+        sanitize.text(text, characters=4000) for text in (mark.found, mark.expected, mark.look, mark.said)
+    )
+    return CheckFinding(found=found, expected=expected, look=look, message="" if found else message)
 
 
-def _again(course: Course, lab: Lab, student: str, now: float) -> str:
-    """Until when it may be handed in again."""
+def _describe_deadline(course: Course, lab: Lab, student: str, now: float) -> str:
+    """Until when the lab may be submitted again."""
     due, closes = course.due(lab.name, student), course.closes(lab.name, student)
     if closes is not None and now > closes:
-        return f"This lab closed at {course.shown(closes)}: nothing more is taken."
+        return f"This lab closed at {course.format_time(closes)}; no more submissions are accepted."
     if due is not None and now <= due:
-        return f"You can hand it in again until {course.shown(due)} without being late."
-    until = f", until {course.shown(closes)}" if closes is not None else ""
-    return (
-        f"You can hand it in again{until}, late." if due is not None else f"You can hand it in again{until}."
-    )
+        return f"You can submit it again until {course.format_time(due)} without being late."
+    until = f" until {course.format_time(closes)}" if closes is not None else ""
+    late = ". It will count as late" if due is not None else ""
+    return f"You can submit it again{until}{late}."
 
 
-def _jobs(jobs: Sequence[JobSeen], timeline: Timeline | None) -> tuple[bytes, tuple[str, ...]]:
-    """The picture, and the same in words; names of jobs are the learner's."""
-    tame = [
+def _describe_jobs(jobs: Sequence[JobSeen], draw: DrawTimeline | None) -> tuple[bytes, tuple[str, ...]]:
+    """The timeline of the student's jobs as a picture and in words. The student chose the names of the jobs."""
+    sanitized = [
         msgspec.structs.replace(
             job,
             id=sanitize.line(job.id, 30),
@@ -205,23 +216,53 @@ def _jobs(jobs: Sequence[JobSeen], timeline: Timeline | None) -> tuple[bytes, tu
         )
         for job in jobs
     ]
-    if not tame or timeline is None:
-        return b"", tuple(f"{job.name} ({job.id}): {job.state}" for job in tame)
-    drawn, said = timeline(tame)
-    return drawn, tuple(sanitize.line(one, 300) for one in said.splitlines())
+    if not sanitized or draw is None:
+        return b"", tuple(f"{job.name} ({job.id}): {job.state}" for job in sanitized)
+    picture, description = draw(sanitized)
+    return picture, tuple(sanitize.line(line, 300) for line in description.splitlines())
 
 
-def relevant(log: str, most: int = 30) -> str:
-    """The lines of a log that tell most: its end, and before it those that speak of errors."""
+def select_log_lines(log: str, most: int = 30) -> str:
+    """The end of a log and, before it, the lines that mention an error; at most ``most`` lines."""
     lines = log.strip("\n").split("\n") if log.strip() else []
     if len(lines) <= most:
         return "\n".join(line[:500] for line in lines)
     last = set(range(len(lines) - most // 2, len(lines)))
-    telling = [at for at, line in enumerate(lines) if at not in last and TELLING.search(line)]
-    kept = sorted(last | set(telling[-(most - len(last)) :]))
-    shown: list[str] = []
-    for before, at in zip([-1, *kept], kept, strict=False):
-        if at != before + 1:
-            shown.append("[…]")
-        shown.append(lines[at][:500])
-    return "\n".join(shown)
+    errors = [
+        number for number, line in enumerate(lines) if number not in last and ERROR_PATTERN.search(line)
+    ]
+    kept = sorted(last | set(errors[-(most - len(last)) :]))
+    selected: list[str] = []
+    for before, number in zip([-1, *kept], kept, strict=False):
+        if number != before + 1:
+            selected.append("[…]")
+        selected.append(lines[number][:500])
+    return "\n".join(selected)
+
+
+def find_sections(lab: Lab, book: str = "") -> dict[str, LabSection]:
+    """By task, the section of its first answer. ``book`` is the address of the course's book."""
+    sections: dict[str, LabSection] = {}
+    title = ""
+    for cell in json.loads(lab.notebook)["cells"]:
+        source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            headings = HEADING.findall(FENCE.sub("", source))
+            title = headings[-1] if headings else title
+            continue
+        is_answer = cell["metadata"].get("nbgrader", {}).get("solution")
+        if is_answer and (task := task_of(cell["id"], lab)):
+            sections.setdefault(task, LabSection(title=title, address=_section_address(lab, title, book)))
+    return sections
+
+
+def _section_address(lab: Lab, title: str, book: str) -> str:
+    if not book:
+        return ""
+    page = f"{book.rstrip('/')}/{lab.module}/{lab.name}.html"
+    return f"{page}#{section_anchor(title)}" if title else page
+
+
+def section_anchor(heading: str) -> str:
+    """The id that the book gives a section: letters and digits, with no digit before the first letter."""
+    return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-").lstrip("0123456789-")

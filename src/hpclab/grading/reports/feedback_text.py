@@ -1,91 +1,92 @@
-"""What a learner is told, as a text."""
+"""A student's feedback as plain text."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
 
-from hpclab.grading.reports.feedback_model import Told
-from hpclab.grading.reports.feedback_page import points
+from hpclab.grading.reports.feedback_model import FeedbackPage, TaskFeedback
+from hpclab.grading.reports.wording import format_points
 
 WIDTH = 92
 
 
-def text(told: Told) -> bytes:
-    """The file."""
-    return ("\n".join(_lines(told)).rstrip() + "\n").encode()
+def render_text(page: FeedbackPage) -> bytes:
+    """The feedback as the content of a text file."""
+    return ("\n".join(_lines(page)).rstrip() + "\n").encode()
 
 
-def _lines(told: Told) -> Iterator[str]:
-    whose = f"{told.name} ({told.student})" if told.name else told.student
-    yield from (f"{told.course}: feedback", told.title, "=" * min(WIDTH, len(told.title)), "")
-    yield f"{whose}, receipt {told.receipt}"
-    yield f"received {told.received}: {told.late}"
+def _lines(page: FeedbackPage) -> Iterator[str]:
+    yield from (f"{page.course}: feedback", page.title, "=" * min(WIDTH, len(page.title)), "")
+    yield f"{f'{page.name} ({page.student})' if page.name else page.student}, receipt {page.receipt}"
+    yield f"received {page.received}: {page.late}"
     yield ""
-    yield f"{points(told.final)} of {points(told.points)} points"
-    if told.penalty:
-        yield f"  {points(told.score)} for the tasks, -{points(told.penalty)} for being late"
+    yield f"{format_points(page.final)} of {format_points(page.points)} points"
+    if page.penalty:
+        yield f"  {format_points(page.score)} for the tasks, -{format_points(page.penalty)} for being late"
     yield ""
-    yield from _wrapped(f"{told.said.title}. {told.said.happened}")
-    yield from _block(told.problem)
-    yield from _wrapped(f"Next: {told.said.next}")
-    yield from _headed("Task by task")
-    for task in told.tasks:
-        yield f"{task.name}: {task.state}, {points(task.earned)} of {points(task.points)} points"
-        for one in task.findings:
-            yield from _wrapped(one.said, "  ")
-            for term, words in (("found", one.found), ("expected", one.expected), ("look", one.look)):
-                yield from _term(term, words)
-        yield from _wrapped(task.by_hand, "  ")
-        for comment in task.comments:
-            yield "  From the people who teach your class:"
-            yield from _block(comment)
-        if task.tone != "good" and task.place.section:
-            yield from _wrapped(
-                f"Read next: section '{task.place.section}' of the lab. {task.place.address}", "  "
-            )
+    yield from _wrapped(f"{page.verdict.title}. {page.verdict.happened}")
+    yield from _indented(page.problem)
+    yield from _wrapped(f"Next: {page.verdict.next}")
+    yield from _heading("Task by task")
+    for task in page.tasks:
+        yield from _task_lines(task)
         yield ""
-    if told.notes:
-        yield from _headed("What was put right (none of it changed your mark)")
-        for note in told.notes:
+    if page.notes:
+        yield from _heading("What was repaired (none of it changed your mark)")
+        for note in page.notes:
             yield from _wrapped(f"- {note}", "", "  ")
-    if told.jobs:
-        yield from _headed("Your jobs")
-        yield from (f"- {job}" for job in told.jobs)
-    if told.log:
-        yield from _headed("From the log of the last job that failed")
-        yield from _block(told.log)
-    if told.printed:
-        yield from _headed("What your cells printed when it was marked")
-        for cell in told.printed:
+    if page.jobs:
+        yield from _heading("Your jobs")
+        yield from (f"- {job}" for job in page.jobs)
+    if page.log:
+        yield from _heading("Log of the last job that failed")
+        yield from _indented(page.log)
+    if page.outputs:
+        yield from _heading("Output of your cells in the graded run")
+        for cell in page.outputs:
             yield f"{cell.label}{', ended with an error' if cell.failed else ''}:"
-            yield from _block(cell.text)
+            yield from _indented(cell.text)
             if cell.pictures:
                 yield f"    ({len(cell.pictures)} picture{'s' if len(cell.pictures) > 1 else ''})"
-    yield from _headed("About this mark")
-    yield from _wrapped(told.deadline)
-    yield f"receipt {told.receipt}, content sha256:{told.hash}"
-    yield f"marked by HPC Lab {told.grader}"
+    yield from _heading("About this mark")
+    yield from _wrapped(page.deadline)
+    yield f"receipt {page.receipt}, content sha256:{page.hash}"
+    yield f"graded by HPC Lab {page.grader}"
     yield ""
-    yield from _wrapped(told.regrade)
+    yield from _wrapped(page.regrade)
 
 
-def _headed(words: str) -> Iterator[str]:
-    yield from ("", words, "-" * len(words), "")
+def _task_lines(task: TaskFeedback) -> Iterator[str]:
+    yield f"{task.name}: {task.state}, {format_points(task.earned)} of {format_points(task.points)} points"
+    for finding in task.findings:
+        yield from _wrapped(finding.message, "  ")
+        for term, text in (
+            ("found", finding.found),
+            ("expected", finding.expected),
+            ("look at", finding.look),
+        ):
+            lines = text.split("\n") if text else []
+            yield from (f"  {'' if number else term:9} {line}" for number, line in enumerate(lines))
+    yield from _wrapped(task.by_hand, "  ")
+    for comment in task.comments:
+        yield "  From your instructor:"
+        yield from _indented(comment)
+    if task.tone != "good" and task.section.title:
+        yield from _wrapped(f"Read section '{task.section.title}' of the lab. {task.section.address}", "  ")
 
 
-def _wrapped(words: str, first: str = "", then: str | None = None) -> Iterator[str]:
+def _heading(text: str) -> Iterator[str]:
+    yield from ("", text, "-" * len(text), "")
+
+
+def _wrapped(text: str, first: str = "", then: str | None = None) -> Iterator[str]:
     indent = first if then is None else then
     yield from textwrap.wrap(
-        words, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+        text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
     )
 
 
-def _block(words: str) -> Iterator[str]:
-    """Somebody's own lines, as they are, set in."""
-    yield from (f"    {line}" for line in words.split("\n") if words)
-
-
-def _term(term: str, words: str) -> Iterator[str]:
-    lines = words.split("\n") if words else []
-    yield from (f"  {term if at == 0 else '':9} {line}" for at, line in enumerate(lines))
+def _indented(text: str) -> Iterator[str]:
+    """Lines that somebody else wrote, unchanged but for an indent."""
+    yield from (f"    {line}" for line in text.split("\n") if text)

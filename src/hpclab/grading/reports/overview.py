@@ -1,25 +1,25 @@
-"""One lab of a class, everybody on a row: what exports and reports are made of. Pure."""
+"""One lab of a course with a row for each student: the data of exports and reports. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from hpclab.grading.gradebook import Standing
+from hpclab.grading.gradebook import StudentScores
 from hpclab.grading.lateness import Lateness
 from hpclab.grading.model import Result
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions.counting import counting_versions
 from hpclab.grading.submissions.store import Receipt
 
-TOO_LATE = "handed in after the lab had closed, so it does not count"
+TOO_LATE = "submitted after the lab had closed, so it doesn't count"
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One student and one lab. ``score`` None: there is no mark, whatever the reason.
+class StudentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One student and one lab. ``score`` None: there is no mark.
 
-    ``trouble`` says why work that was handed in has no mark, or why a newer version has none yet.
+    ``trouble`` says why a submission has no mark, or why a newer version has none yet.
     """
 
     student: str
@@ -33,83 +33,80 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     late: str = ""
     days_late: int = 0
     points: float | None = None
-    checks: float | None = None  # by the checks alone
+    checks: float | None = None  # points of the checks alone
     by_hand: bool = False
     penalty: float = 0.0
-    score: float | None = None  # after all of it
+    score: float | None = None  # the final mark, after marks by hand and the penalty
     verdict: str = ""
     seconds: float = 0.0
     needs_look: bool = False
     trouble: str = ""
 
 
-def rows(
-    course: Course,
-    lab: str,
-    standings: Mapping[str, Standing],
-    results: Mapping[str, Result],
-    unmarked: Mapping[str, Result],
-    lateness: Mapping[str, Lateness],
-    receipts: Iterable[Receipt],
-) -> list[Row]:
-    """Everybody of the class, and whoever else has a mark, by id."""
-    receipts = [one for one in receipts if one.lab == lab]
-    newest = counting_versions(course, lab, receipts)
-    too_late = {one.student for one in receipts} - newest.keys()
-    everybody = sorted({*course.students, *standings, *unmarked})
-    rows = [
-        _row(course, lab, student, standings, results, unmarked, lateness, newest.get(student))
-        for student in everybody
-    ]
+class LabMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a course's folder says about the marks of one lab, each by student.
+
+    ``results`` are those that the marks came from; ``unmarked`` are newer ones without a mark.
+    """
+
+    lab: str
+    scores: Mapping[str, StudentScores]
+    results: Mapping[str, Result]
+    unmarked: Mapping[str, Result]
+    lateness: Mapping[str, Lateness]
+    receipts: tuple[Receipt, ...] = ()
+
+
+def build_rows(course: Course, marks: LabMarks) -> list[StudentRow]:
+    """A row for every student of the course, and for anyone else who has a mark, by id."""
+    counting = counting_versions(course, marks.lab, marks.receipts)
+    submitted = {receipt.student for receipt in marks.receipts if receipt.lab == marks.lab}
+    students = sorted({*course.students, *marks.scores, *marks.unmarked})
     return [
-        msgspec.structs.replace(row, handed_in=True, trouble=TOO_LATE)
-        if row.student in too_late and row.score is None and not row.trouble
-        else row
-        for row in rows
+        _build_row(course, marks, student, counting.get(student), student in submitted)
+        for student in students
     ]
 
 
-def _row(
-    course: Course,
-    lab: str,
-    student: str,
-    standings: Mapping[str, Standing],
-    results: Mapping[str, Result],
-    unmarked: Mapping[str, Result],
-    lateness: Mapping[str, Lateness],
-    newest: Receipt | None,
-) -> Row:
-    person, mine, late = course.students.get(student), standings.get(student), lateness.get(student)
-    result, missing = results.get(student), unmarked.get(student)
-    row = Row(
+def _build_row(
+    course: Course, marks: LabMarks, student: str, counting: Receipt | None, submitted: bool
+) -> StudentRow:
+    person = course.students.get(student)
+    scores, late = marks.scores.get(student), marks.lateness.get(student)
+    result, unmarked = marks.results.get(student), marks.unmarked.get(student)
+    row = StudentRow(
         student=student,
         name=person.name if person else "",
         email=person.email if person else "",
         lms=person.lms if person else "",
         hub=(person.hub or student) if person else student,
-        lab=lab,
-        handed_in=newest is not None or mine is not None or missing is not None,
-        trouble=(missing.problem or "it could not be graded") if missing else "",
+        lab=marks.lab,
+        handed_in=submitted or scores is not None or unmarked is not None,
+        trouble=(unmarked.problem or "it could not be graded") if unmarked else "",
     )
-    if mine is None or not mine.marked:
-        verdict = missing.verdict.value if missing else ""
-        waiting = "" if not row.handed_in or missing else "not graded yet"
-        return msgspec.structs.replace(row, verdict=verdict, trouble=row.trouble or waiting)
-    behind = result is not None and newest is not None and newest.number > result.task.number
-    if behind and newest and not row.trouble:
-        row = msgspec.structs.replace(row, trouble=f"version {newest.number} is not graded yet")
-    penalty = round((late.penalty_share if late else 0.0) * mine.score, 6)
+    if scores is None or not scores.marked:
+        verdict = unmarked.verdict.value if unmarked else ""
+        reason = "" if not row.handed_in else TOO_LATE if submitted and counting is None else "not graded yet"
+        return msgspec.structs.replace(row, verdict=verdict, trouble=row.trouble or reason)
+    if (
+        result is not None
+        and counting is not None
+        and counting.number > result.task.number
+        and not row.trouble
+    ):
+        row = msgspec.structs.replace(row, trouble=f"version {counting.number} is not graded yet")
+    penalty = round((late.penalty_share if late else 0.0) * scores.score, 6)
     return msgspec.structs.replace(
         row,
-        received=mine.received,
-        late=late.words if late and late.seconds else "",
+        received=scores.received,
+        late=late.description if late and late.seconds else "",
         days_late=late.days if late else 0,
-        points=mine.points,
-        checks=mine.auto,
-        by_hand=mine.by_hand,
+        points=scores.points,
+        checks=scores.auto,
+        by_hand=scores.by_hand,
         penalty=penalty,
-        score=max(0.0, mine.score - penalty),
+        score=max(0.0, scores.score - penalty),
         verdict=result.verdict.value if result else "",
         seconds=result.seconds if result else 0.0,
-        needs_look=mine.needs_look or mine.flagged,
+        needs_look=scores.needs_look or scores.flagged,
     )

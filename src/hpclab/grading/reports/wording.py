@@ -1,4 +1,4 @@
-"""What is said of each verdict, and of hidden checks: fixed wording, for people who learn."""
+"""The fixed wording of feedback: what each verdict means, what a failed hidden check says, how points are written."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import msgspec
 from hpclab.grading.model import Result, Run, Verdict
 
 HIDDEN = (
-    "A check that your notebook does not show did not pass. It asks for something that the task says and the visible "
-    "check does not look at: read the task again, word by word."
+    "A check that your notebook doesn't show did not pass. It covers something that the task asks for and the visible "
+    "check doesn't test. Read the task again, sentence by sentence."
 )
 REGRADE = (
-    "Grading is repeatable: the same submission gets the same mark every time. If you think that this mark is "
-    "wrong, write to the people who teach your class, and name the lab, the receipt and the task, and what in your "
-    "work shows that the task is done. A person can look at it and change the mark; this page then says so."
+    "Grading is repeatable: the same submission always gets the same mark. If you think that this mark is wrong, write "
+    "to your instructor. Name the lab, the receipt and the task, and say what in your work shows that the task is done. "
+    "An instructor can change the mark by hand, and this page then says so."
 )
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
+class VerdictText(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict in plain words. ``tone``: good, part or bad."""
 
     title: str
@@ -26,76 +26,81 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     tone: str
 
 
-def verdict(result: Result) -> Said:
-    """What happened, and what to do next."""
+def format_points(value: float) -> str:
+    """Points without trailing zeros: ``3``, ``2.5``, ``2.67``."""
+    return f"{round(value, 2):g}"
+
+
+def describe_verdict(result: Result) -> VerdictText:
+    """What happened to a submission, and what its student can do next."""
     run = result.run or Run(ended="done")
-    at = f", in the cell {run.last_cell}" if run.last_cell else ""
-    marked = "What it had done by then was marked as usual."
-    words: dict[Verdict, tuple[str, str, str, str]] = {
+    at = f" in the cell {run.last_cell}" if run.last_cell else ""
+    marked = "The work that it had done by then was graded as usual."
+    texts: dict[Verdict, tuple[str, str, str, str]] = {
         Verdict.PASS: (
             "Every check passed",
-            "Your notebook ran from top to bottom and did everything that the tasks ask for.",
-            "Nothing is left to do here. The summary at the end of the lab names what to remember.",
+            "Your notebook ran from top to bottom and solved every task.",
+            "You're done with this lab. Its summary lists what to remember.",
             "good",
         ),
         Verdict.PARTIAL: (
-            "Some of it is done",
-            "Your notebook ran to its end. Some checks passed and some did not.",
-            "Begin with the first task below that is not done: it says what was found and what was expected.",
+            "Some tasks are done",
+            "Your notebook ran to the end. Some checks passed and some did not.",
+            "Start with the first task below that isn't done. It says what was found and what was expected.",
             "part",
         ),
         Verdict.FAIL: (
             "No check passed yet",
-            "Your notebook ran to its end, and none of the tasks is done yet.",
-            "Begin with the first task. Run its check in your own notebook until it says Passed, then go on.",
+            "Your notebook ran to the end, but none of the tasks is done yet.",
+            "Start with the first task. Run its check in your own notebook until it says Passed, then continue.",
             "bad",
         ),
         Verdict.TIMEOUT: (
-            "Its time was over",
-            f"Your notebook was stopped after {run.seconds:.0f} s{at}: its cells took longer than they may. {marked}",
-            "Look for a loop that never ends, a wait for a job that cannot start, or input() that waits for somebody. "
-            "Choose Run, Restart Kernel and Run All Cells: if that does not come to its end for you, it did not here.",
+            "It ran out of time",
+            f"Your notebook was stopped after {run.seconds:.0f} s{at}, because it took longer than the lab allows. {marked}",
+            "Look for a loop that never ends, a wait for a job that can't start, or a call of input(). "
+            "Choose Run, Restart Kernel and Run All Cells: it must reach the end for you, too.",
             "part",
         ),
         Verdict.MEMORY: (
-            "It took too much memory, or too many processes",
+            "It used too much memory or too many processes",
             f"Your notebook was stopped{at}. {marked}",
-            "Look for a list or array that grows without end, and for processes that start others.",
+            "Look for a list or an array that keeps growing, and for processes that start other processes.",
             "part",
         ),
         Verdict.OUTPUT_LIMIT: (
             "It printed or wrote too much",
-            f"Your notebook was stopped{at}: it printed more, or wrote more to disk, than it may. {marked}",
-            "Look for a print in a loop, and for files that grow without end.",
+            f"Your notebook was stopped{at}, because it printed or wrote more than the lab allows. {marked}",
+            "Look for a print in a loop, and for files that keep growing.",
             "part",
         ),
         Verdict.CRASH: (
-            "Its Python came to an end too early",
-            f"The Python that ran your notebook ended before the last cell{at}. {marked}",
-            "Look for exit(), os._exit() or a kill of your own, and for a library that crashes. Choose Run, "
-            "Restart Kernel and Run All Cells to see it for yourself.",
+            "Python exited too early",
+            f"The Python process that ran your notebook exited{at}, before the last cell. {marked}",
+            "Look for a call of exit(), os._exit() or kill, and for a library that crashes. "
+            "Choose Run, Restart Kernel and Run All Cells to see it for yourself.",
             "part",
         ),
         Verdict.TAMPER: (
-            "A person has to look at it",
-            "Something in what you handed in does not come about by working on the lab, such as changed points "
-            "in the notebook's own data. It was put aside, and counts nothing until a person has looked at it.",
-            "If you know what it was, or if you are sure that you did nothing of the kind, write to the people who teach "
-            "your class. Begin anew from the notebook that you were given, and copy only your answers into it.",
+            "An instructor will look at it",
+            "Your submission contains something that normal work can't produce, such as changed points in the "
+            "notebook's metadata. It earns no points until an instructor has looked at it.",
+            "If you know what it was, or are sure that you did nothing of this kind, write to your instructor. "
+            "Start again from the notebook that you were given, and copy only your answers into it.",
             "bad",
         ),
         Verdict.BAD_INPUT: (
             "It could not be read",
-            "What you handed in could not be read as this lab, so there was nothing to mark.",
-            "What was wrong stands below. Put it right and hand it in again.",
+            "Your submission could not be read as this lab, so there was nothing to grade.",
+            "Fix the problem shown above and submit it again.",
             "bad",
         ),
         Verdict.SYSTEM_ERROR: (
-            "Not marked yet",
-            "Grading did not work for this submission. That is our fault and says nothing about your work.",
-            "Nothing is left to do for you: it will be graded again.",
+            "Not graded yet",
+            "Grading failed for a reason on our side. This says nothing about your work.",
+            "You don't need to do anything. It will be graded again.",
             "part",
         ),
-    }  # fmt: skip
-    title, happened, following, tone = words[result.verdict]
-    return Said(title=title, happened=happened, next=following, tone=tone)
+    }
+    title, happened, next_step, tone = texts[result.verdict]
+    return VerdictText(title=title, happened=happened, next=next_step, tone=tone)

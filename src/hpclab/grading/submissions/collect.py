@@ -1,8 +1,8 @@
-"""A source → receipts, one submission after the other; what became of each.
+"""A source of submissions → receipts, and the outcome of each submission.
 
-    collect(course, lab, source, kind, how) -> list[Outcome]
+    collect(course, lab, source, kind, options) -> list[Outcome]
 
-One collection at a time in a class. Nothing that one submission holds stops the next one.
+One collection at a time in a course. Nothing in one submission can stop the next one.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from hpclab.errors import HpclabError, UsageError
 from hpclab.grading import settings_file
 from hpclab.grading.settings import Alias, Course, Student
 from hpclab.grading.submissions import archives, ipynb, objects, platforms, receipt_text, sources, student_ids
-from hpclab.grading.submissions.incoming import Found
-from hpclab.grading.submissions.staging import Staging
+from hpclab.grading.submissions.staging import Staging, Submission
 from hpclab.grading.submissions.store import Receipt, Store
 
 TAKEN, UNCHANGED, REFUSED = "taken", "unchanged", "refused"
-Ask = Callable[[Found, list[str]], str]
+AskStudent = Callable[[Submission, list[str]], str]  # with similar ids; the answer is an id or empty
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one submission. ``what``: taken, unchanged or refused."""
+    """The outcome of one submission. ``what``: taken, unchanged or refused."""
 
     label: str
     what: str
@@ -42,194 +41,216 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(kw_only=True)
-class How:
-    """What the collector decides. ``received``: the time of what comes without one; None: now."""
+class CollectOptions:
+    """The instructor's choices. ``received``: the time of submissions without one; None: now."""
 
     received: float | None = None
-    add: bool = False  # take students whom the class does not know yet
+    add: bool = False  # add unknown students to the course
     worksheet: Path | None = None
-    ask: Ask | None = None
+    ask: AskStudent | None = None
     progress: Callable[[str, int, int], None] = lambda _label, _done, _of: None
     now: Callable[[], float] = time.time
 
 
-def collect(course: Course, lab: str, source: Path, kind: str, how: How) -> list[Outcome]:
-    """Take every version of ``lab`` that ``source`` shows. ``kind`` is one of sources.KINDS, or "auto"."""
+def collect(course: Course, lab: str, source: Path, kind: str, options: CollectOptions) -> list[Outcome]:
+    """Take every version of ``lab`` in ``source``. ``kind`` is one of sources.KINDS, or "auto"."""
     student_ids.check_id(lab, what="lab")
     with (
         locks.held(course.folder / ".collect.lock", "another `hpclab collect` to finish", seconds=10),
-        _workplace(course.folder) as aside,
-        _source(source, aside, lab) as (folder, lost),
+        _open_workspace(course.folder) as workspace,
+        _open_source(source, workspace, lab) as (folder, lost),
     ):
         kind = sources.detect(folder, lab) if kind == "auto" else kind
-        return list(_Collection(course, lab, kind, how, aside, lost).all(folder))
+        return list(_Collection(course, lab, kind, options, workspace, lost).run(folder))
 
 
 class _Collection:
-    """One run: what all submissions of it share."""
+    """One collection: the state that its submissions share."""
 
     def __init__(
-        self, course: Course, lab: str, kind: str, how: How, aside: Path, lost: list[tuple[str, str]]
+        self,
+        course: Course,
+        lab: str,
+        kind: str,
+        options: CollectOptions,
+        workspace: Path,
+        lost: list[tuple[str, str]],
     ) -> None:
-        self.course, self.lab, self.kind, self.how, self.aside = course, lab, kind, how, aside
-        self.lost = lost  # of an archive: what was left out, and why
+        self.course, self.lab, self.kind, self.options, self.workspace = course, lab, kind, options, workspace
+        self.lost = lost  # entries of an archive that were left out, and why
         self.store = Store(course.folder)
 
-    def all(self, folder: int) -> Iterator[Outcome]:
-        found = sources.KINDS[self.kind](folder, self.lab, self.course)
-        self._demand_a_time(found)
-        for one in found:
-            one.label = receipt_text.printable(
-                one.label
-            )  # from now on it is text for people, whatever bytes it was
+    def run(self, folder: int) -> Iterator[Outcome]:
+        submissions = sources.KINDS[self.kind](folder, self.lab, self.course)
+        self._require_time(submissions)
+        for submission in submissions:
+            submission.label = receipt_text.printable(submission.label)
         for name, why in self.lost:
-            whose = next((one for one in found if name.split("/")[0] in one.holds), None)
-            if whose:
-                whose.notes.append(f"{student_ids.shown(name)} was not taken: {why}")
+            holder = next((other for other in submissions if name.split("/")[0] in other.holds), None)
+            if holder:
+                holder.notes.append(f"{student_ids.shown(name)} was not taken: {why}")
             else:
                 yield Outcome(label=receipt_text.printable(name), what=REFUSED, why=why)
-        self._identify(found)
-        for number, one in enumerate(found):
-            self.how.progress(one.label, number, len(found))
+        self._identify(submissions)
+        for number, submission in enumerate(submissions):
+            self.options.progress(submission.label, number, len(submissions))
             try:
-                yield self._one(one, number)
+                yield self._process(submission, number)
             except (HpclabError, OSError) as problem:
                 why = problem.problem if isinstance(problem, HpclabError) else str(problem)
-                yield Outcome(label=one.label, student=one.student, what=REFUSED, why=why)
-            # Whatever one of them holds, it keeps nobody else from being received.
+                yield Outcome(label=submission.label, student=submission.student, what=REFUSED, why=why)
+            # An error in one submission must not stop the others.
             except Exception as surprise:
-                why = f"an error of the course's own, {type(surprise).__name__}: {str(surprise)[:200]}"
-                yield Outcome(label=one.label, student=one.student, what=REFUSED, why=why)
+                why = f"an internal error, {type(surprise).__name__}: {str(surprise)[:200]}"
+                yield Outcome(label=submission.label, student=submission.student, what=REFUSED, why=why)
 
-    def _demand_a_time(self, found: list[Found]) -> None:
-        """Late only because it was collected late would be unfair: somebody has to say what holds."""
+    def _require_time(self, submissions: list[Submission]) -> None:
+        """Require --received after the deadline: a late collection must not make submissions late. Raises UsageError."""
         due = self.course.due(self.lab, "")
-        untimed = any(not one.timed for one in found)
-        if untimed and self.how.received is None and due is not None and self.how.now() > due:
+        untimed = any(not submission.timed for submission in submissions)
+        if untimed and self.options.received is None and due is not None and self.options.now() > due:
             raise UsageError(
-                f"{self.lab} was due at {self.course.shown(due)}, and nothing here tells when these were handed in",
-                "Say it with --received TIME (for instance when the download was made), or --received now.",
+                f"{self.lab} was due at {self.course.format_time(due)}, and this source doesn't say when it was submitted",
+                "Give the time with --received TIME (for instance that of the download), or --received now.",
             )
 
-    def _identify(self, found: list[Found]) -> None:
-        """Find the student of each submission, ask or add where that is wanted, and let nobody stand for two."""
-        known = platforms.worksheet(self.how.worksheet, self.course) if self.how.worksheet else {}
+    def _identify(self, submissions: list[Submission]) -> None:
+        """Find the student of each submission, asking or adding if that is enabled; refuse two from one student."""
+        students = (
+            platforms.read_worksheet(self.options.worksheet, self.course) if self.options.worksheet else {}
+        )
         new: list[Student | Alias] = []
-        for one in found:
-            if one.student or one.why:
+        for submission in submissions:
+            if submission.student or submission.why:
                 continue
-            if one.lms and one.lms in known:
-                one.student = known[one.lms]
+            if submission.lms and submission.lms in students:
+                submission.student = students[submission.lms]
             else:
-                self._stranger(one, new)
+                self._identify_by_name(submission, new)
         if new:
             self.course = settings_file.add(self.course.folder, new)
-        named = [one.student for one in found if one.student and not one.timed]
-        for one in found:
-            if not one.timed and named.count(one.student) > 1:
-                one.why = one.why or f"two submissions here are said to be from {one.student}"
+        named = [
+            submission.student for submission in submissions if submission.student and not submission.timed
+        ]
+        for submission in submissions:
+            if not submission.timed and named.count(submission.student) > 1:
+                submission.why = (
+                    submission.why or f"two submissions in this source are from {submission.student}"
+                )
 
-    def _stranger(self, one: Found, new: list[Student | Alias]) -> None:
+    def _identify_by_name(self, submission: Submission, new: list[Student | Alias]) -> None:
         by_name = {person.name: person.id for person in self.course.students.values() if person.name}
-        close = student_ids.near(one.name, [*self.course.students, *by_name])
+        close = student_ids.near(submission.name, [*self.course.students, *by_name])
         close = list(dict.fromkeys(by_name.get(name, name) for name in close))
-        if self.how.ask and (answer := self.how.ask(one, close)):
-            one.student = self.course.student(answer).id
-            if one.lms:
-                new.append(Alias(lms=one.lms, student=one.student))
+        if self.options.ask and (answer := self.options.ask(submission, close)):
+            submission.student = self.course.student(answer).id
+            if submission.lms:
+                new.append(Alias(lms=submission.lms, student=submission.student))
             return
-        if self.how.add and not one.lms:
-            self._add(one, new)
+        if self.options.add and not submission.lms:
+            self._add(submission, new)
             return
-        whom = f"with the number {one.lms}" if one.lms else student_ids.shown(one.name)
-        near = f"; near: {', '.join(close)}" if close else ""
-        one.why = f"the class knows no student {whom}{near}"
+        student = (
+            f"with the number {submission.lms}" if submission.lms else student_ids.shown(submission.name)
+        )
+        near = f"; similar: {', '.join(close)}" if close else ""
+        submission.why = f"the course has no student {student}{near}"
 
-    def _add(self, one: Found, new: list[Student | Alias]) -> None:
-        """A student whom the class does not know yet, called as the source calls them, if that can be an id."""
+    def _add(self, submission: Submission, new: list[Student | Alias]) -> None:
+        """Add an unknown student under the source's name, if that is a valid id."""
         added = [person.id for person in new if isinstance(person, Student)]
-        if one.name not in added:
-            why = student_ids.wrong_with(one.name)
-            if twin := student_ids.twins([*self.course.students, *added, one.name]):
-                why = f"the class has {twin[0][0]}, which differs in case alone"
+        if submission.name not in added:
+            why = student_ids.wrong_with(submission.name)
+            if twin := student_ids.twins([*self.course.students, *added, submission.name]):
+                why = f"the course has {twin[0][0]}, which differs in case alone"
             if why:
-                one.why = f"{student_ids.shown(one.name)} cannot be added: {why}"
+                submission.why = f"{student_ids.shown(submission.name)} cannot be added: {why}"
                 return
-            new.append(Student(id=one.name))
-        one.student = one.name
+            new.append(Student(id=submission.name))
+        submission.student = submission.name
 
-    def _one(self, one: Found, number: int) -> Outcome:
-        if one.why:
-            return Outcome(label=one.label, student=one.student, what=REFUSED, why=one.why)
-        staging = Staging(self.aside / str(number), first=f"{self.lab}.ipynb", owner=one.owner)
+    def _process(self, submission: Submission, number: int) -> Outcome:
+        if submission.why:
+            return Outcome(
+                label=submission.label, student=submission.student, what=REFUSED, why=submission.why
+            )
+        staging = Staging(self.workspace / str(number), first=f"{self.lab}.ipynb", owner=submission.owner)
         try:
-            one.stage(staging)
-            return self._receive(one, staging)
+            submission.stage(staging)
+            return self._receive(submission, staging)
         finally:
             shutil.rmtree(staging.target, ignore_errors=True)
 
-    def _receive(self, one: Found, staging: Staging) -> Outcome:
+    def _receive(self, submission: Submission, staging: Staging) -> Outcome:
         def outcome(what: str, why: str = "", receipt: Receipt | None = None) -> Outcome:
             late = receipt_text.lateness(receipt, self.course) if receipt else ""
             return Outcome(
-                label=one.label, student=one.student, what=what, why=why, receipt=receipt, late=late
+                label=submission.label,
+                student=submission.student,
+                what=what,
+                why=why,
+                receipt=receipt,
+                late=late,
             )
 
         if not staging.files:
-            return outcome(REFUSED, "; ".join([*one.notes, *staging.notes][:3]) or "it holds no files")
+            return outcome(REFUSED, "; ".join([*submission.notes, *staging.notes][:3]) or "it holds no files")
         renamed = self._rename(staging)
-        source = f"{self.kind}: {one.label}"
-        if same := self._already(one.student, staging.target, source, timed=one.timed):
+        source = f"{self.kind}: {submission.label}"
+        if same := self._find_receipt(submission.student, staging.target, source, timed=submission.timed):
             receipt_text.write(same, self.course)  # a crash may have come before
             return outcome(UNCHANGED, f"as in receipt {same.number}", same)
-        when = self._when(one, staging)
-        closes = self.course.closes(self.lab, one.student)
+        when = self._received_at(submission, staging)
+        closes = self.course.closes(self.lab, submission.student)
         if closes is not None and when > closes:
             return outcome(
                 REFUSED,
-                f"it came at {self.course.shown(when)}, and the lab closed at {self.course.shown(closes)};"
-                " if it shall count, give an [[extension]]",
+                f"it was received at {self.course.format_time(when)}, and the lab closed at {self.course.format_time(closes)};"
+                " to accept it, add an [[extension]]",
             )
-        notes = (*one.notes, *renamed, *self._look(staging), *staging.notes)
-        receipt = self.store.receive(one.student, self.lab, staging.target, source, when, notes)
+        notes = (*submission.notes, *renamed, *self._check_notebook(staging), *staging.notes)
+        receipt = self.store.receive(submission.student, self.lab, staging.target, source, when, notes)
         receipt_text.write(receipt, self.course)
         return outcome(TAKEN, "; ".join(receipt.notes), receipt)
 
     def _rename(self, staging: Staging) -> list[str]:
-        """Browsers and Canvas write "LAB (1).ipynb" or "LAB-1.ipynb": the only notebook there is gets its name back."""
+        """Rename the only notebook to LAB.ipynb: browsers and Canvas write "LAB (1).ipynb" or "LAB-1.ipynb"."""
         name = f"{self.lab}.ipynb"
-        there = [path for path in staging.files if path.endswith(".ipynb")]
-        if name in staging.files or len(there) != 1 or "/" in there[0]:
+        notebooks = [path for path in staging.files if path.endswith(".ipynb")]
+        if name in staging.files or len(notebooks) != 1 or "/" in notebooks[0]:
             return []
-        (staging.target / there[0]).rename(staging.target / name)
-        staging.files[name] = staging.files.pop(there[0])
-        return [f"{student_ids.shown(there[0])} was kept as {name}"]
+        (staging.target / notebooks[0]).rename(staging.target / name)
+        staging.files[name] = staging.files.pop(notebooks[0])
+        return [f"{student_ids.shown(notebooks[0])} was kept as {name}"]
 
-    def _when(self, one: Found, staging: Staging) -> float:
-        """By the server's clock; nothing was handed in later than now."""
-        now = self.how.now()
-        if one.timed:
+    def _received_at(self, submission: Submission, staging: Staging) -> float:
+        """The time of receipt by the server's clock, at most now."""
+        now = self.options.now()
+        if submission.timed:
             return min(staging.changed, now)
-        return now if self.how.received is None or one.late else min(self.how.received, now)
+        return now if self.options.received is None or submission.late else min(self.options.received, now)
 
-    def _already(self, student: str, staged: Path, source: str, *, timed: bool) -> Receipt | None:
-        """The receipt for this content: the one that counts, or one from the very same place.
+    def _find_receipt(self, student: str, staged: Path, source: str, *, timed: bool) -> Receipt | None:
+        """The receipt for the same content: that of the newest version, or one from the same place.
 
-        Only where each version has a place and a time of its own; elsewhere it may be a return to an earlier one.
+        The latter only for sources in which each version has its own place and time: elsewhere a student may have
+        returned to an earlier version.
         """
         given = self.store.receipts(self.lab, student)
         if not given:
             return None
         name = objects.digest_of_folder(staged)
-        latest = given[-1]
-        if latest.hash == name:
-            return latest
+        newest = given[-1]
+        if newest.hash == name:
+            return newest
         return (
-            next((one for one in given if (one.hash, one.source) == (name, source)), None) if timed else None
+            next((receipt for receipt in given if (receipt.hash, receipt.source) == (name, source)), None)
+            if timed
+            else None
         )
 
-    def _look(self, staging: Staging) -> list[str]:
-        """An early word for the student where no notebook can be read; marking looks again, and decides."""
+    def _check_notebook(self, staging: Staging) -> list[str]:
+        """A note for the student if no notebook can be read; grading decides."""
         notebooks = [path for path in staging.files if path.endswith(".ipynb")]
         if not notebooks:
             return ["there is no notebook in it"]
@@ -238,13 +259,13 @@ class _Collection:
         try:
             ipynb.read((staging.target / notebooks[0]).read_bytes(), notebooks[0])
         except ipynb.BadInput as problem:
-            return [f"it cannot be marked: {problem.problem}. {problem.remedy}".strip()]
+            return [f"it cannot be graded: {problem.problem}. {problem.remedy}".strip()]
         return []
 
 
 @contextmanager
-def _workplace(folder: Path) -> Iterator[Path]:
-    """A folder of our own on the class's disk; what a crash left of an earlier one goes."""
+def _open_workspace(folder: Path) -> Iterator[Path]:
+    """A private folder on the course's disk; leftovers of a crash are removed."""
     top = folder / ".staging"
     shutil.rmtree(top, ignore_errors=True)
     top.mkdir(mode=0o700)
@@ -255,22 +276,22 @@ def _workplace(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _source(path: Path, aside: Path, lab: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    """The open folder of a source, and what of an archive was left out."""
+def _open_source(path: Path, workspace: Path, lab: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    """The open folder of a source, and the entries of an archive that were left out."""
     lost: list[tuple[str, str]] = []
     top = path
     if not path.exists():
-        raise UsageError(f"{path} does not exist", "Name a folder, or an archive of one.")
+        raise UsageError(f"{path} does not exist", "Name a folder, or an archive of submission.")
     if not path.is_dir():
-        lost = list(archives.extract(path, aside / "archive"))
-        top = aside / "archive"
+        lost = list(archives.extract(path, workspace / "archive"))
+        top = workspace / "archive"
         inner = list(top.iterdir())
-        # An archive of one folder: that is what was meant, unless the folder is a student's.
+        # An archive of a single folder stands for that folder, unless it is a student's.
         if len(inner) == 1 and inner[0].is_dir() and not (inner[0] / f"{lab}.ipynb").exists():
             top = inner[0]
             lost = [(name.removeprefix(f"{top.name}/"), why) for name, why in lost]
     elif (path / "inbound").is_dir():
-        top = path / "inbound"  # of nbgrader's exchange for one course
+        top = path / "inbound"  # of a course in nbgrader's exchange
     file = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield file, lost

@@ -1,8 +1,8 @@
-"""The bytes of a stranger's notebook → its cells, in little memory and time, whatever the bytes are.
+"""The bytes of an untrusted notebook → its cells, in bounded memory and time.
 
-Only what grading needs is taken out: of each cell its kind, id, source and nbgrader's word on it.
-Outputs and all other metadata are passed over without being built, so a notebook of 16 MB never
-takes a multiple of that. Old formats are read where they lie: 3 (worksheets, ``input``) and every 4.
+Only what grading needs is extracted: each cell's kind, id, source and nbgrader metadata. Outputs and all other
+metadata are skipped without being built, so a notebook of 16 MiB never takes a multiple of that. Formats 3
+(worksheets, ``input``) and 4 are read.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from hpclab.errors import HpclabError
 MOST_BYTES = 16 << 20
 MOST_CELLS = 5_000
 MOST_SOURCE = 1 << 20  # bytes of one cell
-MOST_PARTS = 400_000  # values in a notebook that is read the lenient way, which builds all of them
+MOST_PARTS = 400_000  # values in a notebook for the lenient reader, which builds all of them
 AGAIN = "Open it in JupyterLab, choose Edit, Clear Outputs of All Cells, save it, and hand it in again."
 
 
 class BadInput(HpclabError):
-    """What was handed in cannot be read as this lab: what is wrong, and what the student does."""
+    """A submission cannot be read as its lab: the problem, and what the student can do."""
 
 
-class Read(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell as it stands in the file. ``nbgrader`` is nbgrader's metadata, of whatever type it is there."""
+class SubmittedCell(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell as it is in the file. ``nbgrader`` is nbgrader's metadata, of any type."""
 
-    kind: str  # "code", "markdown", "raw", or any other word that stands there
+    kind: str  # "code", "markdown", "raw", or any other text
     source: str
     id: str = ""
     nbgrader: Any = None
 
 
 class _Cell(msgspec.Struct):
-    """What the quick way demands; whatever lacks it takes the lenient way, or is refused for its size."""
+    """A cell as the fast reader requires it; other notebooks go to the lenient reader."""
 
     cell_type: str
     source: msgspec.Raw
@@ -52,7 +52,7 @@ class _Metadata(msgspec.Struct):
     nbgrader: msgspec.Raw = msgspec.Raw(b"")
 
 
-def read(data: bytes, name: str) -> list[Read]:
+def read(data: bytes, name: str) -> list[SubmittedCell]:
     """The cells of a notebook; ``name`` is what the student calls the file. Raises BadInput."""
     if len(data) > MOST_BYTES:
         raise BadInput(f"{name} has {len(data) >> 20} MB, the most is {MOST_BYTES >> 20}", AGAIN)
@@ -67,11 +67,11 @@ def read(data: bytes, name: str) -> list[Read]:
         return _lenient(data, name)
 
 
-def _quick(data: bytes, name: str) -> list[Read]:
+def _quick(data: bytes, name: str) -> list[SubmittedCell]:
     cells = msgspec.json.decode(data, type=_Notebook).cells
     _count(len(cells), name)
     return [
-        Read(
+        SubmittedCell(
             kind=cell.cell_type[:20],
             source=_source(_value(bytes(cell.source), MOST_SOURCE, name)),
             id=_text(_value(bytes(cell.id), 400)),
@@ -104,7 +104,7 @@ def _value(raw: bytes, most: int, name: str = "") -> Any:
     return json.loads(raw.decode(errors="replace")) if raw else None
 
 
-def _lenient(data: bytes, name: str) -> list[Read]:
+def _lenient(data: bytes, name: str) -> list[SubmittedCell]:
     """The old formats, NaN, missing keys. All of it is built here, so it must be few values."""
     if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_PARTS:
         raise BadInput(
@@ -139,7 +139,7 @@ def _cells(whole: Any) -> Iterator[Any]:
             yield from holder["cells"]
 
 
-def _read(cell: dict[Any, Any], name: str) -> Read:
+def _read(cell: dict[Any, Any], name: str) -> SubmittedCell:
     source = _source(cell.get("source", cell.get("input")))
     if len(source) > MOST_SOURCE:
         raise BadInput(
@@ -147,7 +147,7 @@ def _read(cell: dict[Any, Any], name: str) -> Read:
         )
     metadata = cell.get("metadata")
     kind = cell.get("cell_type")
-    return Read(
+    return SubmittedCell(
         kind=_text(kind)[:20],
         source=source,
         id=_text(cell.get("id"))[:100],

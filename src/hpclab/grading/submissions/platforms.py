@@ -1,4 +1,4 @@
-"""Downloads from learning platforms: the platform's number says whose it is, never a name or a file's name."""
+"""Downloads from learning platforms. The platform's number identifies the student, never a name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from hpclab.errors import UsageError
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions import paths
-from hpclab.grading.submissions.incoming import Found, files, names, nothing, tree
+from hpclab.grading.submissions.staging import Submission, list_names, stage_files, stage_nothing, stage_tree
 
-# Canvas: sortable name, LATE, user, attachment, the learner's own name of the file.
+# Canvas: sortable name, LATE, user, attachment, the student's name of the file.
 CANVAS = re.compile(r"_(?=(\d+)_(\d+)_.)")
 CANVAS_NAME = re.compile(r"(?P<who>.*?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)")
 CANVAS_ANONYMOUS = re.compile(r"(?:LATE_)?anon_[A-Za-z0-9]+_\d+_.+")
@@ -19,58 +19,62 @@ CANVAS_ANONYMOUS = re.compile(r"(?:LATE_)?anon_[A-Za-z0-9]+_\d+_.+")
 MOODLE = re.compile(r"(?P<who>[^_]*)_(?P<user>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<name>.*))?")
 
 
-def canvas(folder: int, _lab: str, course: Course) -> list[Found]:
-    """What Canvas made of an assignment's submissions: files in one folder, their names made of several parts."""
-    by_user: dict[str, Found] = {}
-    whose: dict[str, dict[str, str]] = {}
-    odd = []
-    for name in names(folder):
+def list_canvas(folder: int, _lab: str, course: Course) -> list[Submission]:
+    """The submissions in Canvas' download of an assignment: files in one folder, with names of several parts."""
+    by_user: dict[str, Submission] = {}
+    files_by_user: dict[str, dict[str, str]] = {}
+    refused = []
+    for name in list_names(folder):
         if paths.ignored(name):
             continue
         readings = len(CANVAS.findall(name))
         match = CANVAS_NAME.fullmatch(name)
         if readings > 1:
-            why = "its name can be read in more than one way: rename it so that only one number_number stands in it"
+            why = "its name is ambiguous: rename it so that it contains number_number only once"
         elif match is None and CANVAS_ANONYMOUS.fullmatch(name):
-            why = "the assignment is marked anonymously: switch that off in Canvas and download again"
+            why = "the assignment is graded anonymously: switch that off in Canvas and download again"
         elif match is None:
-            why = "Canvas does not name files so"
+            why = "it is not named as Canvas names files"
         else:
             user = match["user"]
-            one = by_user.setdefault(
+            submission = by_user.setdefault(
                 user,
-                Found(label=f"{match['who']} ({user})", stage=nothing, name=match["who"], lms=user),
+                Submission(
+                    label=f"{match['who']} ({user})", stage=stage_nothing, name=match["who"], lms=user
+                ),
             )
-            one.late |= bool(match["late"])
-            one.holds.add(name)
-            whose.setdefault(user, {})[name] = match["name"]
+            submission.late |= bool(match["late"])
+            submission.holds.add(name)
+            files_by_user.setdefault(user, {})[name] = match["name"]
             continue
-        odd.append(Found(label=name, stage=nothing, why=why))
-    for user, one in by_user.items():
-        one.student = course.by_lms(user) or ""
-        one.stage = files(folder, whose[user])
-        if one.late:
-            one.notes.append("Canvas marked it as late")
-    return [*by_user.values(), *odd]
+        refused.append(Submission(label=name, stage=stage_nothing, why=why))
+    for user, submission in by_user.items():
+        submission.student = course.by_lms(user) or ""
+        submission.stage = stage_files(folder, files_by_user[user])
+        if submission.late:
+            submission.notes.append("Canvas marked it as late")
+    return [*by_user.values(), *refused]
 
 
-def moodle(folder: int, _lab: str, course: Course) -> list[Found]:
-    """What Moodle made of an assignment's submissions: a folder a person, or files in one folder."""
-    by_user: dict[str, Found] = {}
+def list_moodle(folder: int, _lab: str, course: Course) -> list[Submission]:
+    """The submissions in Moodle's download of an assignment: a folder for each student, or files in one folder."""
+    by_user: dict[str, Submission] = {}
     flat: dict[str, dict[str, str]] = {}
-    odd = []
-    for name in names(folder):
+    refused = []
+    for name in list_names(folder):
         match = MOODLE.fullmatch(name)
         if paths.ignored(name) or (match and match["kind"] != "file"):
             continue  # texts typed into Moodle hold no notebook
         if match is None:
-            odd.append(Found(label=name, stage=nothing, why="Moodle does not name files so"))
+            refused.append(
+                Submission(label=name, stage=stage_nothing, why="it is not named as Moodle names files")
+            )
             continue
         user = match["user"]
         if user not in by_user:
-            by_user[user] = Found(
+            by_user[user] = Submission(
                 label=f"{match['who']} ({user})",
-                stage=nothing,
+                stage=stage_nothing,
                 student=course.by_lms(user) or "",
                 name=match["who"],
                 lms=user,
@@ -79,22 +83,22 @@ def moodle(folder: int, _lab: str, course: Course) -> list[Found]:
         if match["name"]:
             flat.setdefault(user, {})[name] = match["name"]
         else:
-            by_user[user].stage = tree(folder, (name,))
+            by_user[user].stage = stage_tree(folder, (name,))
     for user, given in flat.items():
-        by_user[user].stage = files(folder, given)
-    return [*by_user.values(), *odd]
+        by_user[user].stage = stage_files(folder, given)
+    return [*by_user.values(), *refused]
 
 
-def worksheet(path: Path, course: Course) -> dict[str, str]:
-    """Moodle's grading worksheet (CSV): the number of a person in this assignment → the student with this address.
+def read_worksheet(path: Path, course: Course) -> dict[str, str]:
+    """Moodle's grading worksheet (CSV) → the student of each number in this assignment, by email address.
 
-    The first column holds the number, the second a name that people can change; only addresses count. Raises UsageError.
+    The first column has the number, the second a name, which students can change. Raises UsageError.
     """
     addresses: dict[str, list[str]] = {}
-    for one in course.students.values():
-        if one.email:
-            addresses.setdefault(one.email.casefold(), []).append(one.id)
-    found = {}
+    for person in course.students.values():
+        if person.email:
+            addresses.setdefault(person.email.casefold(), []).append(person.id)
+    students = {}
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
@@ -108,10 +112,10 @@ def worksheet(path: Path, course: Course) -> dict[str, str]:
             for student in addresses.get(cell.strip().casefold(), [])
         }
         if number and len(who) == 1:
-            found[number[1]] = who.pop()
-    if not found:
+            students[number[1]] = who.pop()
+    if not students:
         raise UsageError(
-            f"{path} names nobody of this class",
+            f"{path} names no student of this course",
             "It must be the grading worksheet of this assignment, and each [[student]] must have its email.",
         )
-    return found
+    return students

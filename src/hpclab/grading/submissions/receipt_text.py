@@ -12,12 +12,12 @@ from hpclab.grading.submissions.student_ids import shown
 
 
 def lateness(receipt: Receipt, course: Course) -> str:
-    """Whether this version came in time; what that costs is decided with the mark."""
-    found = rules.lateness(
+    """How late this version is; the penalty is computed with the mark."""
+    found = rules.compute_lateness(
         receipt.received, course.due(receipt.lab, receipt.student), course.late, course.zone
     )
     if not found.seconds or not found.days:
-        return found.words
+        return found.description
     return f"{rules.duration(found.seconds)} late"
 
 
@@ -29,8 +29,8 @@ def text(receipt: Receipt, course: Course) -> str:
     lines = [
         f"Receipt {receipt.number}: {receipt.lab}, {name}",
         "",
-        f"received  {course.shown(receipt.received)}, {lateness(receipt, course)}",
-        *([f"due       {course.shown(due)}"] if due is not None else []),
+        f"received  {course.format_time(receipt.received)}, {lateness(receipt, course)}",
+        *([f"due       {course.format_time(due)}"] if due is not None else []),
         f"from      {printable(receipt.source)}",
         f"content   sha256:{receipt.hash}",
         f"record    {receipt.record}",

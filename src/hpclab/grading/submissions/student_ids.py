@@ -1,7 +1,7 @@
-"""Who a submission is from: which ids are good, and whom another system's id means.
+"""Which ids of students are valid, and similar ids for messages.
 
 An id becomes the name of files and folders and of a student in nbgrader's database, so the rule is
-narrow: what every file system, shell and spreadsheet takes as it is.
+narrow: what every file system, shell and spreadsheet accepts unchanged.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterable
 
 from hpclab.errors import UsageError
 
-# No "+": nbgrader 0.9.6 parts names of its exchange at it, and its `submit` refuses such a student.
+# No "+": nbgrader 0.9.6 splits the names in its exchange at it, and its `submit` refuses such a student.
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}")
 RULE = "An id is 1 to 100 of A-Z a-z 0-9 . _ @ - and begins with a letter, a digit or _."
-# Names that mean something else on some system that a teacher's files may come to.
+# Names that Windows reserves for devices.
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
@@ -49,29 +49,29 @@ def wrong_with(text: str) -> str:
 
 
 def twins(ids: Iterable[str]) -> list[tuple[str, str]]:
-    """Ids that differ in case alone: one folder on some systems, two students on others."""
+    """Pairs of ids that differ in case alone, which are the same folder on some systems."""
     seen: dict[str, str] = {}
-    found = []
-    for one in ids:
-        other = seen.setdefault(one.casefold(), one)
-        if other != one:
-            found.append((other, one))
-    return found
+    pairs = []
+    for id in ids:
+        first = seen.setdefault(id.casefold(), id)
+        if first != id:
+            pairs.append((first, id))
+    return pairs
 
 
 def near(text: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """Known names that ``text`` may have meant, the nearest first."""
-    by_key = {one.casefold(): one for one in known}
+    """Known names similar to ``text``, the most similar first."""
+    by_key = {name.casefold(): name for name in known}
     return [by_key[key] for key in difflib.get_close_matches(plain(text), by_key, n=most, cutoff=0.6)]
 
 
 def plain(text: str) -> str:
-    """``text`` without case, accents and compatibility forms, for comparing what people typed."""
+    """``text`` without case, accents and compatibility forms, for comparisons."""
     parts = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in parts if not unicodedata.combining(letter))
 
 
 def shown(text: str, most: int = 120) -> str:
-    """A stranger's text in quotes, safe to print: what is not plain ASCII is escaped, long ones are cut."""
+    """Untrusted text in quotes, safe to print: all but plain ASCII is escaped, and long text is cut."""
     cut = text if len(text) <= most else text[:most] + "…"
     return ascii(cut).replace("\\u2026", "…")
