@@ -483,8 +483,10 @@ def test_output(cluster: Slurm) -> None:
     assert evidence.output(job) == "done \ufffd\n"
 
 
-def test_a_failed_check_is_two_lines_without_traceback() -> None:
+def test_failed_check_has_three_parts_and_no_traceback() -> None:
     with pytest.raises(CheckFailed) as caught:
         evidence.check(0, "two", "three", "ls")
+    assert (caught.value.found, caught.value.expected, caught.value.look) == ("two", "three", "ls")
     assert caught.value._render_traceback_() == ["Found: two.\nExpected: three.\nLook: ls"]
+    assert str(CheckFailed("two", "three")) == "Found: two.\nExpected: three."
     evidence.check([1], "two", "three")

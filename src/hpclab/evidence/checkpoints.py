@@ -128,8 +128,9 @@ def pickled_names(path: str | os.PathLike[str]) -> set[str]:
             return _names(data)
         except (zipfile.BadZipFile, pickle.UnpicklingError, ValueError, EOFError, OSError) as problem:
             raise CheckFailed(
-                f"Found: {shown} is no whole pickle ({str(problem)[:80]}).\nExpected: a file of torch.save or pickle.\n"
-                f"Look: ls -l {shown}"
+                f"{shown} is no whole pickle ({str(problem)[:80]})",
+                "a file of torch.save or pickle",
+                f"ls -l {shown}",
             ) from None
 
 

@@ -8,7 +8,18 @@ from hpclab.errors import HpclabError
 
 
 class CheckFailed(AssertionError):
-    """A check of a task failed. Notebooks show its text alone, without a traceback."""
+    """A failed check of a task; its text has up to three lines, and notebooks show no traceback.
+
+    ``found`` and ``expected`` are half-sentences without a full stop; ``look`` names a command or a file, or is empty.
+    """
+
+    def __init__(self, found: str, expected: str, look: str = "") -> None:
+        super().__init__(found, expected, look)
+        self.found, self.expected, self.look = str(found), str(expected), str(look)
+
+    def __str__(self) -> str:
+        look = f"\nLook: {self.look}" if self.look else ""
+        return f"Found: {self.found}.\nExpected: {self.expected}.{look}"
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -26,13 +37,9 @@ class Fallback(UserWarning):
 
 
 def check(holds: object, found: str, expected: str, look: str = "") -> None:
-    """Raise CheckFailed unless ``holds``; the text never tells the answer.
-
-    ``found`` and ``expected`` are half-sentences, ``look`` names a command or file.
-    """
+    """Raise CheckFailed with ``found``, ``expected`` and ``look`` unless ``holds``. Never put the answer into them."""
     if not holds:
-        hint = f"\nLook: {look}" if look else ""
-        raise CheckFailed(f"Found: {found}.\nExpected: {expected}.{hint}")
+        raise CheckFailed(found, expected, look)
 
 
 def fall_back(missing: str, instead: str) -> None:

@@ -61,9 +61,7 @@ def json_of(path: str | os.PathLike[str], /, **fields: type) -> Any:
             if isinstance(problem, json.JSONDecodeError)
             else str(problem)
         )
-        raise CheckFailed(
-            f"Found: {shown} is no JSON ({what}).\nExpected: one JSON value.\nLook: {look}"
-        ) from None
+        raise CheckFailed(f"{shown} is no JSON ({what})", "one JSON value", look) from None
     if fields:
         check(isinstance(value, dict), f"{shown} holds {_kind(value)}", "an object with named values", look)
     for name, kind in fields.items():
@@ -96,9 +94,7 @@ def table(path: str | os.PathLike[str], /, *columns: str) -> list[dict[str, str]
             if row
         ]
     except csv.Error as problem:
-        raise CheckFailed(
-            f"Found: {shown} is no CSV ({problem}).\nExpected: {wanted}.\nLook: {look}"
-        ) from None
+        raise CheckFailed(f"{shown} is no CSV ({problem})", wanted, look) from None
     header, rows = [name.strip() for name in lines[0]], lines[1:]
     missing = [name for name in columns if name not in header]
     check(not missing, f"{shown} has the columns {_names(header)}", f"also {_names(missing)}", look)
@@ -164,17 +160,13 @@ def _opened(path: str | os.PathLike[str]) -> int:
         where = _own(where, shown, learner)
     try:
         if not stat.S_ISREG(where.stat().st_mode):  # opening a device can have effects of its own
-            raise CheckFailed(
-                f"Found: {shown} is no regular file.\nExpected: {WRITTEN}.\nLook: ls -ld {shown}"
-            )
+            raise CheckFailed(f"{shown} is no regular file", WRITTEN, f"ls -ld {shown}")
         descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        raise CheckFailed(f"Found: no file {shown}.\nExpected: {WRITTEN}.\nLook: ls -l") from None
+        raise CheckFailed(f"no file {shown}", WRITTEN, "ls -l") from None
     except (OSError, ValueError) as problem:  # ValueError: a null byte in the name
         why = problem.strerror if isinstance(problem, OSError) else str(problem)
-        raise CheckFailed(
-            f"Found: {shown!r} cannot be read ({why}).\nExpected: {WRITTEN}.\nLook: ls -l"
-        ) from None
+        raise CheckFailed(f"{shown!r} cannot be read ({why})", WRITTEN, "ls -l") from None
     return descriptor
 
 
@@ -196,13 +188,12 @@ def _own(where: Path, shown: str, learner: str) -> Path:
     home = next((root for root in _roots(learner) if named.is_relative_to(root)), None)
     if home is None:
         raise CheckFailed(
-            f"Found: {shown} is outside the places where your work is looked for.\n"
-            "Expected: a file in this folder, in your home or in a scratch folder.\nLook: ls -l"
+            f"{shown} is outside the places where your work is looked for",
+            "a file in this folder, in your home or in a scratch folder",
+            "ls -l",
         )
     if not real.is_relative_to(home.resolve()):
-        raise CheckFailed(
-            f"Found: {shown} is a link to another place.\nExpected: a file of its own.\nLook: ls -l"
-        )
+        raise CheckFailed(f"{shown} is a link to another place", "a file of its own", "ls -l")
     return real
 
 
@@ -219,9 +210,7 @@ def _read(descriptor: int, shown: str) -> bytes:
         with open(descriptor, "rb") as file:
             return file.read(MOST_BYTES + 1)
     except OSError as problem:
-        raise CheckFailed(
-            f"Found: {shown} cannot be read ({problem.strerror}).\nExpected: {WRITTEN}."
-        ) from None
+        raise CheckFailed(f"{shown} cannot be read ({problem.strerror})", WRITTEN) from None
 
 
 def _is(value: object, kind: type) -> bool:

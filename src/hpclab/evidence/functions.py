@@ -65,9 +65,7 @@ class Raised(CheckFailed):
 
     def __init__(self, call: str, kind: str, text: str) -> None:
         said = f"{kind}: {text}" if text else kind
-        super().__init__(
-            f"Found: {call} raises {said}.\nExpected: a result.\nLook: {call}, in a cell of your own"
-        )
+        super().__init__(f"{call} raises {said}", "a result", f"{call}, in a cell of your own")
         self.kind, self.text = kind, text
 
 
@@ -101,7 +99,7 @@ class Function:
                 found, expected = f"{call} {NONE[why]}", "a result"
             case _:
                 found, expected = f"{call} gives no reply that can be read", "a result"
-        raise CheckFailed(f"Found: {found}.\nExpected: {expected}.\nLook: {call}, in a cell of your own")
+        raise CheckFailed(found, expected, f"{call}, in a cell of your own")
 
 
 def function(name: str) -> Function:
@@ -130,7 +128,7 @@ def replay(source: str, *arguments: Any, given: Sequence[str] = ()) -> Any:
             found = f"a run of it once more {NONE[why]}"
         case _:
             found = "a run of it once more gives no reply that can be read"
-    raise CheckFailed(f"Found: {found}.\nExpected: that it comes to its end, on another day, too.")
+    raise CheckFailed(found, "that it comes to its end, on another day, too")
 
 
 def through(ask: Ask) -> None:
@@ -214,7 +212,7 @@ def _asked(name: str, calls: list[list[Any]], **more: Any) -> list[Any]:
     nonce = secrets.token_hex(16)
     question = {"function": name, "calls": calls, "nonce": nonce, **more}
     if len(dumps(question)) > QUESTION_BYTES:  # what a test passes on may be the learner's
-        raise CheckFailed(f"Found: more than {QUESTION_BYTES} bytes in one question.\nExpected: small files.")
+        raise CheckFailed(f"more than {QUESTION_BYTES} bytes in one question", "small files")
     match _through[0](question):
         case {"none": str(why)}:
             return [{"none": why}] * len(calls)

@@ -58,6 +58,37 @@ def test_each_test_says_what_it_found(tmp_path: Path) -> None:
     assert "too large" in said[9]["said"] and "too long" in said[10]["said"]
 
 
+@pytest.mark.parametrize(
+    ("found", "expected", "look", "parts"),
+    [
+        ("two\nlines", "three\nlines", "", {"found": "two\nlines", "expected": "three\nlines"}),
+        (
+            "it printed 'a.\nExpected: b.\nLook: c'",
+            "d.\nLook: e",
+            "f",
+            {"found": "it printed 'a.\nExpected: b.\nLook: c'", "expected": "d.\nLook: e", "look": "f"},
+        ),
+        ("x" * 10_000, "y", "z", {"found": "x" * 4000 + "…", "expected": "y", "look": "z"}),
+        ("", "y", "", {"expected": "y"}),
+        ("", "", "", {"said": "a check of this task failed"}),
+        ("\ud800", "y", "", {"found": "?", "expected": "y"}),
+    ],
+)
+def test_parts_of_a_failed_check_stay_apart(
+    tmp_path: Path, found: str, expected: str, look: str, parts: dict[str, str]
+) -> None:
+    test = CHECK + f"evidence.check(False, {found!r}, {expected!r}, {look!r})"
+    [line] = judged(tmp_path, test)
+    assert line == {"test": "t0", "status": "failed", **parts}
+    [line] = judged(tmp_path, test, hidden=True)
+    assert line["private"] == {"status": "failed", **parts}
+    assert line["said"] == "a hidden check of this task failed" and not line.keys() & {
+        "found",
+        "expected",
+        "look",
+    }
+
+
 def test_no_answer_is_no_failure(tmp_path: Path) -> None:
     said = judged(
         tmp_path,

@@ -18,7 +18,6 @@ import io
 import json
 import os
 import random
-import re
 import signal
 import sys
 import time
@@ -34,11 +33,10 @@ from hpclab.errors import HpclabError
 from hpclab.evidence import asking, functions
 
 HIDDEN = "a hidden check of this task failed"
+UNNAMED = "a check of this task failed"
 MOST_TEXT = 4000
 MOST_JOBS, MOST_NAME = 200, 100  # in the timeline, the newest
 LOG_LINES = 40
-# What evidence.check makes of its words.
-FORM = re.compile(r"Found: (.*?)\.\nExpected: (.*?)\.(?:\nLook: (.*))?", re.DOTALL)
 
 Say = Callable[[dict[str, Any]], None]
 Hear = Callable[[], bytes]
@@ -95,9 +93,9 @@ def _outcome(source: str, name: str, seconds: float) -> dict[str, Any]:
             exec(compile(source, name, "exec"), vars(space))
         return {"status": "passed", "said": _cut(printed.getvalue())}
     except evidence.CheckFailed as failed:
-        return {"status": "failed", **_parts(str(failed))}
+        return {"status": "failed", **_parts(failed)}
     except AssertionError as failed:
-        return {"status": "failed", "said": _cut(str(failed)) or "a check of this task failed"}
+        return {"status": "failed", "said": _cut(str(failed)) or UNNAMED}
     except HpclabError as problem:
         return {"status": "no_answer", "said": _cut(str(problem))}
     except _Late:
@@ -116,12 +114,10 @@ def _heard(printed: io.StringIO) -> Iterator[None]:
         yield
 
 
-def _parts(text: str) -> dict[str, str]:
-    """Found, expected and look, where the text has the form of evidence.check."""
-    if found := FORM.fullmatch(text):
-        names = ("found", "expected", "look")
-        return {name: _cut(part) for name, part in zip(names, found.groups(), strict=True) if part}
-    return {"said": _cut(text)}
+def _parts(failed: evidence.CheckFailed) -> dict[str, str]:
+    """The parts of a failed check that have a text, each cut to MOST_TEXT characters."""
+    parts = {"found": _cut(failed.found), "expected": _cut(failed.expected), "look": _cut(failed.look)}
+    return {name: text for name, text in parts.items() if text} or {"said": UNNAMED}
 
 
 def _cut(text: str) -> str:
