@@ -25,7 +25,7 @@ def test_everybody_can_use_the_page(
     monkeypatch.setenv("HPCLAB_BROWSER", chromium)
     report = browser.audit(whole.html, only=[page])
     assert report.faults == []
-    assert report.views == len(browser.LOOKS)
+    assert report.views == len(browser.VIEWPORTS)
 
 
 def test_the_audit_sees_what_is_wrong(tmp_path: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:

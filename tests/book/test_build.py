@@ -18,8 +18,8 @@ def text(book: Book, page: str) -> str:
 
 
 def test_every_link_leads_somewhere_and_nothing_comes_from_elsewhere(whole: Book) -> None:
-    pages = links.read(whole.html)
-    assert links.faults(pages) == []
+    pages = links.read_pages(whole.html)
+    assert links.find_faults(pages) == []
     assert {"index.html", f"{LAB}.html", "reference/faults.html", "sites/perlmutter.html", "search.html"} <= {
         page.path for page in pages
     }
@@ -44,7 +44,7 @@ def test_a_plot_has_the_words_that_its_cell_printed(whole: Book) -> None:
 
 def test_the_learners_notebook_can_be_taken_along(whole: Book) -> None:
     notebooks = list((whole.html / "_downloads").rglob("*.ipynb"))
-    labs = build.sources(whole.course / "notebooks")
+    labs = build.list_sources(whole.course / "notebooks")
     assert sorted(path.name for path in notebooks) == sorted(f"{lab.stem}.ipynb" for lab in labs)
     assert not [path for path in notebooks if "BEGIN SOLUTION" in path.read_text()]
     [notebook] = [path for path in notebooks if path.stem == Path(LAB).name]

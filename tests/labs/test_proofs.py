@@ -17,7 +17,7 @@ import pytest
 from hpclab import layout
 from hpclab.app import lab_run, parallel, targets
 from hpclab.cli import prove
-from hpclab.exercises import build, source, wrong
+from hpclab.exercises import build, source, wrong_answers
 
 SHORT = 140  # seconds of a lab whose wrong answers are tried in `make test`, too
 DEADLINE = 1500.0  # seconds that a test waits for its run; the runs of the tests before it have ended
@@ -35,11 +35,11 @@ class Chosen(NamedTuple):
 
 def every_run() -> list[Chosen]:
     """Of the longest labs first: those that end last are short."""
-    labs = [source.load(path) for path in build.sources(layout.clone_folder() / "notebooks")]
+    labs = [source.load(path) for path in build.list_sources(layout.clone_folder() / "notebooks")]
     labs.sort(key=lambda lab: (-lab.about.cost.seconds, str(lab.path)))
     found = []
     for lab in labs:
-        rounds = range(1, len(wrong.rounds(wrong.load_all(lab))) + 1)
+        rounds = range(1, len(wrong_answers.plan_rounds(wrong_answers.load_all(lab))) + 1)
         names = ("reference", "untouched", *(f"round {number}" for number in rounds))
         found += [Chosen(lab.path, name) for name in names]
     return found

@@ -9,8 +9,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from hpclab.book import labs, pictures
-from hpclab.book.labs import Lab
+from hpclab.book import alt_text, labs
+from hpclab.book.labs import BookLab
 from hpclab.exercises import source, views
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -29,7 +29,7 @@ def cell(code: str, *outputs: dict[str, Any], name: str = "c-1") -> Any:
 def page_of(*cells: Any, ran: str = "2026-11-25") -> dict[str, Any]:
     title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# A lab"}
     made = nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [title, *cells]})  # type: ignore[no-untyped-call]
-    whole: dict[str, Any] = json.loads(labs.page(Lab("01-basics", "ex01-a", made, b"", ran)))
+    whole: dict[str, Any] = json.loads(labs.render_page(BookLab("01-basics", "ex01-a", made, b"", ran)))
     return whole
 
 
@@ -52,15 +52,15 @@ def test_a_picture_says_what_its_cell_printed() -> None:
 
 def test_a_picture_of_a_silent_cell_says_which_cell() -> None:
     assert (
-        pictures.words(cell("\nplot(jobs)\nmore()", PICTURE))
+        alt_text.build_alt_text(cell("\nplot(jobs)\nmore()", PICTURE))
         == "Plot drawn by the cell that begins: plot(jobs)"
     )
 
 
 def test_long_words_are_shortened_at_a_word() -> None:
-    words = pictures.words(cell("x", PICTURE, printed("word " * 500)))
+    words = alt_text.build_alt_text(cell("x", PICTURE, printed("word " * 500)))
     assert words.endswith("word …")
-    assert len(words) < pictures.LONGEST + 20
+    assert len(words) < alt_text.MAX_CHARACTERS + 20
 
 
 def test_a_cell_without_a_picture_is_left_alone() -> None:
@@ -76,11 +76,11 @@ def test_an_author_may_write_the_words() -> None:
 @pytest.mark.parametrize("answers", ["out", "folded"])
 def test_nothing_of_ours_or_nbgraders_is_left_in_a_page(root: Path, answers: Any) -> None:
     exercise = source.load(root / "notebooks/01-slurm-basics/ex01-submit-monitor.md")
-    made = Lab("01", "ex01", views.book_view(exercise, None, answers), b"")
-    page = json.loads(labs.page(made))
+    made = BookLab("01", "ex01", views.book_view(exercise, None, answers), b"")
+    page = json.loads(labs.render_page(made))
     assert {key for one in page["cells"] for key in one["metadata"]} <= {"tags", "mystnb"}
     assert set(page["metadata"]) == {"kernelspec", "language_info"}
-    assert ("### BEGIN SOLUTION" in labs.page(made).decode()) is False or answers == "folded"
+    assert ("### BEGIN SOLUTION" in labs.render_page(made).decode()) is False or answers == "folded"
 
 
 def test_a_run_counts_only_when_it_is_whole_and_of_this_text() -> None:
@@ -89,6 +89,6 @@ def test_a_run_counts_only_when_it_is_whole_and_of_this_text() -> None:
 
     reference = book(cell("a", name="one"), cell("b", name="two"))
     injected = cell("parameters", name="papermill")
-    assert labs.same_run(reference, book(injected, cell("a", name="one"), cell("b", name="two")))
-    assert not labs.same_run(reference, book(cell("a", name="one")))
-    assert not labs.same_run(reference, book(cell("a", name="one"), cell("older", name="two")))
+    assert labs.is_run_of(reference, book(injected, cell("a", name="one"), cell("b", name="two")))
+    assert not labs.is_run_of(reference, book(cell("a", name="one")))
+    assert not labs.is_run_of(reference, book(cell("a", name="one"), cell("older", name="two")))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import evidence, slurm
-from hpclab.evidence import CheckFailed, Fallback, NoAnswer, asking
+from hpclab.evidence import CheckFailed, Fallback, NoAnswer, slurm_queries
 
 Row = dict[str, str]
 SCRIPT = "#!/bin/bash\n#SBATCH -o a-%j.out --time=3\n#SBATCH --dependency=afterok:7\nsrun hostname\n"
@@ -93,10 +93,10 @@ class Slurm:
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
     monkeypatch.chdir(tmp_path)
     clock = [0.0]  # so that waits take no time
-    monkeypatch.setattr(slurm.ask.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(slurm.ask.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(slurm.queries.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(slurm.queries.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     made = Slurm(tmp_path)
-    monkeypatch.setattr(asking, "run", made)
+    monkeypatch.setattr(slurm_queries, "run", made)
     yield made
 
 
@@ -136,7 +136,7 @@ def test_too_few_jobs(cluster: Slurm) -> None:
 
 def test_a_job_that_does_not_end_is_said_with_its_reason(cluster: Slurm) -> None:
     cluster.known = [[cluster.job(state="PENDING", reason="JobHeldUser", start="Unknown", end="Unknown")]]
-    with pytest.raises(CheckFailed, match=r"job 12 \(a\) still PENDING, JobHeldUser"):
+    with pytest.raises(CheckFailed, match=r"job 12 \(a\) is still PENDING, JobHeldUser"):
         evidence.job("a")
     assert len(cluster.asked) == 2  # no wait would help
 
@@ -168,12 +168,12 @@ def test_a_record_that_misses_a_part_is_waited_for(cluster: Slurm) -> None:
     cluster.known = [[half], [cluster.job(end="Unknown")], [cluster.job()]]
     cluster.queued = [[cluster.job()]]
     job = evidence.job("a")
-    assert (job.time_limit, job.start, job.whole) == (300, 103, True)
+    assert (job.time_limit, job.start, job.complete) == (300, 103, True)
 
 
 @pytest.fixture
 def all_over(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Slurm:
-    monkeypatch.setattr(asking, "_kept", {})
+    monkeypatch.setattr(slurm_queries, "_cache", {})
     return cluster
 
 
@@ -245,7 +245,7 @@ def test_what_accounting_never_completes_is_told_as_far_as_it_is_known(cluster: 
 def test_a_site_without_accounting(cluster: Slurm) -> None:
     cluster.broken["sacct"] = "sacct: error: Slurm accounting storage is disabled"
     cluster.queued = [[cluster.job()]]
-    with pytest.warns(Fallback, match="no accounting; only jobs of the last minutes"):
+    with pytest.warns(Fallback, match="not available on this site; only the jobs that the controller"):
         job = evidence.job("a")
     assert job.state == "COMPLETED"
     with pytest.warns(Fallback, match="steps of a job are not known"):
@@ -273,7 +273,7 @@ def test_slurm_that_comes_back(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) 
             return subprocess.CompletedProcess(argv, 1, "", trouble)
         return cluster(argv)
 
-    monkeypatch.setattr(asking, "run", run)
+    monkeypatch.setattr(slurm_queries, "run", run)
     assert evidence.job("a").id == "12"
 
 
@@ -318,7 +318,7 @@ def test_an_array_that_still_runs(cluster: Slurm) -> None:
             cluster.job(id="20_2", raw_id="20", state="RUNNING", end="Unknown"),
         ]
     ]
-    with pytest.raises(CheckFailed, match=r"job 20_2 \(a\) still RUNNING"):
+    with pytest.raises(CheckFailed, match=r"job 20_2 \(a\) is still RUNNING"):
         evidence.tasks("a")
 
 
@@ -453,7 +453,7 @@ def test_a_script_that_only_the_folder_keeps_comes_with_a_warning(cluster: Slurm
     (cluster.folder / "a.sbatch").write_text("#!/bin/bash\n#SBATCH --time=7\n")
     job = evidence.job("a")
     with pytest.warns(
-        Fallback, match=r"no script of job 12; .*a\.sbatch is read instead, which may have changed"
+        Fallback, match=r"not stored the script of job 12; .*a\.sbatch is read instead, and may have changed"
     ):
         assert evidence.directives(job) == {"time": "7"}
 

@@ -60,12 +60,12 @@ def test_labs_are_named_one_by_one_by_module_or_all_of_them() -> None:
     ("argv", "says"),
     [
         (["run"], "no lab is named"),
-        (["run", "ex99"], "names no exercise"),
+        (["run", "ex99"], "names no lab"),
         (["run", "--all", "--site", "nowhere"], "'nowhere' is not one of"),
         (["run", "--all", "--name", "x", "--jobs", "2"], "labs of one user would disturb each other"),
         (["run", "--all", "--name", "x", "--site", "generic"], "--name is for embedded clusters"),
         (["run", "--all", "--param", "3=4"], "'3=4' is not NAME=VALUE"),
-        (["labs", "prove", "ex99"], "names no exercise"),
+        (["labs", "prove", "ex99"], "names no lab"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(argv: list[str], says: str) -> None:

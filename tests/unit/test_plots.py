@@ -11,8 +11,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from hpclab import plots
 from hpclab.errors import UsageError
-from hpclab.plots import layers, timescale
-from hpclab.plots.picture import duration, printable, size
+from hpclab.plots import graph_layout, timescale
+from hpclab.plots.picture import format_duration, format_size, to_printable
 from hpclab.slurm import Job, Usage
 
 T = 1_700_000_000
@@ -80,7 +80,7 @@ def test_a_picture_shows_itself_with_its_words(name: str) -> None:
     picture = PICTURES[name]()
     data, metadata = DisplayFormatter().format(picture)
     assert data["image/png"].startswith(PNG)
-    assert data["text/plain"] == picture.words == metadata["image/png"]["alt"] != ""
+    assert data["text/plain"] == picture.description == metadata["image/png"]["alt"] != ""
 
 
 def test_the_same_picture_is_the_same_bytes() -> None:
@@ -102,8 +102,8 @@ def test_names_are_drawn_as_they_are() -> None:
         plots.sweep([{"a\nb": name, "y": index} for index, name in enumerate(ODD)], "a\nb", "y"),
     ):
         assert picture.png(40).startswith(PNG)
-        assert not re.search(r"[\x00-\x09\x0b-\x1f]|\n\n", picture.words)
-    assert len(plots.timeline(jobs).words.splitlines()) == len(ODD)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f]|\n\n", picture.description)
+    assert len(plots.timeline(jobs).description.splitlines()) == len(ODD)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_names_are_drawn_as_they_are() -> None:
     ],
 )
 def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_durations(seconds: float, words: str) -> None:
     ],
 )
 def test_sizes(count: float, words: str) -> None:
-    assert size(count) == words
+    assert format_size(count) == words
 
 
 def test_a_name_on_one_line() -> None:
-    assert printable("a\nb\x1f", 9) == "a?b?"
-    assert printable("abcdef", 4) == "abc…"
+    assert to_printable("a\nb\x1f", 9) == "a?b?"
+    assert to_printable("abcdef", 4) == "abc…"
 
 
 # ---- timeline --------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_attempts_of_one_job_share_a_row() -> None:
     picture = plots.timeline([*tries, job("8", "x", "COMPLETED", 1, 2, 3)])
     assert bars(picture) == [(0, 0, 1), (0, 1, 3), (0, 4, 2), (0, 6, 3), (1, 1, 1), (1, 2, 1)]
     assert "2 attempts, ran 6 s, COMPLETED" in texts(picture)
-    assert picture.words.splitlines()[0] == (
+    assert picture.description.splitlines()[0] == (
         "train (7): attempt 1: waited 1 s, ran 3 s, PREEMPTED; attempt 2: waited 2 s, ran 3 s, COMPLETED"
     )
 
@@ -195,7 +195,7 @@ def test_a_hundred_tasks_are_drawn() -> None:
 
 
 def test_places_grow_with_time() -> None:
-    scale = timescale.timescale([(0, 5), (3, 9), (1000, 1003), (90000, 90050)], [4, 1001])
+    scale = timescale.build_timescale([(0, 5), (3, 9), (1000, 1003), (90000, 90050)], [4, 1001])
     moments = [0, 2, 3, 4, 9, 500, 1000, 1002, 50000, 90000, 90050]
     places = [scale.place(moment) for moment in moments]
     assert all(first < second for first, second in itertools.pairwise(places))
@@ -204,19 +204,23 @@ def test_places_grow_with_time() -> None:
 
 
 def test_a_short_pause_stays_as_it_was() -> None:
-    scale = timescale.timescale([(0, 20), (23, 40), (400, 420)], [])
+    scale = timescale.build_timescale([(0, 20), (23, 40), (400, 420)], [])
     assert scale.cuts == ((40, 400),)
-    assert timescale.timescale([(0, 0), (60, 60)], []).cuts == ()
+    assert timescale.build_timescale([(0, 0), (60, 60)], []).cuts == ()
 
 
 def test_ticks_are_apart_and_outside_of_cuts() -> None:
-    scale = timescale.timescale([(0, 40), (5000, 5060)], [])
+    scale = timescale.build_timescale([(0, 40), (5000, 5060)], [])
     ticks, step = scale.ticks()
     assert ticks[0] == 0 and 3 <= len(ticks) <= 8
     assert all(tick % step == 0 and not 40 < tick < 5000 for tick in ticks)
-    assert [timescale.label(tick, step, 5060) for tick in (0, 30, 5000)] == ["0:00:00", "0:00:30", "1:23:20"]
-    assert timescale.label(30, 10, 100) == "30" and timescale.label(90, 30, 600) == "1:30"
-    assert timescale.label(5400, 600, 9000) == "1:30"
+    assert [timescale.format_label(tick, step, 5060) for tick in (0, 30, 5000)] == [
+        "0:00:00",
+        "0:00:30",
+        "1:23:20",
+    ]
+    assert timescale.format_label(30, 10, 100) == "30" and timescale.format_label(90, 30, 600) == "1:30"
+    assert timescale.format_label(5400, 600, 9000) == "1:30"
 
 
 # ---- dependency graph ------------------------------------------------------------------------
@@ -281,7 +285,7 @@ def test_an_array_is_one_box_and_an_unknown_job_an_empty_one() -> None:
 def test_every_job_stands_right_of_those_it_waits_for() -> None:
     nodes = [box.id for box in DIAMOND]
     pairs = [(first, then) for first, then, _ in EDGES]
-    places, routes = layers.place(nodes, pairs)
+    places, routes = graph_layout.place_nodes(nodes, pairs)
     assert all(places[first][0] < places[then][0] for first, then in pairs)
     assert len(set(places.values())) == len(nodes)
     assert [x for x, _ in routes["60", "64"]] == [0, 1, 2]  # it has a place in the column between
@@ -289,17 +293,17 @@ def test_every_job_stands_right_of_those_it_waits_for() -> None:
 
 
 def test_arrows_do_not_cross_where_they_need_not() -> None:
-    places, _ = layers.place(["a", "b", "x", "y"], [("a", "y"), ("b", "x")])
+    places, _ = graph_layout.place_nodes(["a", "b", "x", "y"], [("a", "y"), ("b", "x")])
     assert (places["a"][1] < places["b"][1]) == (places["y"][1] < places["x"][1])
 
 
 def test_a_circle_does_not_hang() -> None:
-    places, _ = layers.place(["a", "b"], [("a", "b"), ("b", "a")])
+    places, _ = graph_layout.place_nodes(["a", "b"], [("a", "b"), ("b", "a")])
     assert len(places) == 2
     picture = plots.dependency_graph(
         JOBS, [("1", "2", "afterok"), ("2", "1", "afterok"), ("3", "3", "after")]
     )
-    assert picture.words.splitlines()[2] == "c (3): RUNNING"  # a job does not wait for itself
+    assert picture.description.splitlines()[2] == "c (3): RUNNING"  # a job does not wait for itself
 
 
 # ---- request against use ---------------------------------------------------------------------
@@ -321,7 +325,7 @@ def test_use_in_words() -> None:
     ]
     assert (
         plots.describe_request_against_use([Usage("x", time_limit=0, elapsed=3)])
-        == "x: time 3 s, nothing asked for"
+        == "x: time 3 s, nothing requested"
     )
 
 
@@ -373,5 +377,5 @@ def test_a_logarithmic_axis_only_where_it_can_be() -> None:
 def test_a_sweep_that_cannot_be() -> None:
     with pytest.raises(UsageError, match=r"no column 'acc'\nThe columns are: lr, loss\."):
         plots.sweep(ROWS, "lr", "acc")
-    with pytest.raises(UsageError, match="best is 'least'"):
+    with pytest.raises(UsageError, match="best='least'"):
         plots.sweep(ROWS, "lr", "loss", best="least")

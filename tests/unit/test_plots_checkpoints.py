@@ -19,16 +19,15 @@ def test_words_tell_where_a_run_leaves_the_first() -> None:
     said = plots.describe_loss_curve({"whole": WHOLE, "cut": CUT, "left": LEFT})
     assert max(map(len, said.splitlines())) <= 100, "JupyterLab breaks longer lines in the middle of a word"
     said = said.replace("\n  ", " ")
-    assert "cut: 60 steps, taken up again at step 21. It is equal to whole bit for bit." in said
+    assert "cut: 60 steps, resumed at step 21. It equals whole bit for bit." in said
     few = plots.describe_loss_curve(
         {"whole": [[(1, 2.0), (2, 1.5), (3, 1.0)]], "cut": [[(1, 2.0)], [(2, 1.5)], [(2, 1.5)]]}
     )
     assert few.replace("\n  ", " ").endswith(
-        "steps 2 and 2. Its 2 steps are equal to whole bit for bit; 1 of 3 are missing."
+        "steps 2 and 2. Its 2 steps equal those of whole bit for bit; 1 of 3 are missing."
     )
     assert (
-        "left: 60 steps, taken up again at step 21. It differs from whole from step 41 on, by at most 1e-07."
-        in said
+        "left: 60 steps, resumed at step 21. It differs from whole from step 41 on, by at most 1e-07." in said
     )
 
 
@@ -47,7 +46,7 @@ def test_words_tell_where_a_run_leaves_the_first() -> None:
 def test_every_picture_of_losses_can_be_drawn(runs: dict[str, list[list[tuple[int, float]]]]) -> None:
     picture = plots.loss_curve(runs)
     assert picture.png().startswith(b"\x89PNG")
-    assert picture.words == plots.describe_loss_curve(runs)
+    assert picture.description == plots.describe_loss_curve(runs)
 
 
 def test_equal_steps_lie_on_equal_and_others_above() -> None:
@@ -78,8 +77,8 @@ def test_known_values() -> None:
 def test_words_and_marks_of_the_cost() -> None:
     points = [(100.0, 0.3), (1000.0, 0.1), (9000.0, 0.4)]
     picture = plots.checkpoint_cost(50, 10_000, restart=20, points=points)
-    assert "Young's interval is 16 min 40 s" in picture.words
-    assert "lowest is 10.0% at 16 min 40 s" in picture.words
+    assert "Young's interval is 16 min 40 s" in picture.description
+    assert "lowest is 10.0% at 16 min 40 s" in picture.description
     assert picture.png().startswith(b"\x89PNG")
 
 

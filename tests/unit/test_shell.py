@@ -73,7 +73,7 @@ def test_run_ends_at_its_deadline_and_shows_what_came() -> None:
     with pytest.raises(DeadlineExceeded) as caught:
         shell.run(["sh", "-c", "echo waiting for the disk >&2; exec sleep 60"], timeout=0.3)
     assert time.monotonic() - started < 20
-    assert "no end after 0.3 s: sh -c" in str(caught.value)
+    assert "not finished after 0.3 s: sh -c" in str(caught.value)
     assert "waiting for the disk" in str(caught.value)
 
 

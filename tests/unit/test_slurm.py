@@ -95,13 +95,13 @@ def test_a_requeued_job_is_one_job_with_restarts() -> None:
     second = record(state="REQUEUED", start="1700000100")
     third = record(state="RUNNING", start="1700000200", end="Unknown")
     for text in (first + second + third, third + first + second):
-        (job,) = slurm.latest(slurm.parse_sacct(text))
+        (job,) = slurm.select_latest(slurm.parse_sacct(text))
         assert (job.state, job.restarts, job.start) == ("RUNNING", 2, 1700000200)
 
 
 def test_a_requeued_job_that_waits_is_not_over() -> None:
     text = record(state="NODE_FAIL", start="1700000003") + record(state="PENDING", start="Unknown")
-    (job,) = slurm.latest(slurm.parse_sacct(text))
+    (job,) = slurm.select_latest(slurm.parse_sacct(text))
     assert (job.state, job.restarts, job.ended) == ("PENDING", 1, False)
 
 
@@ -111,7 +111,7 @@ def test_jobs_come_in_the_order_of_submission() -> None:
         + record(id="100", raw_id="100")
         + record(id="5", raw_id="5", submit="1700000001")
     )
-    assert [job.id for job in slurm.latest(slurm.parse_sacct(text))] == ["9", "100", "5"]
+    assert [job.id for job in slurm.select_latest(slurm.parse_sacct(text))] == ["9", "100", "5"]
 
 
 def test_a_line_break_in_a_name_does_not_shift_fields() -> None:
@@ -178,7 +178,9 @@ def test_recent_jobs_are_asked_for() -> None:
 
 
 def merged(known: str, queued: str) -> tuple[list[tuple[str, float | None, int]], list[str]]:
-    found, late = slurm.merged(slurm.latest(slurm.parse_sacct(known)), slurm.parse_squeue(queued))
+    found, late = slurm.merge_records(
+        slurm.select_latest(slurm.parse_sacct(known)), slurm.parse_squeue(queued)
+    )
     return [(job.state, job.start, job.restarts) for job in found], [job.id for job in late]
 
 
@@ -215,7 +217,7 @@ def test_accounting_and_the_controller_on_a_requeued_job() -> None:
 
 
 def test_jobs_that_only_the_controller_knows_come_last() -> None:
-    found, _ = slurm.merged(
+    found, _ = slurm.merge_records(
         slurm.parse_sacct(record(id="9", raw_id="9")),
         slurm.parse_squeue(
             queue_row(id="11", raw_id="11", submit="102") + queue_row(id="10", raw_id="10", submit="101")
@@ -297,13 +299,13 @@ def test_the_stored_script() -> None:
 )
 def test_where_the_output_goes(submit_line: str, script: str, path: str) -> None:
     (job,) = slurm.parse_sacct(record(submit_line=submit_line, nodes="nid[001-002]", comment="two words"))
-    assert slurm.output_path(job, script) == path
+    assert slurm.resolve_output_path(job, script) == path
 
 
 def test_where_the_output_of_an_array_goes() -> None:
     (job,) = slurm.parse_sacct(record(id="12_3", raw_id="15"))
-    assert slurm.output_path(job, "") == "slurm-12_3.out"
-    assert slurm.output_path(job, "#SBATCH -o %A-%3a-%j\n") == "12-003-15"
+    assert slurm.resolve_output_path(job, "") == "slurm-12_3.out"
+    assert slurm.resolve_output_path(job, "#SBATCH -o %A-%3a-%j\n") == "12-003-15"
 
 
 def answer(stdout: str = "", code: int = 0, stderr: str = "") -> slurm.Runner:
@@ -315,18 +317,18 @@ def answer(stdout: str = "", code: int = 0, stderr: str = "") -> slurm.Runner:
 
 
 def test_noise_on_stderr_is_no_failure() -> None:
-    (job,) = slurm.ask_accounting(answer(record(), stderr="sacct: a remark"), jobs=["12"])
+    (job,) = slurm.query_accounting(answer(record(), stderr="sacct: a remark"), jobs=["12"])
     assert job.id == "12"
 
 
 def test_a_failure_shows_what_slurm_said() -> None:
     with pytest.raises(CommandFailed, match="Connection refused"):
-        slurm.ask_accounting(answer(code=1, stderr="sacct: error: Connection refused"))
+        slurm.query_accounting(answer(code=1, stderr="sacct: error: Connection refused"))
 
 
 def test_a_forgotten_job_is_simply_not_in_the_queue() -> None:
     gone = answer(code=1, stderr="slurm_load_jobs error: Invalid job id specified")
-    assert slurm.ask_queue(gone, jobs=["12"]) == []
+    assert slurm.query_queue(gone, jobs=["12"]) == []
 
 
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,10 +339,10 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         pauses.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(slurm.ask.time, "sleep", sleep)
-    monkeypatch.setattr(slurm.ask.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(slurm.queries.time, "sleep", sleep)
+    monkeypatch.setattr(slurm.queries.time, "monotonic", lambda: clock[0])
     with pytest.raises(DeadlineExceeded):
-        slurm.wait_politely(lambda: None, "nothing", seconds=60)
+        slurm.wait_with_backoff(lambda: None, "nothing", seconds=60)
     assert pauses[:4] == [0.25, 0.5, 1.0, 2.0]
     assert max(pauses) == 10.0
     assert len(pauses) < 13

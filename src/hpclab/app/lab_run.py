@@ -94,7 +94,7 @@ def reference(path: Path) -> Lab:
         write_whole(notebook, path.read_bytes())
         return Lab(label, notebook)
     exercise = source.load(path)
-    notebook = build.reference(path, build_folder() / "reference")
+    notebook = build.write_reference(path, build_folder() / "reference")
     return Lab(f"{exercise.module}/{exercise.name}", notebook, exercise.about.cost.seconds)
 
 

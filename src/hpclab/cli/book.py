@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from hpclab import headless, layout
 from hpclab.book import browser, links, server, stage
 from hpclab.book import build as building
-from hpclab.book.labs import Lab, same_run
+from hpclab.book.labs import BookLab, is_run_of
 from hpclab.cli.common import console
 from hpclab.errors import BookError, HpclabError
 from hpclab.exercises import build as exercises
@@ -44,7 +44,7 @@ def build(answers: str, allow_missing: bool, runs: Path | None) -> None:
     """Build the book. Nothing is executed: outputs come from stored runs."""
     course = layout.clone_folder()
     runs = runs or course / "build" / "runs"
-    found = [_lab(path, runs, answers) for path in exercises.sources(course / "notebooks")]
+    found = [_lab(path, runs, answers) for path in exercises.list_sources(course / "notebooks")]
     missing = [lab.label for lab in found if not lab.ran]
     if missing and not allow_missing:
         raise BookError(
@@ -52,7 +52,7 @@ def build(answers: str, allow_missing: bool, runs: Path | None) -> None:
             f"Run: hpclab run {' '.join(missing)}    (or build without outputs: --allow-missing)",
         )
     with console.status("building the book …"):
-        page = building.build(stage.sources(course, found), _root(answers)) / "index.html"
+        page = building.build(stage.collect_sources(course, found), _root(answers)) / "index.html"
     without = f" ({len(missing)} of {len(found)} labs without outputs)" if missing else ""
     click.echo(f"{page}{without}")
 
@@ -62,9 +62,9 @@ def build(answers: str, allow_missing: bool, runs: Path | None) -> None:
 @click.option("--port", type=click.IntRange(1024, 65535), default=8000, show_default=True)
 def serve(answers: str, port: int) -> None:
     """Show the built book at a port of this machine, until Ctrl-C."""
-    with server.serving(_built(answers), port) as address:
+    with server.serve(_built(answers), port) as address:
         click.echo(f"Open:\n\n    {address}\n\nCtrl-C stops it.")
-        server.until_interrupted()
+        server.wait_for_interrupt()
 
 
 @book.command()
@@ -74,8 +74,8 @@ def serve(answers: str, port: int) -> None:
 def check(answers: str, no_browser: bool, external: bool) -> None:
     """Check the built book: links, pictures' texts, accessibility, nothing fetched from elsewhere."""
     folder = _built(answers)
-    found = links.read(folder)
-    faults = links.faults(found)
+    found = links.read_pages(folder)
+    faults = links.find_faults(found)
     looked = f"{len(found)} pages, {sum(len(page.links) for page in found)} links"
     if not no_browser:
         with console.status("looking at the pages in a browser …") as line:
@@ -83,7 +83,7 @@ def check(answers: str, no_browser: bool, external: bool) -> None:
         faults += report.faults
         looked += f", {report.views} views in {report.version}"
     if external:
-        for address in links.external(found):
+        for address in links.list_external(found):
             click.echo(address)
     if faults:
         raise BookError("\n".join(faults), f"{len(faults)} faults in {looked}.")
@@ -96,23 +96,23 @@ def _root(answers: str) -> Path:
 
 
 def _built(answers: str) -> Path:
-    folder = building.html(_root(answers))
+    folder = building.html_folder(_root(answers))
     if not folder.is_dir():
         option = "" if answers == "out" else f" --answers {answers}"
         raise HpclabError(f"there is no book in {folder}", f"Build it first: hpclab book build{option}")
     return folder
 
 
-def _lab(path: Path, runs: Path, answers: str) -> Lab:
+def _lab(path: Path, runs: Path, answers: str) -> BookLab:
     exercise = source.load(path)
     executed = _executed(runs / exercise.module / exercise.name / headless.EXECUTED)
-    if executed and not same_run(views.reference_view(exercise), executed):
+    if executed and not is_run_of(views.reference_view(exercise), executed):
         executed = None  # a run of an older text, or one that did not come to its end
-    return Lab(
+    return BookLab(
         exercise.module,
         exercise.name,
         page=views.book_view(exercise, executed, "folded" if answers == "folded" else "out"),
-        learner=exercises.as_bytes(views.student_view(exercise)),
+        learner=exercises.serialize(views.student_view(exercise)),
         ran=_day(executed) if executed else "",
     )
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hpclab.app.clusters import load_site, site_names
 from hpclab.cluster import cgroups, identity, visibility
-from hpclab.doctor import judge, look
+from hpclab.doctor import checks, probes
 from hpclab.errors import HpclabError
 from hpclab.layout import cache_home, clone_folder
 from hpclab.packages import apptainer, prefix
@@ -34,7 +34,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.pass_context
 def doctor(ctx: click.Context, site: str) -> None:
     """Check this machine, and say how to cure what is missing."""
-    findings = _machine() if site == "local" else look.of_site(load_site(site), os.environ)
+    findings = _machine() if site == "local" else probes.examine_site(load_site(site), os.environ)
     table = Table(show_edge=False, header_style="bold", pad_edge=False)
     for column in ("check", "", "found"):
         table.add_column(column, overflow="fold")
@@ -43,12 +43,12 @@ def doctor(ctx: click.Context, site: str) -> None:
         text = finding.found + (f"\n→ {finding.remedy}" if finding.remedy and finding.verdict != "ok" else "")
         table.add_row(finding.name, Text(finding.verdict, style=colour), Text(text))
     Console(highlight=False).print(table)
-    if judge.failed(findings):
+    if checks.any_failed(findings):
         click.secho("Something is missing: see the lines marked `fail`.", fg="red", err=True)
         ctx.exit(1)
 
 
-def _machine() -> list[judge.Finding]:
+def _machine() -> list[checks.Diagnosis]:
     uid = os.geteuid()
     try:
         user = pwd.getpwuid(uid).pw_name
@@ -60,15 +60,17 @@ def _machine() -> list[judge.Finding]:
     }
     found = _prefix()
     memory = psutil.virtual_memory()
-    return look.of_machine(
+    return probes.examine_machine(
         user=user,
         uid_counts=counts["subuid"],
         gid_counts=counts["subgid"],
         least_ids=identity.LEAST,
         cgroup=cgroups.at_hand(by_root=uid == 0),
         prefix=found,
-        lacking=[(one.what, one.why, one.remedy) for one in prefix.manifest(found).missing] if found else [],
-        packages_need=prefix.ROOM,
+        missing_packages=[(one.what, one.why, one.remedy) for one in prefix.read_manifest(found).missing]
+        if found
+        else [],
+        packages_need=prefix.NEEDED_BYTES,
         memory_total=memory.total,
         memory_available=memory.available,
         hidden=_hidden(by_root=uid == 0),
@@ -87,12 +89,14 @@ def _hidden(*, by_root: bool) -> tuple[str, str]:
 def _prefix() -> Path | None:
     """The packages' folder if it is complete; looked up without fetching anything."""
     try:
-        with_apptainer = apptainer.of_machine() is None
-        key = prefix.key(prefix.distribution(), prefix.architecture(), with_apptainer=with_apptainer)
+        with_apptainer = apptainer.find_installed() is None
+        key = prefix.prefix_name(
+            prefix.detect_distribution(), prefix.detect_architecture(), with_apptainer=with_apptainer
+        )
     except HpclabError:
         return None
     folder = cache_home() / "packages" / key
-    return folder if prefix.complete(folder) else None
+    return folder if prefix.is_complete(folder) else None
 
 
 def _text(path: Path) -> str:

@@ -91,7 +91,7 @@ def grade(
     A command that was stopped goes on where it was. The marks are shown before they are written.
     """
     course = settings.load(folder)
-    found = lab_of(build.find(lab, layout.clone_folder() / "notebooks"))
+    found = lab_of(build.find_exercise(lab, layout.clone_folder() / "notebooks"))
     only = [one.strip() for one in students.split(",") if one.strip()]
     receipts = wanted(course, Store(folder), found.name, only)
     how = How(

@@ -87,9 +87,9 @@ from pathlib import Path
 from hpclab.exercises import build
 lab, templates, *notebooks = map(Path, sys.argv[1:])
 files = [(path, Path(path.parent.name) / path.stem) for path in notebooks]
-files += [(path, Path("templates") / path.parent.relative_to(templates)) for path in build.given(templates)]
+files += [(path, Path("templates") / path.parent.relative_to(templates)) for path in build.list_templates(templates)]
 for path, folder in files:
-    told = build.release(path, lab / folder)
+    told = build.deliver(path, lab / folder)
     if told.outcome in ("kept", "updated"):
         print(told.message)
 """
@@ -102,7 +102,10 @@ def _release_notebooks(name: str) -> None:
     started the cluster may be root, whom links in that folder could lead anywhere.
     """
     course = layout.clone_folder()
-    made = [build.student(path, course / "build/student") for path in build.sources(course / "notebooks")]
+    made = [
+        build.write_student(path, course / "build/student")
+        for path in build.list_sources(course / "notebooks")
+    ]
     words = ["python", "-c", RELEASE, str(lab_folder()), str(course / "templates"), *map(str, made)]
     told = shell.run(lifecycle.command(name, "login", "", "/", words), step="preparing the notebooks")
     if said := told.stdout.strip():

@@ -11,7 +11,7 @@ import click
 
 from hpclab import layout
 from hpclab.errors import ExerciseError, HostUnsuitable, UsageError
-from hpclab.exercises import build, commands, lint, new, release, source
+from hpclab.exercises import build, commands, lint, release, scaffold, source
 from hpclab.exercises.problem import Problem
 from hpclab.packages import apptainer, prefix
 
@@ -51,7 +51,7 @@ def _notebooks() -> Path:
 
 
 def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    names = [f"{path.parent.name}/{path.stem}" for path in build.sources(_notebooks())]
+    names = [f"{path.parent.name}/{path.stem}" for path in build.list_sources(_notebooks())]
     return [
         name
         for name in names
@@ -60,12 +60,12 @@ def complete_lab(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def complete_module(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in new.MODULES if name.startswith(incomplete)]
+    return [name for name in scaffold.MODULES if name.startswith(incomplete)]
 
 
 def chosen_labs(which: Sequence[str]) -> list[Path]:
     """The exercises that a person names; a module's name means all of its exercises."""
-    known = build.sources(_notebooks())
+    known = build.list_sources(_notebooks())
     if not known:
         raise UsageError(f"{_notebooks()} holds no exercises", "Begin one: hpclab labs new 01 'A title'")
     if not which:
@@ -73,7 +73,7 @@ def chosen_labs(which: Sequence[str]) -> list[Path]:
     chosen: list[Path] = []
     for name in which:
         module = [path for path in known if name.rstrip("/") in (path.parent.name, path.parent.name[:2])]
-        chosen += module or [build.find(name, _notebooks())]
+        chosen += module or [build.find_exercise(name, _notebooks())]
     return list(dict.fromkeys(chosen))
 
 
@@ -94,7 +94,7 @@ def build_command(lab: Sequence[str], out: Path | None) -> None:
     for path in chosen_labs(lab):
         exercise = source.load(path)
         for kind in build.VIEWS:
-            click.echo(build.view(kind, exercise, target / kind))
+            click.echo(build.write_view(kind, exercise, target / kind))
 
 
 @labs.command("check")
@@ -109,12 +109,12 @@ def check(lab: Sequence[str]) -> None:
     manual = dict(_manual())
     bad = 0
     for path in chosen:
-        found = lint.problems(path, manual)
+        found = lint.find_problems(path, manual)
         bad += bool(found)
         name = f"{path.parent.name}/{path.stem}"
         click.echo(f"{name}: {_count(len(found), 'problem') if found else 'no problem'}")
         for problem in found:
-            click.echo(f"  {_place(problem)}: {problem.what}\n      {problem.cure}")
+            click.echo(f"  {_place(problem)}: {problem.what}\n      {problem.remedy}")
     if not {"sbatch", "apptainer"} <= {key[0] for key in manual}:
         click.echo(
             "Options of Slurm or Apptainer were not checked: their manual pages are not here yet. "
@@ -141,7 +141,7 @@ def _place(problem: Problem) -> str:
 @click.argument("title")
 def new_command(module: str, title: str) -> None:
     """Begin an exercise: a skeleton in the full form, at the next free number of MODULE."""
-    made = new.create(module, title, _notebooks())
+    made = scaffold.create_exercise(module, title, _notebooks())
     for path in made:
         click.echo(path)
     name = f"{made[0].parent.name}/{made[0].stem}"
@@ -163,13 +163,13 @@ def release_command(out: Path | None, archive: Path | None) -> None:
     """Write the learners' edition of the course, ready for nbgitpuller or as an archive."""
     if archive and not archive.name.endswith((".tar.gz", ".tgz")):
         raise UsageError(f"--archive {archive} is no .tar.gz", "Name a file that ends in .tar.gz.")
-    files = release.contents(layout.clone_folder())
+    files = release.collect_files(layout.clone_folder())
     if archive:
-        release.archive(files, archive.absolute())
+        release.write_archive(files, archive.absolute())
         click.echo(f"{archive}: {_count(len(files), 'file')}")
     if out or not archive:
         folder = (out or layout.clone_folder() / "build" / "students").absolute()
-        release.folder(files, folder)
+        release.write_folder(files, folder)
         click.echo(f"{folder}: {_count(len(files), 'file')}")
 
 
@@ -182,15 +182,20 @@ def _manual() -> Iterator[tuple[tuple[str, ...], frozenset[str] | None]]:
         for page in [folder / f"{name}.1.gz" for name in SLURM] + sorted(folder.glob("apptainer*.1.gz")):
             if page.is_file():
                 name = page.name.removesuffix(".1.gz")
-                yield _words(name, folder), commands.options_in(gzip.decompress(page.read_bytes()).decode())
+                yield (
+                    _words(name, folder),
+                    commands.extract_options(gzip.decompress(page.read_bytes()).decode()),
+                )
 
 
 def _pages() -> list[Path]:
     """Folders with manual pages: of the cluster's packages if they are there, and of this machine."""
     found = [Path("/usr/share/man/man1")]
     try:
-        with_apptainer = apptainer.of_machine() is None
-        key = prefix.key(prefix.distribution(), prefix.architecture(), with_apptainer=with_apptainer)
+        with_apptainer = apptainer.find_installed() is None
+        key = prefix.prefix_name(
+            prefix.detect_distribution(), prefix.detect_architecture(), with_apptainer=with_apptainer
+        )
     except HostUnsuitable:
         return found
     return [*found, layout.cache_home() / "packages" / key / "usr/share/man/man1"]

@@ -34,7 +34,7 @@ from hpclab.cli.labs import complete_lab
 from hpclab.cli.progress import Board
 from hpclab.cli.run import choose, width
 from hpclab.errors import ExerciseError
-from hpclab.exercises import build, source, views, wrong
+from hpclab.exercises import build, source, views, wrong_answers
 from hpclab.exercises.source import Exercise
 from hpclab.headless import report
 
@@ -80,24 +80,26 @@ class Verdict:
 def cases(path: Path, most_rounds: int | None = None) -> list[Case]:
     """The runs that prove the exercise at ``path``, at most so many of them with wrong answers."""
     exercise = source.load(path)
-    full = wrong.expected_marks(exercise, [])
+    full = wrong_answers.expected_marks(exercise, [])
     lab = reference(path)
     untouched = _lab(exercise, "untouched", views.proof_view(exercise, {}, untouched=True))
     found = [
         Case(lab, "reference", (), full),
         Case(untouched, "untouched", (), dict.fromkeys(full, 0.0)),
     ]
-    for number, together in enumerate(wrong.rounds(wrong.load_all(exercise))[:most_rounds], 1):
+    for number, together in enumerate(
+        wrong_answers.plan_rounds(wrong_answers.load_all(exercise))[:most_rounds], 1
+    ):
         answers = {name: text for one in together for name, text in one.answers.items()}
         tried = _lab(exercise, f"round-{number}", views.proof_view(exercise, answers, untouched=False))
         names = tuple(one.path.stem for one in together)
-        found.append(Case(tried, f"round {number}", names, wrong.expected_marks(exercise, together)))
+        found.append(Case(tried, f"round {number}", names, wrong_answers.expected_marks(exercise, together)))
     return found
 
 
 def _lab(exercise: Exercise, name: str, notebook: NotebookNode) -> Lab:
     label = f"{exercise.module}/{exercise.name}"
-    file = build.write(notebook, build_folder() / "proofs" / label / name / "notebook.ipynb")
+    file = build.write_notebook(notebook, build_folder() / "proofs" / label / name / "notebook.ipynb")
     return Lab(label, file, exercise.about.cost.seconds)
 
 

@@ -46,7 +46,7 @@ def release(lab: Sequence[str], exchange: bool, folder: Path) -> None:
     configure(course)
     for path in paths:
         known = lab_of(path)
-        notebook = build.as_bytes(views.grader_view(source.load(path)))
+        notebook = build.serialize(views.grader_view(source.load(path)))
         first, second = gradebook.release(course, known, notebook)
         click.echo(f"{known.name}: {first.relative_to(folder)}, {second.relative_to(folder)}")
         if exchange:
@@ -73,7 +73,7 @@ def alone(path: Path) -> None:
     student_ids.check_id(path.stem, what="lab")
     others = [
         one
-        for one in build.sources(layout.clone_folder() / "notebooks")
+        for one in build.list_sources(layout.clone_folder() / "notebooks")
         if one.stem == path.stem and one != path
     ]
     if others:

@@ -1,4 +1,4 @@
-"""How a check fails, and how it says that there is nothing to judge."""
+"""The function ``check``, its exceptions, and the warning for missing evidence."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ class CheckFailed(AssertionError):
 
 
 class NoAnswer(HpclabError):
-    """Slurm did not answer: that says nothing about the learner's work, and is never a zero."""
+    """Slurm did not answer. The learner's work was not checked, and no mark may follow from this."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
 
 
 class Fallback(UserWarning):
-    """The usual evidence is missing, and other evidence was used instead."""
+    """A warning: the usual evidence is missing and other evidence was used."""
 
 
 def check(holds: object, found: str, expected: str, look: str = "") -> None:
-    """Raise CheckFailed with ``found``, ``expected`` and ``look`` unless ``holds``. Never put the answer into them."""
+    """Raise CheckFailed unless ``holds`` is true. Never put the answer into ``expected``."""
     if not holds:
         raise CheckFailed(found, expected, look)
 
 
-def fall_back(missing: str, instead: str) -> None:
-    """Say that ``instead`` is used because of what is ``missing``."""
+def warn_fallback(missing: str, instead: str) -> None:
+    """Warn that ``instead`` is used because ``missing`` is not available."""
     warnings.warn(f"{missing}; {instead}", Fallback, stacklevel=3)

@@ -190,11 +190,11 @@ class Watch:
 
     def _look(self, before: Job) -> Job:
         """The job as the queue and then accounting know it. The reason why it waits is the queue's."""
-        for found in slurm.ask_queue(self.launch, jobs=[self.job]):
+        for found in slurm.query_queue(self.launch, jobs=[self.job]):
             if not found.ended:
                 self.report(self._say(found))
                 return found
-        for found in slurm.ask_accounting(self.launch, jobs=[self.job]):
+        for found in slurm.query_accounting(self.launch, jobs=[self.job]):
             return found
         return before
 
@@ -250,7 +250,7 @@ def _submitted(order: Order, notebook: Job, launch: Runner) -> list[str]:
     """The jobs that the notebook submitted: those whose folder is in its own."""
     minutes = math.ceil((notebook.elapsed or 0) / 60) + 10
     try:
-        found = slurm.ask_accounting(launch, since=f"now-{minutes}minutes")
+        found = slurm.query_accounting(launch, since=f"now-{minutes}minutes")
     except CommandFailed:
         return []  # accounting has an off day; the run itself is not the worse for it
     inside = [

@@ -11,7 +11,7 @@ PROGRAMS = ("sbatch", "srun", "squeue", "apptainer", "hpclab")
 def seen(cell: object) -> list[tuple[int, str, str]]:
     return [
         (command.line, " ".join(command.words), " ".join(command.options))
-        for command in commands.shown(cell, PROGRAMS)
+        for command in commands.extract_commands(cell, PROGRAMS)
     ]
 
 
@@ -73,4 +73,4 @@ def test_options_belong_to_the_program_that_reads_them(line: str, words: str, op
 
 def test_a_manual_page_names_options() -> None:
     page = r".TP\n\fB\-\-array\fR=<\fIindexes\fR>, \fB\-\-no\-kill\fR and \-a"
-    assert commands.options_in(page) == {"--array", "--no-kill"}
+    assert commands.extract_options(page) == {"--array", "--no-kill"}

@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
-    "path", build.sources(ROOT / "notebooks"), ids=lambda path: f"{path.parent.name}/{path.stem}"
+    "path", build.list_sources(ROOT / "notebooks"), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_an_exercise_has_no_problem(path: Path) -> None:
-    found = lint.problems(path, dict(labs._manual()))
-    assert not found, "\n".join(f"{problem}\n    {problem.cure}" for problem in found)
+    found = lint.find_problems(path, dict(labs._manual()))
+    assert not found, "\n".join(f"{problem}\n    {problem.remedy}" for problem in found)

@@ -6,7 +6,7 @@ from hpclab.exercises import links
 
 
 def found(text: str) -> list[tuple[str, bool]]:
-    return [(reference.target, reference.image) for reference in links.references(text)]
+    return [(reference.target, reference.image) for reference in links.find_references(text)]
 
 
 def test_every_kind_is_found() -> None:
@@ -42,7 +42,7 @@ def test_retarget_changes_that_target_only() -> None:
 def test_links_to_labs_lead_to_notebooks() -> None:
     text = "[a](ex02-b.md) [b](../03-c/ex01-d.md#e) [c](README.md) [d](../../03-c/ex01-d.md)"
     text += " [e](ex02-b.md 'title') <a href='ex02-b.md#f'>g</a>\n\n[h]: ex02-b.md"
-    assert links.to_notebooks(text) == (
+    assert links.link_notebooks(text) == (
         "[a](../ex02-b/ex02-b.ipynb) [b](../../03-c/ex01-d/ex01-d.ipynb#e) [c](README.md) [d](../../03-c/ex01-d.md)"
         " [e](../ex02-b/ex02-b.ipynb 'title') <a href='../ex02-b/ex02-b.ipynb#f'>g</a>\n\n[h]: ../ex02-b/ex02-b.ipynb"
     )

@@ -87,7 +87,7 @@ def executed(exercise: source.Exercise) -> nbformat.NotebookNode:
 def test_hidden_tests_stand_between_nbgraders_marks_in_the_graders_notebook() -> None:
     cells = {cell.id: cell for cell in views.grader_view(EXERCISE).cells}
     assert cells["add-hidden-tests"].source == (
-        f"{views.HIDDEN}\n### BEGIN HIDDEN TESTS\nassert total + 1 == 3\n### END HIDDEN TESTS"
+        f"{views.HIDDEN_NOTE}\n### BEGIN HIDDEN TESTS\nassert total + 1 == 3\n### END HIDDEN TESTS"
     )
     assert "### BEGIN SOLUTION\ntotal = 1 + 1" in cells["add"].source
     MetadataValidator().validate_nb(views.grader_view(EXERCISE))
@@ -99,10 +99,10 @@ def test_nbgrader_itself_makes_the_students_notebook_of_the_graders(root: Path, 
     programs = Path(sys.executable).parent
     shutil.copy(root / "autograder/nbgrader_config.py", tmp_path)
     # Each is read once: an author may be writing one at this moment.
-    exercises = [EXERCISE, *(source.load(path) for path in build.sources(root / "notebooks"))]
+    exercises = [EXERCISE, *(source.load(path) for path in build.list_sources(root / "notebooks"))]
     names = [f"{exercise.module}-{exercise.name}.ipynb" for exercise in exercises]
     for exercise, name in zip(exercises, names, strict=True):
-        build.write(views.grader_view(exercise), tmp_path / "source/lab" / name)
+        build.write_notebook(views.grader_view(exercise), tmp_path / "source/lab" / name)
     # nbgrader calls alembic by its name.
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
     shell.run(
@@ -110,7 +110,7 @@ def test_nbgrader_itself_makes_the_students_notebook_of_the_graders(root: Path, 
     )
     for exercise, name in zip(exercises, names, strict=True):
         made = (tmp_path / "release/lab" / name).read_bytes()
-        assert made == build.as_bytes(views.student_view(exercise)), name
+        assert made == build.serialize(views.student_view(exercise)), name
 
 
 def test_the_untouched_notebook_holds_the_learners_stub_and_every_test() -> None:
@@ -128,7 +128,9 @@ def test_the_untouched_notebook_holds_the_learners_stub_and_every_test() -> None
 def test_wrong_answers_do_not_stop_a_proof_and_the_reference_does() -> None:
     replaced = views.proof_view(EXERCISE, {"add": "boom"})
     assert {cell.id: cell.source for cell in replaced.cells}["add"] == "boom"
-    assert all(views.GO_ON_TAG in cell.metadata.tags for cell in replaced.cells if cell.cell_type == "code")
+    assert all(
+        views.CONTINUE_TAG in cell.metadata.tags for cell in replaced.cells if cell.cell_type == "code"
+    )
     assert nbformat.writes(views.proof_view(EXERCISE)) == nbformat.writes(views.reference_view(EXERCISE))
     both = views.proof_view(EXERCISE, {"add": "boom"}, untouched=True)
     assert {cell.id: cell.source for cell in both.cells}["add"] == "boom"

@@ -37,19 +37,19 @@ Version: 1
 
 
 def test_essential_keeps_what_every_machine_has_and_nothing_else() -> None:
-    kept = apt.essential(STATUS)
+    kept = apt.select_essential(STATUS)
     assert [line for line in kept.splitlines() if line.startswith("Package: ")] == [
         "Package: bash",
         "Package: libc6",
         "Package: mawk",
     ]
     assert " with a second line" in kept
-    assert apt.essential(kept) == kept
+    assert apt.select_essential(kept) == kept
 
 
 def test_essential_is_the_same_whatever_else_is_installed() -> None:
     more = STATUS + "\nPackage: slurmd\nStatus: install ok installed\nVersion: 1\nDepends: bash\n"
-    assert apt.essential(more) == apt.essential(STATUS)
+    assert apt.select_essential(more) == apt.select_essential(STATUS)
 
 
 def test_parse_uris_keeps_order_and_reads_epochs() -> None:
@@ -83,7 +83,7 @@ Need to get 2 B of archives.
     ],
 )
 def test_explain_names_cause_and_remedy(stderr: str, problem: str, remedy: str) -> None:
-    error = apt.explain(stderr)
+    error = apt.explain_failure(stderr)
     assert problem in error.problem
     assert remedy in error.remedy
     assert stderr.splitlines()[-1] in error.problem

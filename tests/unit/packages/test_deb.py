@@ -27,7 +27,7 @@ fi
 
 
 def test_alternatives_reads_fixed_words_only() -> None:
-    assert list(deb.alternatives(SCRIPT)) == [
+    assert list(deb.parse_alternatives(SCRIPT)) == [
         deb.Alternative(
             50,
             {
@@ -68,14 +68,14 @@ def root(tmp_path: Path) -> Path:
     if not shutil.which("dpkg-deb"):
         pytest.skip("needs dpkg-deb")
     folder = tmp_path / "a root"
-    deb.prepare(folder)
+    deb.create_root(folder)
     return folder
 
 
 def test_the_root_is_open_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        deb.prepare(tmp_path / "root")
+        deb.create_root(tmp_path / "root")
     finally:
         os.umask(before)
     for name in (".", "usr", "etc", "usr/lib64"):
@@ -94,7 +94,7 @@ def test_tidy_takes_set_id_bits_and_the_machines_settings_away(tmp_path: Path, r
     made = package(tmp_path, "one", {"usr/bin/su": 0o4755, "etc/pam.d/su": 0o644, "etc/lmod/x": 0o644})
     deb.unpack(made, root)
     assert (root / "usr/bin/su").stat().st_mode & 0o7777 == 0o4755
-    assert deb.tidy(root) == ["usr/bin/su"]
+    assert deb.remove_host_settings(root) == ["usr/bin/su"]
     assert (root / "usr/bin/su").stat().st_mode & 0o7777 == 0o755
     assert not (root / "etc/pam.d").exists()
     assert (root / "etc/lmod/x").exists()

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from hpclab.errors import UsageError
-from hpclab.exercises import new, source, views, wrong
+from hpclab.exercises import scaffold, source, views, wrong_answers
 
 
 def test_the_skeleton_is_a_whole_exercise(tmp_path: Path) -> None:
-    made = new.create("4", 'Über: the "page cache"', tmp_path)
+    made = scaffold.create_exercise("4", 'Über: the "page cache"', tmp_path)
     assert made[0] == tmp_path / "04-filesystems/ex01-uber-the-page-cache.md"
     exercise = source.load(made[0])
     assert exercise.about.title == 'Über: the "page cache"'
-    assert len(wrong.load_all(exercise)) == len(made) - 1 == 4
-    assert len(wrong.rounds(wrong.load_all(exercise))) == 2
+    assert len(wrong_answers.load_all(exercise)) == len(made) - 1 == 4
+    assert len(wrong_answers.plan_rounds(wrong_answers.load_all(exercise))) == 2
     views.student_view(exercise)
 
 
@@ -22,8 +22,8 @@ def test_numbers_go_on_and_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "01-slurm-basics").mkdir()
     (tmp_path / "01-slurm-basics/ex07-old.md").write_text("old")
     (tmp_path / "01-slurm-basics/ex09-left").mkdir()
-    assert new.create("01", "One", tmp_path)[0].name == "ex10-one.md"
-    assert new.create("01-slurm", "One", tmp_path)[0].name == "ex11-one.md"
+    assert scaffold.create_exercise("01", "One", tmp_path)[0].name == "ex10-one.md"
+    assert scaffold.create_exercise("01-slurm", "One", tmp_path)[0].name == "ex11-one.md"
     assert (tmp_path / "01-slurm-basics/ex07-old.md").read_text() == "old"
 
 
@@ -33,11 +33,11 @@ def test_numbers_go_on_and_nothing_is_overwritten(tmp_path: Path) -> None:
         ("7", "x", "06-debugging-hpc"),
         ("", "x", "Valid"),
         ("1", "§", "words"),
-        ("1", "a\x07b", "nobody can see"),
-        ("1", "a\udcff", "nobody can see"),
+        ("1", "a\x07b", "invisible characters"),
+        ("1", "a\udcff", "invisible characters"),
     ],
 )
 def test_what_cannot_be(tmp_path: Path, module: str, title: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        new.create(module, title, tmp_path)
+        scaffold.create_exercise(module, title, tmp_path)
     assert not any(tmp_path.rglob("*.md"))

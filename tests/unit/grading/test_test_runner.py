@@ -99,7 +99,7 @@ def test_no_answer_is_no_failure(tmp_path: Path) -> None:
         seconds=1.0,
     )
     assert [line["status"] for line in said] == ["no_answer"] * 4
-    assert "Slurm is down" in said[0]["said"] and "did not come to an end in 1 s" in said[2]["said"]
+    assert "Slurm is down" in said[0]["said"] and "did not finish within 1 s" in said[2]["said"]
 
 
 def test_what_a_hidden_test_found_is_kept_apart(tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ ASK = CHECK + "f = evidence.function('f')\n"
 @pytest.mark.parametrize(
     ("reply", "status", "found"),
     [
-        (protocol.answer_line(Answer(none="seconds")), "failed", "gives no reply in its time"),
+        (protocol.answer_line(Answer(none="seconds")), "failed", "does not finish within the time limit"),
         (protocol.trouble_line("no sandbox"), "no_answer", None),
-        (protocol.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than there is room for"),
+        (protocol.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than allowed"),
         *(
-            (protocol.answer_line(Answer(line=line)), "failed", "gives no reply that can be read")
+            (protocol.answer_line(Answer(line=line)), "failed", "gives no readable result")
             for line in (
                 b'{"none": "seconds"}',  # only a grader says so
                 b'{"trouble": "no sandbox"}',
