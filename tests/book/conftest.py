@@ -1,4 +1,4 @@
-"""A book built once for all tests here: the course's own pages and labs, with made-up outputs."""
+"""A book that is built once for all tests here: the course's pages and labs with made-up outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lab's page, and the words of its pictures."""
+"""A lab's page, and the alt text of its plots."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def page_of(*cells: Any, ran: str = "2026-11-25") -> dict[str, Any]:
     return whole
 
 
-def test_below_the_title_stands_how_to_do_it_oneself() -> None:
+def test_note_below_the_title_says_how_to_run_the_lab() -> None:
     start = page_of()["cells"][1]["source"]
     text = "".join(start)
     assert "`01-basics/ex01-a/ex01-a.ipynb`" in text
@@ -42,7 +42,7 @@ def test_below_the_title_stands_how_to_do_it_oneself() -> None:
     assert "without outputs" in "".join(page_of(ran="")["cells"][1]["source"])
 
 
-def test_a_picture_says_what_its_cell_printed() -> None:
+def test_alt_text_is_the_cells_output() -> None:
     shown = cell(
         "plot()", PICTURE, printed("\x1b[1mThree jobs\x1b[0m,\n  one failed.\n"), printed("warning", "stderr")
     )
@@ -50,14 +50,14 @@ def test_a_picture_says_what_its_cell_printed() -> None:
     assert page["cells"][2]["metadata"]["mystnb"]["image"]["alt"] == "Plot. Three jobs, one failed."
 
 
-def test_a_picture_of_a_silent_cell_says_which_cell() -> None:
+def test_alt_text_of_a_silent_cell_names_the_cell() -> None:
     assert (
         alt_text.build_alt_text(cell("\nplot(jobs)\nmore()", PICTURE))
         == "Plot drawn by the cell that begins: plot(jobs)"
     )
 
 
-def test_long_words_are_shortened_at_a_word() -> None:
+def test_long_alt_text_is_cut_between_words() -> None:
     words = alt_text.build_alt_text(cell("x", PICTURE, printed("word " * 500)))
     assert words.endswith("word …")
     assert len(words) < alt_text.MAX_CHARACTERS + 20
@@ -67,14 +67,14 @@ def test_a_cell_without_a_picture_is_left_alone() -> None:
     assert page_of(cell("print(1)", printed("1")))["cells"][2]["metadata"] == {}
 
 
-def test_an_author_may_write_the_words() -> None:
+def test_authors_alt_text_is_kept() -> None:
     shown = cell("plot()", PICTURE, printed("printed"))
     shown.metadata["mystnb"] = {"image": {"alt": "mine"}}
     assert page_of(shown)["cells"][2]["metadata"]["mystnb"]["image"]["alt"] == "mine"
 
 
 @pytest.mark.parametrize("answers", ["out", "folded"])
-def test_nothing_of_ours_or_nbgraders_is_left_in_a_page(root: Path, answers: Any) -> None:
+def test_page_has_no_metadata_of_hpclab_or_nbgrader(root: Path, answers: Any) -> None:
     exercise = source.load(root / "notebooks/01-slurm-basics/ex01-submit-monitor.md")
     made = BookLab("01", "ex01", views.book_view(exercise, None, answers), b"")
     page = json.loads(labs.render_page(made))
@@ -83,7 +83,7 @@ def test_nothing_of_ours_or_nbgraders_is_left_in_a_page(root: Path, answers: Any
     assert ("### BEGIN SOLUTION" in labs.render_page(made).decode()) is False or answers == "folded"
 
 
-def test_a_run_counts_only_when_it_is_whole_and_of_this_text() -> None:
+def test_only_a_complete_run_of_this_source_counts() -> None:
     def book(*cells: Any) -> Any:
         return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": list(cells)})  # type: ignore[no-untyped-call]
 

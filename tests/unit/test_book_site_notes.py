@@ -1,4 +1,4 @@
-"""The notes on sites say what the profiles say, all of it, with source, day and doubt."""
+"""The site notes have every fact of the profiles, with source, date and verification."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_fact_that_changes_in_the_profile_changes_in_the_page() -> None:
     assert "8 CPUs" not in site_notes.render_page(site())
 
 
-def test_what_nobody_could_check_is_marked_at_the_fact_and_at_the_source() -> None:
+def test_unverified_facts_and_sources_are_marked() -> None:
     mark = " **Unverified.**"
     assert site_notes.render_page(site(verified=False)).count(mark) == 2
     assert site_notes.render_page(site()).count(mark) == 0
@@ -62,7 +62,7 @@ def test_the_page_names_source_day_and_note() -> None:
         ("a*b_c [d]", "a\\*b\\_c \\[d\\]"),
     ],
 )
-def test_text_of_a_profile_is_shown_as_it_is(plain: str, shown: str) -> None:
+def test_text_of_a_profile_is_escaped(plain: str, shown: str) -> None:
     assert site_notes.escape_text(plain) == shown
 
 

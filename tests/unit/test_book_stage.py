@@ -1,4 +1,4 @@
-"""What the book's source tree holds."""
+"""The content of the book's source tree."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def course(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_tree_holds_pages_labs_notes_and_templates_and_no_source_of_a_lab(course: Path) -> None:
+def test_tree_has_pages_labs_notes_and_templates(course: Path) -> None:
     assert set(stage.collect_sources(course, [lab()])) == {
         "book/_config.yml",
         "book/_toc.yml",
@@ -74,7 +74,7 @@ def test_the_tree_holds_pages_labs_notes_and_templates_and_no_source_of_a_lab(co
     }
 
 
-def test_labs_stand_below_the_page_of_their_module() -> None:
+def test_labs_are_listed_below_their_module() -> None:
     made = msgspec.yaml.decode(toc.insert_labs(TOC.encode(), ["01-basics/ex01-a", "01-basics/ex02-b"]))
     [part] = made["parts"]
     assert part["chapters"] == [
@@ -84,14 +84,14 @@ def test_labs_stand_below_the_page_of_their_module() -> None:
     ]
 
 
-def test_a_module_without_a_page_is_named_with_the_cure() -> None:
+def test_module_without_a_page_is_an_error_with_remedy() -> None:
     with pytest.raises(BookError) as raised:
         toc.insert_labs(TOC.encode(), ["03-new/ex01-x"])
     assert "03-new/ex01-x" in raised.value.problem
     assert "book/03-new/index.md" in raised.value.remedy
 
 
-def test_a_page_that_is_both_written_and_made_is_refused(course: Path) -> None:
+def test_page_with_the_name_of_a_generated_file_is_refused(course: Path) -> None:
     (course / "book/sites").mkdir()
     (course / "book/sites/plain.md").write_text("# By hand\n")
     with pytest.raises(BookError, match=r"have the same name: book/sites/plain\.md"):
@@ -108,12 +108,12 @@ def test_a_page_that_is_both_written_and_made_is_refused(course: Path) -> None:
         ),
     ],
 )
-def test_the_table_names_every_page_and_no_other(pages: list[str], says: str) -> None:
+def test_table_must_list_every_page_and_no_other(pages: list[str], says: str) -> None:
     with pytest.raises(BookError, match=says):
         toc.check_toc(TOC.encode(), pages)
 
 
-def test_a_page_stands_in_the_table_once() -> None:
+def test_page_listed_twice_is_refused() -> None:
     pages = ["index.md", "01-basics/index.md", "02-more/index.md", "sites/plain.md"]
     toc.check_toc(TOC.encode(), pages)
     with pytest.raises(BookError, match="sites/plain is listed twice"):
@@ -127,7 +127,7 @@ def test_settings_that_are_missing_are_named(course: Path, name: str) -> None:
         stage.collect_sources(course, [])
 
 
-def test_a_glossary_gets_the_form_that_sphinx_reads(course: Path) -> None:
+def test_glossary_is_converted_for_sphinx(course: Path) -> None:
     (course / "book/index.md").write_text(
         "term\n: as it was\n\n:::{glossary}\njob\n: what you submit\n  here\n:::\n"
     )
@@ -135,7 +135,7 @@ def test_a_glossary_gets_the_form_that_sphinx_reads(course: Path) -> None:
     assert staged == "term\n: as it was\n\n:::{glossary}\njob\n  what you submit\n  here\n:::\n"
 
 
-def test_laying_twice_writes_once_and_what_is_gone_goes(tmp_path: Path) -> None:
+def test_write_tree_writes_changes_and_deletes_the_rest(tmp_path: Path) -> None:
     folder = tmp_path / "source"
     assert stage.write_tree({"a.md": b"one", "deep/b.md": b"two"}, folder) == ["a.md", "deep/b.md"]
     os.utime(folder / "a.md", (1, 1))
@@ -164,12 +164,12 @@ def changed(course: Path, name: str, content: str) -> bool:
         ("templates/job.sbatch", "#!/bin/sh\n", False),
     ],
 )
-def test_what_makes_every_page_be_built_again(course: Path, name: str, content: str, all_again: bool) -> None:
+def test_changes_that_rebuild_every_page(course: Path, name: str, content: str, all_again: bool) -> None:
     (course / "book/_static").mkdir()
     assert changed(course, name, content) is all_again
 
 
-def test_the_title_of_a_lab_counts_and_its_text_does_not() -> None:
+def test_title_of_a_lab_changes_the_digest_text_does_not() -> None:
     def shape(*cells: dict[str, object]) -> str:
         made = BookLab("01-basics", "ex01-first", notebook(*cells), b"")
         return stage.digest_shared_parts({"book/x.ipynb": stage.labs.render_page(made)})

@@ -1,4 +1,4 @@
-"""The doctor's decisions, with given inputs."""
+"""The doctor's checks with given values."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_packages() -> None:
     assert lacking.remedy == "Try again."
 
 
-def test_folders_and_the_course() -> None:
+def test_folders_and_access_to_the_course() -> None:
     assert checks.check_writable("state", Path("/x"), "", "HPCLAB_STATE").verdict == "ok"
     refused = checks.check_writable("state", Path("/x"), "Permission denied", "HPCLAB_STATE")
     assert refused.verdict == "fail" and "HPCLAB_STATE" in refused.remedy
@@ -197,7 +197,7 @@ def test_cgroup_version(tmp_path: Path) -> None:
     assert probes.cgroup_version(tmp_path) == "v2"
 
 
-def test_looking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probes_leave_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPCLAB_STATE", str(tmp_path / "not/there/yet"))
     CliRunner().invoke(command, [])
     assert list(tmp_path.iterdir()) == []
@@ -212,7 +212,7 @@ def test_a_file_in_the_way_of_the_state_folder_fails(tmp_path: Path, monkeypatch
     assert "fail" in done.output and "Not a directory" in done.output
 
 
-def test_a_site_is_asked_instead_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_site_is_checked_instead_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     done = CliRunner().invoke(command, ["--site", "perlmutter"])
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""A function of the learner's is asked with plain values, in the notebook and by a grader alike."""
+"""Calls of a learner's function with plain values, in the notebook and by a grader."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Equal:
     __hash__ = None  # type: ignore[assignment]
 
 
-def test_what_is_no_plain_value_fails_in_words(notebook: ModuleType) -> None:
+def test_result_that_is_not_plain_fails(notebook: ModuleType) -> None:
     for value in (Equal(), {1}, b"x", float("inf"), {(1, 2): 3}, 10**5000):
         notebook.f = lambda _, value=value: value
         with pytest.raises(CheckFailed, match=r"Found: f\(1\) returns .*\nExpected: plain values"):
             evidence.function("f")(1)
 
 
-def test_subclasses_become_what_they_show(notebook: ModuleType) -> None:
+def test_subclasses_become_plain_values(notebook: ModuleType) -> None:
     class Six(int):
         def __eq__(self, other: object) -> bool:
             return True
@@ -65,7 +65,7 @@ def test_a_function_that_raises_can_be_examined(notebook: ModuleType) -> None:
             evidence.function(name)(1)
 
 
-def test_a_grader_asks_elsewhere(monkeypatch: pytest.MonkeyPatch, notebook: ModuleType) -> None:
+def test_calls_go_to_the_graders_route(monkeypatch: pytest.MonkeyPatch, notebook: ModuleType) -> None:
     asked: list[dict[str, Any]] = []
     other: dict[str, Any] = {}
 
@@ -91,7 +91,7 @@ def test_a_grader_asks_elsewhere(monkeypatch: pytest.MonkeyPatch, notebook: Modu
         f(float("nan"))
 
 
-def test_long_arguments_are_cut_in_words() -> None:
+def test_long_arguments_are_shortened() -> None:
     assert functions.format_call("f", ["x" * 100, 2]) == f"f('{'x' * 56}..., 2)"
 
 
@@ -106,7 +106,7 @@ def replay(text, times):
 """
 
 
-def test_a_replay_runs_in_a_folder_of_its_own_with_the_labs_files(
+def test_replay_runs_in_a_new_folder_with_the_given_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -122,7 +122,7 @@ def test_a_replay_runs_in_a_folder_of_its_own_with_the_labs_files(
         evidence.replay("def replay():\n    while True: pass")
 
 
-def test_a_replays_question_goes_where_questions_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_uses_the_graders_route(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
     def ask(question: dict[str, Any]) -> dict[str, str]:

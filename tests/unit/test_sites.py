@@ -1,4 +1,4 @@
-"""hpclab.sites: profiles are read strictly, and become Slurm's own variables."""
+"""hpclab.sites: profiles are checked strictly, and become Slurm's variables."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ def test_a_wrong_profile_is_refused_with_its_file_and_a_remedy(
     assert caught.value.remedy
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_profile_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "demo.toml").write_bytes(b'name = "\xff"')
     with pytest.raises(SiteError, match=r"demo\.toml"):
         sites.load("demo", tmp_path)
 
 
-def test_an_unknown_name_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
+def test_unknown_name_lists_the_valid_ones(tmp_path: Path) -> None:
     for name in ("perlmutter", "generic"):
         (tmp_path / f"{name}.toml").touch()
     with pytest.raises(UsageError) as caught:
@@ -141,7 +141,7 @@ def test_a_name_is_not_a_path(tmp_path: Path, name: str) -> None:
         sites.load(name, folder)
 
 
-def test_slurm_is_told_by_its_own_variables(tmp_path: Path) -> None:
+def test_environment_has_slurms_variables(tmp_path: Path) -> None:
     given = sites.environment(load(tmp_path), {})
     assert given == {
         f"{program}_{option}": value
@@ -171,7 +171,7 @@ def test_exports_survive_a_shell() -> None:
     assert sites.format_exports({}) == ""
 
 
-def test_every_profile_of_the_course_is_sound_and_dated(root: Path) -> None:
+def test_every_profile_of_the_course_is_valid_and_dated(root: Path) -> None:
     folder = root / "sites"
     assert {"generic", "local", "perlmutter"} <= set(sites.list_names(folder))
     for name in sites.list_names(folder):

@@ -1,4 +1,4 @@
-"""Records of two generations of Slurm; test_slurm_data/README.md says where they come from."""
+"""Recorded output of two Slurm releases; test_slurm_data/README.md describes its origin."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_steps_of_22_05() -> None:
     assert eater.submit_line.startswith("srun -N1 -n1 --job-name=eater")
 
 
-def test_every_attempt_of_a_requeued_job_has_its_own_end_and_steps() -> None:
+def test_every_attempt_has_its_own_end_and_steps() -> None:
     records = slurm.parse_sacct(recorded("22.05-sacct"), "¦")
     first, second = slurm.select_attempts(records, "26")
     assert [(one.state, one.restarts, one.ended) for one in (first, second)] == [

@@ -211,7 +211,7 @@ def _is_measured(step: Step) -> bool:
 
 def _ended_long_ago(job: Job) -> bool:
     """Whether the job ended so long ago that its accounting record must be complete."""
-    return job.end is not None and time.time() - job.end > slurm_queries.ACCOUNTING_LAG_S
+    return job.end is not None and time.time() - job.end > slurm_queries.ACCOUNTING_WAIT_S
 
 
 def _is_batch_job(job: Job) -> bool:

@@ -14,7 +14,7 @@ from hpclab.evidence.checks import NoAnswer
 
 # sacct's messages where a site has no accounting, or hides it from its users.
 _NO_ACCOUNTING = re.compile("storage is disabled|permission denied|not permitted", re.IGNORECASE)
-ACCOUNTING_LAG_S = 20.0  # accounting is up to 5 s behind the controller, more on a busy cluster
+ACCOUNTING_WAIT_S = 20.0  # accounting is up to 5 s behind the controller, more on a busy cluster
 T = TypeVar("T")
 
 _cache: dict[str, object] | None = None  # answers by query; None: nothing is cached
@@ -65,7 +65,7 @@ def query_accounting(function: Callable[..., T], *arguments: object, **named: ob
 
 
 def wait_until_complete(probe: Callable[[], tuple[T, bool]], what: str) -> T:
-    """Call ``probe`` until it returns (answer, True), and return that answer; after ACCOUNTING_LAG_S the last one.
+    """Call ``probe`` until it returns (answer, True), and return that answer; after ACCOUNTING_WAIT_S the last one.
 
     Queries that Slurm does not answer are repeated as well. Raises NoAnswer if the last one had no answer.
     """
@@ -85,7 +85,7 @@ def wait_until_complete(probe: Callable[[], tuple[T, bool]], what: str) -> T:
         return complete
 
     try:
-        slurm.wait_with_backoff(is_complete, what, seconds=ACCOUNTING_LAG_S, max_pause_s=2.0)
+        slurm.wait_with_backoff(is_complete, what, seconds=ACCOUNTING_WAIT_S, max_pause_s=2.0)
     except DeadlineExceeded:
         if failures:
             raise failures[0] from None

@@ -1,4 +1,4 @@
-"""The author's guide tells the truth: its examples are read by the program itself."""
+"""The examples and tables of the author's guide agree with the code."""
 
 import re
 from pathlib import Path
@@ -48,5 +48,5 @@ def test_the_tables_name_every_option_role_and_field(root: Path) -> None:
         assert f"{{{name}}}" in guide
 
 
-def test_the_modules_of_the_course_are_those_of_new(root: Path) -> None:
+def test_guide_lists_the_modules_of_the_scaffold(root: Path) -> None:
     assert {path.parent.name for path in (root / "notebooks").glob("*/ex*.md")} <= set(scaffold.MODULES)

@@ -25,21 +25,21 @@ def test_builds_are_stable(author: Path, tmp_path: Path) -> None:
     assert (tmp_path / "one/00-x/ex01-lab.ipynb").is_file()
 
 
-def test_nothing_new_writes_nothing(author: Path, tmp_path: Path) -> None:
+def test_unchanged_notebook_is_not_rewritten(author: Path, tmp_path: Path) -> None:
     path = build.write_student(author, tmp_path / "out")
     before = path.stat().st_ino
     build.write_student(author, tmp_path / "out")
     assert path.stat().st_ino == before
 
 
-def test_sources_are_the_exercises_only(author: Path, tmp_path: Path) -> None:
+def test_list_sources_finds_only_labs(author: Path, tmp_path: Path) -> None:
     (author.parent / "ex01-lab").mkdir()
     (author.parent / "ex01-lab/wrong.md").write_text("x")
     (author.parent / "README.md").write_text("x")
     assert build.list_sources(tmp_path / "notebooks") == [author]
 
 
-def test_a_release_follows_the_author_until_the_learner_edits(author: Path, tmp_path: Path) -> None:
+def test_delivery_stops_when_the_learner_edits(author: Path, tmp_path: Path) -> None:
     lab = tmp_path / "lab"
     notebook = build.write_student(author, tmp_path / "build")
     assert build.deliver(notebook, lab).outcome == "new"
@@ -72,7 +72,7 @@ def test_a_folder_in_the_way_is_kept(author: Path, tmp_path: Path) -> None:
     assert build.deliver(build.write_student(author, tmp_path / "build"), tmp_path / "lab").outcome == "kept"
 
 
-def test_nothing_is_taken_for_an_empty_file_of_ours(tmp_path: Path) -> None:
+def test_empty_file_of_the_learner_is_kept(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     lab = tmp_path / "lab"
     build.deliver(tmp_path / "empty", lab)
@@ -87,14 +87,14 @@ def test_nothing_is_taken_for_an_empty_file_of_ours(tmp_path: Path) -> None:
     assert (lab / "empty").is_symlink()
 
 
-def test_a_broken_record_is_an_error_with_a_cure(author: Path, tmp_path: Path) -> None:
+def test_damaged_record_is_an_error_with_a_remedy(author: Path, tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / build.RECORD).write_text("[")
     with pytest.raises(ExerciseError, match="Delete"):
         build.deliver(build.write_student(author, tmp_path / "build"), tmp_path / "lab")
 
 
-def test_any_file_is_handed_out_and_kept_when_edited(tmp_path: Path) -> None:
+def test_any_file_is_delivered_and_kept_when_edited(tmp_path: Path) -> None:
     script = tmp_path / "templates/tool.sh"
     script.parent.mkdir()
     script.write_text("one")
@@ -117,7 +117,7 @@ def test_learners_get_templates_without_caches(tmp_path: Path) -> None:
     assert build.list_templates(tmp_path / "none") == []
 
 
-def test_a_person_names_an_exercise_in_several_ways(author: Path, tmp_path: Path) -> None:
+def test_find_exercise_accepts_short_names(author: Path, tmp_path: Path) -> None:
     notebooks = tmp_path / "notebooks"
     (author.parent / "ex01-labour.md").write_text(GOOD)
     for name in ("00-x/ex01-lab", "00-x/ex01-lab.md", str(author)):

@@ -1,4 +1,4 @@
-"""Commands that a text shows, wherever it shows them."""
+"""Commands are found in shell cells, batch scripts, code blocks and inline code."""
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -42,7 +42,7 @@ def test_whole_shell_cells_and_batch_scripts() -> None:
     ]
 
 
-def test_blocks_and_spans_of_a_text() -> None:
+def test_code_blocks_and_inline_code() -> None:
     assert text("Type `squeue --me`,\nor:\n\n```bash\nX=1 sbatch --hold a.sbatch\n```\n") == [
         (4, "sbatch", "--hold"),
         (0, "squeue", "--me"),

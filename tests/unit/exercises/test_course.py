@@ -1,4 +1,4 @@
-"""Every exercise of the course keeps the form, leaks nothing, and names commands that exist."""
+"""Every lab of the course passes lint."""
 
 from pathlib import Path
 
@@ -13,6 +13,6 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.mark.parametrize(
     "path", build.list_sources(ROOT / "notebooks"), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
-def test_an_exercise_has_no_problem(path: Path) -> None:
+def test_every_lab_of_the_course_has_no_problems(path: Path) -> None:
     found = lint.find_problems(path, dict(labs._manual()))
     assert not found, "\n".join(f"{problem}\n    {problem.remedy}" for problem in found)

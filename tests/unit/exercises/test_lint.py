@@ -1,4 +1,4 @@
-"""Everything that can be said against an exercise, and nothing against a good one."""
+"""lint reports every problem of a lab, and none of a valid one."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_a_finished_skeleton_has_no_problem(lab: Path) -> None:
     assert lint.find_problems(lab, MANUAL) == []
 
 
-def test_a_fresh_skeleton_lacks_only_what_is_to_do(tmp_path: Path) -> None:
+def test_new_skeleton_has_only_todo_problems(tmp_path: Path) -> None:
     made = scaffold.create_exercise("03-containers", 'Build "it": a `test`', tmp_path)
     problems = lint.find_problems(made[0], MANUAL)
     assert {problem.what for problem in problems} == {"a TODO remains"}
@@ -82,7 +82,7 @@ def test_too_few_tasks_and_wrong_answers(lab: Path) -> None:
     assert "the lab has 2 wrong answers" in said
 
 
-def test_all_problems_are_told_at_once(lab: Path) -> None:
+def test_all_problems_are_reported_together(lab: Path) -> None:
     bad = lab.with_suffix("") / "wrong/by-hand.md"
     bad.write_text(bad.read_text().replace(":answer: second", ":answer: third"))
     problems = changed(
@@ -112,21 +112,21 @@ def test_all_problems_are_told_at_once(lab: Path) -> None:
         (":::{tabs}\n:::", "the directive {tabs} has no plain form"),
     ],
 )
-def test_what_leads_nowhere(lab: Path, text: str, said: str) -> None:
+def test_invalid_links_are_reported(lab: Path, text: str, said: str) -> None:
     (lab.parents[2] / "README.md").touch()
     (problem,) = changed(lab, ("**Explain.** done: why it is so.", f"**Explain.**\n\n{text}"))
     assert said in problem.what
     assert problem.line == line_of(lab, text.splitlines()[0]) or "escaped" in said
 
 
-def test_a_block_that_is_cut_in_two(lab: Path) -> None:
+def test_block_split_by_a_cell_is_reported(lab: Path) -> None:
     cut = ":::{note}\na\n\n+++\n\nb\n:::"
     problems = changed(lab, ("**Explain.** done: why it is so.", f"**Explain.**\n\n{cut}"))
     assert [problem.what for problem in problems] == [":::{note} is never closed", "::: closes nothing"]
     assert problems[0].line == line_of(lab, ":::{note}")
 
 
-def test_what_leads_somewhere(lab: Path) -> None:
+def test_valid_links_pass(lab: Path) -> None:
     (lab.parents[2] / "templates").mkdir()
     for path in (lab.with_name("ex02-b.md"), lab.parents[2] / "templates/a.sbatch", lab.with_name("a.png")):
         path.touch()
@@ -134,14 +134,14 @@ def test_what_leads_somewhere(lab: Path) -> None:
     assert changed(lab, ("**Explain.** done: why it is so.", good)) == []
 
 
-def test_what_it_builds_on_is_a_lab(lab: Path) -> None:
+def test_builds_on_must_name_a_lab(lab: Path) -> None:
     lab.with_name("ex02-b.md").touch()
     assert changed(lab, ("minutes:", "builds_on: [ex02-b, 01-slurm-basics/ex02-b]\nminutes:")) == []
     (problem,) = changed(lab, ("[ex02-b,", "[ex09-c,"))
     assert problem.what == "builds_on: 'ex09-c' names no lab"
 
 
-def test_a_check_that_takes_a_helpers_name(lab: Path) -> None:
+def test_check_that_assigns_to_a_helper_is_reported(lab: Path) -> None:
     helper = "## 3. A file from a job\n\n```{code-cell} python\ndef look(path):\n    print(path)\n```\n"
     used = 'job = evidence.job("second")\nseen = [look for look in (1, 2)]\n'
     edits = (("## 3. A file from a job\n", helper), ('job = evidence.job("second")\n', used))
@@ -162,20 +162,20 @@ HIDDEN_LINE = '"false" in script and "echo finished" in script and "finished" no
         ('"FAILED, as its program did", "loud.out")', f'"FAILED", "loud.out")\n(\n    {HIDDEN_LINE}\n)'),
     ],
 )
-def test_a_hidden_test_that_leaks(lab: Path, old: str, new_text: str) -> None:
+def test_revealed_hidden_test_is_reported(lab: Path, old: str, new_text: str) -> None:
     problems = changed(lab, (old, new_text))
     assert any(
         "the learner's notebook shows what this hidden test checks" in problem.what for problem in problems
     )
 
 
-def test_an_answer_that_stands_in_a_hint(lab: Path) -> None:
+def test_answer_in_a_hint_is_reported(lab: Path) -> None:
     answer = '!sbatch --wait --job-name=second --time=1 --output=second.out --wrap="hostname > node.txt"'
     (problem,) = changed(lab, ("Hint 3: nearly there\ndone: the", f"Hint 3: nearly there\n`{answer}`: the"))
     assert problem.what.startswith("the text reveals this answer: !sbatch")
 
 
-def test_a_file_that_is_no_exercise(tmp_path: Path) -> None:
+def test_file_that_is_no_lab_is_reported(tmp_path: Path) -> None:
     (problem,) = lint.find_problems(tmp_path / "none.md", MANUAL)
     assert "cannot be read" in problem.what
     (tmp_path / "ex01-a.md").write_text("# no head\n")

@@ -32,7 +32,7 @@ def test_roles() -> None:
     )
 
 
-def test_code_stays_as_it_is() -> None:
+def test_code_is_not_changed() -> None:
     assert to_plain_markdown("`{job}` is `job`, ``a`{doc}`b`` too") == "`{job}` is `job`, ``a`{doc}`b`` too"
     code = "before\n\n```python\nx = '{term}`job`'\n:::{note}\n```\n\nafter"
     assert to_plain_markdown(code) == code
@@ -89,7 +89,7 @@ def test_labels_and_comments_of_myst_are_not_shown() -> None:
         ("10. a\n\n    :::{note}\n    b\n    :::", 2),
     ],
 )
-def test_what_has_no_plain_form_is_an_error(text: str, line: int) -> None:
+def test_unsupported_markup_is_an_error(text: str, line: int) -> None:
     with pytest.raises(UnsupportedMarkup) as caught:
         to_plain_markdown(text)
     assert caught.value.line == line

@@ -1,4 +1,4 @@
-"""The learners' edition: complete, reproducible, and careful with what is there."""
+"""The learners' edition: complete, reproducible, and careful with existing files."""
 
 import hashlib
 import os
@@ -37,7 +37,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_release_has_notebooks_without_answers_templates_and_a_readme(course: Path) -> None:
+def test_release_has_notebooks_templates_and_readme(course: Path) -> None:
     files = release.collect_files(course)
     assert list(files) == [
         "00-x/ex01-lab/ex01-lab.ipynb",
@@ -72,7 +72,7 @@ def test_an_archive_depends_on_nothing_but_the_files(course: Path, tmp_path: Pat
     assert course["hpc-lab/templates/a.sbatch"].mode == 0o644
 
 
-def test_a_folder_is_made_whole_and_brought_up_to_date(course: Path, tmp_path: Path) -> None:
+def test_release_folder_is_created_and_updated(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     release.write_folder(release.collect_files(course), out)
     assert {name: file.data for name, file in release.collect_files(course).items()} == tree(out)
@@ -88,7 +88,7 @@ def test_a_folder_is_made_whole_and_brought_up_to_date(course: Path, tmp_path: P
     assert (out / ".git/HEAD").read_text() == "main"
 
 
-def test_a_folder_that_goes_empty_is_removed(course: Path, tmp_path: Path) -> None:
+def test_emptied_folder_is_removed(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     release.write_folder(release.collect_files(course), out)
     (course / "notebooks/00-x").rename(course / "notebooks/01-y")
@@ -96,7 +96,7 @@ def test_a_folder_that_goes_empty_is_removed(course: Path, tmp_path: Path) -> No
     assert not (out / "00-x").exists() and (out / "01-y").is_dir()
 
 
-def test_a_failure_leaves_no_half_of_it(
+def test_failure_leaves_no_partial_release(
     course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, data: bytes) -> None:
@@ -111,7 +111,7 @@ def test_a_failure_leaves_no_half_of_it(
     assert [path.name for path in tmp_path.iterdir()] == ["clone"]
 
 
-def test_other_peoples_folders_are_left_alone(course: Path, tmp_path: Path) -> None:
+def test_folder_with_other_files_is_refused(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.tex").write_text("mine")
@@ -132,7 +132,7 @@ def test_a_manifest_cannot_point_out_of_its_folder(course: Path, tmp_path: Path)
     assert (tmp_path / "precious").exists()
 
 
-def test_a_manifest_of_other_peoples_files_makes_no_release(course: Path, tmp_path: Path) -> None:
+def test_manifest_of_other_files_is_not_a_release(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "dataset"
     out.mkdir()
     (out / "data.csv").write_text("1")
@@ -142,7 +142,7 @@ def test_a_manifest_of_other_peoples_files_makes_no_release(course: Path, tmp_pa
     assert (out / "data.csv").read_text() == "1"
 
 
-def test_the_manifest_is_one_for_sha256sum(course: Path, tmp_path: Path) -> None:
+def test_sha256sum_accepts_the_manifest(course: Path, tmp_path: Path) -> None:
     release.write_folder(release.collect_files(course), tmp_path / "out")
     checked = subprocess.run(
         ["sha256sum", "--check", "--strict", release.MANIFEST], cwd=tmp_path / "out", capture_output=True
@@ -151,7 +151,7 @@ def test_the_manifest_is_one_for_sha256sum(course: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_no_link_leads_out_of_the_folder(course: Path, tmp_path: Path, gone: bool) -> None:
+def test_links_out_of_the_folder_are_refused(course: Path, tmp_path: Path, gone: bool) -> None:
     out, other = tmp_path / "out", tmp_path / "other"
     release.write_folder(release.collect_files(course), out)
     (out / "00-x").rename(other)
@@ -164,7 +164,7 @@ def test_no_link_leads_out_of_the_folder(course: Path, tmp_path: Path, gone: boo
     assert (other / "ex01-lab.ipynb").read_text() == "precious"
 
 
-def test_a_link_that_was_named_is_followed(course: Path, tmp_path: Path) -> None:
+def test_link_given_as_target_is_followed(course: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "out").symlink_to("real")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A new exercise gets the next free number and overwrites nothing."""
+"""A new lab gets the next free number and overwrites nothing."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hpclab.errors import UsageError
 from hpclab.exercises import scaffold, source, views, wrong_answers
 
 
-def test_the_skeleton_is_a_whole_exercise(tmp_path: Path) -> None:
+def test_skeleton_is_a_complete_lab(tmp_path: Path) -> None:
     made = scaffold.create_exercise("4", 'Über: the "page cache"', tmp_path)
     assert made[0] == tmp_path / "04-filesystems/ex01-uber-the-page-cache.md"
     exercise = source.load(made[0])
@@ -18,7 +18,7 @@ def test_the_skeleton_is_a_whole_exercise(tmp_path: Path) -> None:
     views.student_view(exercise)
 
 
-def test_numbers_go_on_and_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_next_number_is_used_and_nothing_overwritten(tmp_path: Path) -> None:
     (tmp_path / "01-slurm-basics").mkdir()
     (tmp_path / "01-slurm-basics/ex07-old.md").write_text("old")
     (tmp_path / "01-slurm-basics/ex09-left").mkdir()
@@ -37,7 +37,7 @@ def test_numbers_go_on_and_nothing_is_overwritten(tmp_path: Path) -> None:
         ("1", "a\udcff", "invisible characters"),
     ],
 )
-def test_what_cannot_be(tmp_path: Path, module: str, title: str, said: str) -> None:
+def test_invalid_module_or_title_is_refused(tmp_path: Path, module: str, title: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         scaffold.create_exercise(module, title, tmp_path)
     assert not any(tmp_path.rglob("*.md"))

@@ -1,4 +1,4 @@
-"""An author's mistakes are errors that name file, line and cure."""
+"""An author's mistakes are reported with file, line and remedy."""
 
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def test_equal_cells_get_different_ids() -> None:
         ("Some *text*.", "```{raw-cell}\nls\n```", 9, "a raw-cell"),
     ],
 )
-def test_a_mistake_names_file_line_and_cure(old: str, new: str, line: int, said: str) -> None:
+def test_mistake_is_reported_with_line_and_remedy(old: str, new: str, line: int, said: str) -> None:
     assert GOOD.count(old) == 1
     with pytest.raises(ExerciseError) as caught:
         source.parse(GOOD.replace(old, new), PATH)
@@ -129,18 +129,18 @@ def test_metadata_that_no_notebook_may_have() -> None:
         source.parse(GOOD.replace(":points: 2", ":points: 2\n:tags: one"), PATH)
 
 
-def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+def test_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "ex01-lab.md"
     path.write_text("\ufeff" + GOOD)
     assert source.load(path).about.title == "A lab"
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ExerciseError, match=r"none\.md: cannot be read"):
         source.load(tmp_path / "none.md")
 
 
-def test_every_problem_is_found_not_the_first_alone() -> None:
+def test_all_problems_are_found() -> None:
     bad = (
         GOOD.replace(":points: 2\n", "")
         .replace("### END SOLUTION\n", "")
@@ -152,7 +152,7 @@ def test_every_problem_is_found_not_the_first_alone() -> None:
     assert all(problem.remedy for problem in problems)
 
 
-def test_code_that_shows_how_a_cell_is_written_stays_code() -> None:
+def test_example_of_a_cell_in_code_stays_code() -> None:
     shown = GOOD.replace("Some *text*.", "````text\n```{code-cell} python\n```\n````")
     assert "{code-cell}" in source.parse(shown, PATH).notebook.cells[0].source
 

@@ -1,4 +1,4 @@
-"""Wrong answers belong to cells that exist."""
+"""Wrong answers must refer to existing cells."""
 
 from pathlib import Path
 
@@ -56,14 +56,16 @@ def test_a_wrong_answer_replaces_the_answer(exercise: source.Exercise) -> None:
         ("```{code-cell} python\n:answer: add\n\ntotal = 3\n```\n", "text", "replaces no answer"),
     ],
 )
-def test_a_mistake_is_named(exercise: source.Exercise, tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_mistake_is_reported(
+    exercise: source.Exercise, tmp_path: Path, old: str, new: str, said: str
+) -> None:
     path = tmp_path / "ex01-lab/wrong/off.md"
     path.write_text(WRONG.replace(old, new))
     with pytest.raises(ExerciseError, match=said):
         wrong_answers.load_all(exercise)
 
 
-def test_a_mistake_names_file_line_and_cure(exercise: source.Exercise, tmp_path: Path) -> None:
+def test_mistake_is_reported_with_line_and_remedy(exercise: source.Exercise, tmp_path: Path) -> None:
     path = tmp_path / "ex01-lab/wrong/off.md"
     path.write_text(WRONG.replace(":answer: add", ":answer: sum"))
     _, (problem,) = wrong_answers.examine(path, exercise)
@@ -81,7 +83,7 @@ def touching(name: str, *tasks: str, **marks: float) -> wrong_answers.WrongAnswe
     )
 
 
-def test_no_round_touches_a_task_twice_and_rounds_are_few() -> None:
+def test_rounds_are_few_and_touch_each_task_once() -> None:
     wrongs = [touching(f"{task}{number}", task) for task in "abc" for number in range(3)]
     wrongs += [touching("ab", "a", "b"), touching("bc", "b", "c")]
     found = wrong_answers.plan_rounds(wrongs)
@@ -95,11 +97,11 @@ def test_no_round_touches_a_task_twice_and_rounds_are_few() -> None:
     assert found == wrong_answers.plan_rounds(list(reversed(wrongs)))
 
 
-def test_nothing_wrong_needs_no_round() -> None:
+def test_no_wrong_answers_need_no_round() -> None:
     assert wrong_answers.plan_rounds([]) == []
 
 
-def test_expected_marks_are_full_but_for_the_tests_that_are_named(exercise: source.Exercise) -> None:
+def test_expected_marks_are_full_except_listed_tests(exercise: source.Exercise) -> None:
     assert wrong_answers.expected_marks(exercise, []) == {"add-tests": 2, "add-hidden-tests": 1}
     assert wrong_answers.expected_marks(exercise, wrong_answers.load_all(exercise)) == {
         "add-tests": 0,

@@ -1,4 +1,4 @@
-"""The trusted process: tests on evidence, each on its own; what a hidden one says stays with the instructor."""
+"""The test runner: each test runs alone, and the text of a hidden test is for the instructor only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def judged(
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_each_test_says_what_it_found(tmp_path: Path) -> None:
+def test_each_test_has_a_status_and_a_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("7")
     said = judged(
         tmp_path,
@@ -89,7 +89,7 @@ def test_parts_of_a_failed_check_stay_apart(
     }
 
 
-def test_no_answer_is_no_failure(tmp_path: Path) -> None:
+def test_missing_answer_is_not_a_failure(tmp_path: Path) -> None:
     said = judged(
         tmp_path,
         CHECK + "raise evidence.NoAnswer('Slurm is down', 'wait')",
@@ -102,7 +102,7 @@ def test_no_answer_is_no_failure(tmp_path: Path) -> None:
     assert "Slurm is down" in said[0]["said"] and "did not finish within 1 s" in said[2]["said"]
 
 
-def test_what_a_hidden_test_found_is_kept_apart(tmp_path: Path) -> None:
+def test_text_of_a_hidden_test_is_private(tmp_path: Path) -> None:
     tests = [
         CHECK + "evidence.check(False, 'SECRET', 'SECRET', 'SECRET')",
         "assert 1 == 2, 'SECRET'",
@@ -125,7 +125,7 @@ def test_nothing_in_the_folder_is_imported(tmp_path: Path) -> None:
     assert not (tmp_path / "imported").exists()
 
 
-def test_what_tests_print_has_an_end(tmp_path: Path) -> None:
+def test_printed_output_is_truncated(tmp_path: Path) -> None:
     [line] = judged(tmp_path, "import os\nprint('x' * 10**7)\nos.write(1, b'y' * 10**6)")
     assert line["status"] == "passed" and len(line["said"]) <= 4001
 
@@ -153,7 +153,7 @@ ASK = CHECK + "f = evidence.function('f')\n"
         ),
     ],
 )
-def test_a_reply_is_data_whatever_it_is(tmp_path: Path, reply: bytes, status: str, found: str | None) -> None:
+def test_any_reply_is_read_as_data(tmp_path: Path, reply: bytes, status: str, found: str | None) -> None:
     asked, said = judged(tmp_path, ASK + "f(1)", replies=reply.decode())
     assert (
         asked["ask"]["function"] == "f"
@@ -163,7 +163,7 @@ def test_a_reply_is_data_whatever_it_is(tmp_path: Path, reply: bytes, status: st
     assert said["status"] == status and said.get("found") == (f"f(1) {found}" if found else None)
 
 
-def test_questions_and_replies_belong_together(tmp_path: Path) -> None:
+def test_replies_match_their_calls(tmp_path: Path) -> None:
     test = ASK + "assert f.each([[1], [2]]) == [6, 'x'] and type(f(3)) is int\n"
     listed = [{"id": "t", "source": test}]
     request = json.dumps({"tests": listed, "seconds": 20, "learner": "nobody"})

@@ -1,4 +1,4 @@
-"""The finished folder: its name, its completeness, builders that collide or die."""
+"""The prefix: its name, its completeness, and concurrent or killed builds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Built:
     return asked
 
 
-def test_the_key_tells_everything_apart_that_differs() -> None:
+def test_prefix_name_depends_on_all_inputs() -> None:
     keys = {
         prefix.prefix_name(distribution, architecture, with_apptainer=own)
         for distribution in ("debian12", "debian13")
@@ -60,7 +60,7 @@ def test_the_key_tells_everything_apart_that_differs() -> None:
     assert prefix.prefix_name("debian12", "amd64", with_apptainer=True).startswith("debian12-")
 
 
-def test_the_key_changes_with_the_list_and_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefix_name_depends_on_list_and_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     before = prefix.prefix_name("debian12", "amd64", with_apptainer=True)
     monkeypatch.setitem(prefix.PACKAGES, "one-more", "why")
     more = prefix.prefix_name("debian12", "amd64", with_apptainer=True)
@@ -87,13 +87,13 @@ def test_a_folder_without_manifest_is_not_complete(tmp_path: Path) -> None:
     assert not prefix.is_complete(tmp_path)
 
 
-def test_what_a_killed_builder_left_is_swept(home: Path, built: Built) -> None:
+def test_leftovers_of_a_killed_build_are_removed(home: Path, built: Built) -> None:
     (home / ".building-debian12-dead/root/usr").mkdir(parents=True)
     made = prefix.ensure()
     assert sorted(path.name for path in home.iterdir()) == sorted([made.name, "lock"])
 
 
-def test_a_second_builder_waits_for_the_first_with_a_deadline(
+def test_second_build_waits_with_a_deadline(
     home: Path, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefix, "LOCK_TIMEOUT_S", 0.3)
@@ -117,7 +117,7 @@ def test_finding_a_complete_prefix_needs_no_lock(home: Path, built: Built) -> No
         assert prefix.ensure() == made
 
 
-def test_who_waited_takes_what_the_other_builder_made(home: Path, built: Built) -> None:
+def test_waiting_build_uses_the_other_builds_prefix(home: Path, built: Built) -> None:
     home.mkdir(parents=True)
     name = prefix.prefix_name("debian12", "amd64", with_apptainer=apptainer.find_installed() is None)
     with (home / "lock").open("w") as file:
@@ -132,7 +132,7 @@ def test_who_waited_takes_what_the_other_builder_made(home: Path, built: Built) 
     assert built == []
 
 
-def test_the_lock_ends_with_a_killed_builder(home: Path, built: Built) -> None:
+def test_lock_is_released_when_a_build_is_killed(home: Path, built: Built) -> None:
     home.mkdir(parents=True)
     hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print(1, flush=True); input()"
     with subprocess.Popen(
@@ -160,7 +160,7 @@ def test_a_failed_build_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPat
     assert [path.name for path in home.iterdir()] == ["lock"]
 
 
-def test_a_small_disk_is_refused_with_the_amount(
+def test_full_disk_is_refused_with_the_needed_size(
     home: Path, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefix, "NEEDED_BYTES", 1 << 60)
@@ -173,7 +173,7 @@ def test_a_small_disk_is_refused_with_the_amount(
 @pytest.mark.parametrize(
     ("number", "problem"), [(errno.EROFS, "Read-only"), (errno.EACCES, "denied"), (errno.ENOSPC, "full")]
 )
-def test_refusals_of_the_system_have_a_remedy(
+def test_os_errors_have_a_remedy(
     home: Path, monkeypatch: pytest.MonkeyPatch, number: int, problem: str
 ) -> None:
     def refuse(target: Path, aside: Path, progress: object) -> NoReturn:
@@ -185,7 +185,7 @@ def test_refusals_of_the_system_have_a_remedy(
     assert "HPCLAB_CACHE" in caught.value.remedy
 
 
-def test_a_file_in_the_place_of_the_cache_is_an_error_with_remedy(home: Path) -> None:
+def test_file_in_place_of_the_cache_is_an_error_with_remedy(home: Path) -> None:
     home.parent.write_text("")
     with pytest.raises(PackagesError, match="Not a directory"):
         prefix.ensure()
@@ -200,7 +200,7 @@ def test_other_systems_and_machines_are_refused(monkeypatch: pytest.MonkeyPatch)
         prefix.detect_distribution()
 
 
-def test_without_apptainer_the_rest_is_usable_and_says_so(
+def test_without_apptainer_the_rest_is_usable(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def moved_on(*ignored: object) -> NoReturn:
@@ -241,7 +241,7 @@ def test_apptainers_mirror_is_the_machines_own(monkeypatch: pytest.MonkeyPatch) 
     assert apptainer.select_debian("http://m.example/ubuntu/\n") is None
 
 
-def test_apptainer_is_told_that_there_is_no_systemd() -> None:
+def test_apptainer_does_not_use_systemd_cgroups() -> None:
     text = "# systemd cgroups = [yes/no]\nsystemd cgroups = yes\nmount home = yes\n"
     assert apptainer.disable_systemd_cgroups(text).splitlines()[1:] == [
         "systemd cgroups = no",
