@@ -161,7 +161,7 @@ def by_nbgrader(folder: Path, path: Path, given: Mapping[str, bytes]) -> float:
     """nbgrader's own way: a course, its autograde."""
     lab = path.stem
     exercise = source.load(path)
-    build.write(views.grader_view(exercise), folder / "source" / lab / f"{lab}.ipynb")
+    build.write_notebook(views.grader_view(exercise), folder / "source" / lab / f"{lab}.ipynb")
     (folder / "nbgrader_config.py").write_text(
         'c = get_config()\nc.ClearSolutions.code_stub = {"python": "# YOUR WORK HERE"}\n'
         'c.CourseDirectory.course_id = "bench"\n'

@@ -166,7 +166,7 @@ def lab_of(read: source.Exercise) -> Lab:
     released = views.student_view(read)
     kinds = {"answer": "answer", "tests": "check", "hidden-tests": "check"}
     roles = {cell.id: cell.metadata.hpclab.get("role") for cell in read.notebook.cells}
-    text = build.as_bytes(released).decode()
+    text = build.serialize(released).decode()
     return Lab(
         module=read.module,
         name=read.name,
@@ -202,7 +202,7 @@ def lab() -> Lab:
 
 def source_notebook() -> bytes:
     """The notebook with answers and hidden tests."""
-    return build.as_bytes(views.grader_view(exercise()))
+    return build.serialize(views.grader_view(exercise()))
 
 
 def course(folder: Path, text: str = SETTINGS) -> Course:

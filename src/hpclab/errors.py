@@ -1,26 +1,26 @@
-"""Every error a person can meet, as one tree.
+"""The errors that are shown to users. Each has a problem and a remedy.
 
-HpclabError                 what happened, and what to do next
-├── UsageError              a value that cannot be: names the valid ones
-├── CommandFailed           an outside program failed: the command and the end of its output
-├── DeadlineExceeded        something awaited did not come: what, how long, the end of the log
-├── HostUnsuitable          this machine lacks something: which setting, which file
-├── ClusterError            the embedded cluster is not in the state asked for
-├── PackagesError           system packages could not be fetched or unpacked
-├── SiteError               a site profile is missing or malformed
-├── ExerciseError           an exercise's source is malformed: file, line, cure
-├── GradingError            a class's settings, store or records are not as they must be: file, place, cure
-├── BookError               the book cannot be built, or has faults: page, cure
-└── NotebookFailed          a notebook run ended badly: cell, error, log
+HpclabError                 the base class
+├── UsageError              an invalid value; the message lists the valid ones
+├── CommandFailed           a program failed; the message has the command and the end of its output
+├── DeadlineExceeded        a wait took too long; the message says for what and how long
+├── HostUnsuitable          this machine lacks a feature, file or setting
+├── ClusterError            the embedded cluster is not in the required state
+├── PackagesError           system packages could not be downloaded or unpacked
+├── SiteError               a site profile is missing or invalid
+├── ExerciseError           a lab's source is invalid; the message has file and line
+├── GradingError            the settings, store or records of a course are invalid
+├── BookError               the book cannot be built, or has faults
+└── NotebookFailed          a notebook run failed
 """
 
 from __future__ import annotations
 
 
 class HpclabError(Exception):
-    """Base of all errors that are meant for a person.
+    """The base class of errors that are shown to users.
 
-    ``problem`` says what happened and where; ``remedy`` says what to try next.
+    ``problem`` says what happened and where; ``remedy`` says what to do.
     """
 
     exit_code = 1
@@ -35,46 +35,46 @@ class HpclabError(Exception):
 
 
 class UsageError(HpclabError):
-    """A value that the person gave cannot be used."""
+    """A value given by the user is invalid."""
 
     exit_code = 2
 
 
 class CommandFailed(HpclabError):
-    """An outside program ended with a status other than zero."""
+    """A program is missing or ended with an exit status other than zero."""
 
 
 class DeadlineExceeded(HpclabError):
-    """Something that was waited for did not come in time."""
+    """A wait or a command took longer than its deadline."""
 
 
 class HostUnsuitable(HpclabError):
-    """This machine lacks something that the work needs."""
+    """This machine lacks a required feature, file or setting."""
 
 
 class ClusterError(HpclabError):
-    """The embedded cluster is not in the state that was asked for."""
+    """The embedded cluster is not in the required state."""
 
 
 class PackagesError(HpclabError):
-    """System packages could not be fetched, checked or unpacked."""
+    """System packages could not be downloaded, verified or unpacked."""
 
 
 class SiteError(HpclabError):
-    """A site profile is missing or malformed."""
+    """A site profile is missing or invalid."""
 
 
 class ExerciseError(HpclabError):
-    """The source of an exercise is malformed."""
+    """The source of a lab is invalid."""
 
 
 class GradingError(HpclabError):
-    """The settings, the store or the records of a class are not as they must be."""
+    """The settings, the store or the records of a course are invalid."""
 
 
 class BookError(HpclabError):
-    """The book cannot be built, or what was built has faults."""
+    """The book cannot be built, or the built book has faults."""
 
 
 class NotebookFailed(HpclabError):
-    """A headless notebook run ended badly."""
+    """A headless notebook run failed."""

@@ -1,4 +1,4 @@
-"""Write a file whole: aside, flushed to the disk, renamed."""
+"""Atomic replacement of a file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Make ``path`` hold ``data``; whatever happens, it holds the old content or the new, never a part."""
+    """Replace the content of ``path`` atomically: after a crash it is the old or the new content, never a part.
+
+    The data is written to a temporary file in the same folder, flushed to disk, and renamed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name that no other thread has and nobody can guess, and "x": no link that stands there is followed.
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # A random name, so that threads do not collide, and mode "x", so that an existing link is not followed.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with aside.open("xb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        temporary.replace(path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

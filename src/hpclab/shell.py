@@ -1,4 +1,4 @@
-"""Run a command; wait for something, with a deadline."""
+"""Run a command; wait for a condition, with a deadline."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``argv`` quietly and return its output; a failure shows all of it.
+    """Run ``argv`` without a shell and return its exit status and output.
 
-    ``step`` names the work in words for the error, ``timeout`` is in seconds.
-    Raises CommandFailed (status not zero, or program missing) and DeadlineExceeded.
+    ``step`` names the work in error messages, ``timeout`` is in seconds. Raises CommandFailed (exit status not zero,
+    unless ``check`` is false; or program missing) and DeadlineExceeded.
     """
-    words = [os.fspath(word) for word in argv]
-    doing = f"{step}: " if step else ""
+    arguments = [os.fspath(argument) for argument in argv]
+    prefix = f"{step}: " if step else ""
     try:
-        done = subprocess.run(  # the caller's argv, never a shell string
-            words,
+        result = subprocess.run(
+            arguments,
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
@@ -47,23 +47,23 @@ def run(
             check=False,
         )
     except OSError as problem:
-        missing = isinstance(problem, FileNotFoundError) and problem.filename == words[0]
-        what = f"{problem.filename or words[0]}: {problem.strerror}"
-        why = f"the program {words[0]!r} is not installed" if missing else what
-        raise CommandFailed(f"{doing}{why}", remedy) from None
+        missing = isinstance(problem, FileNotFoundError) and problem.filename == arguments[0]
+        reason = f"{problem.filename or arguments[0]}: {problem.strerror}"
+        text = f"the program {arguments[0]!r} is not installed" if missing else reason
+        raise CommandFailed(f"{prefix}{text}", remedy) from None
     except subprocess.TimeoutExpired as late:
-        shown = late.stderr or late.stdout or b""
-        text = shown.decode(errors="replace") if isinstance(shown, bytes) else shown
+        output = late.stderr or late.stdout or b""
+        text = output.decode(errors="replace") if isinstance(output, bytes) else output
         raise DeadlineExceeded(
-            f"{doing}no end after {timeout:g} s: {shlex.join(words)}{indented(text)}", remedy
+            f"{prefix}not finished after {timeout:g} s: {shlex.join(arguments)}{indented(text)}", remedy
         ) from None
-    if check and done.returncode != 0:
+    if check and result.returncode != 0:
         raise CommandFailed(
-            f"{doing}exit status {done.returncode} from: {shlex.join(words)}"
-            f"{indented(done.stderr.strip() or done.stdout.strip())}",
+            f"{prefix}exit status {result.returncode} from: {shlex.join(arguments)}"
+            f"{indented(result.stderr.strip() or result.stdout.strip())}",
             remedy,
         )
-    return done
+    return result
 
 
 def wait_until(
@@ -75,15 +75,15 @@ def wait_until(
     log: Path | None = None,
     remedy: str = "",
 ) -> T:
-    """Call ``probe`` until it returns something true, and return that.
+    """Call ``probe`` until its result is true, and return it.
 
-    ``seconds`` is the deadline, ``every`` the pause between calls, ``log`` the
-    file whose end explains a failure. Raises DeadlineExceeded.
+    ``seconds`` is the deadline, ``every`` the pause between calls in seconds, ``log`` a file whose end is added to the
+    error. Raises DeadlineExceeded.
     """
     end = time.monotonic() + seconds
     while True:
-        if found := probe():
-            return found
+        if result := probe():
+            return result
         if time.monotonic() >= end:
             raise DeadlineExceeded(
                 f"waited {seconds:g} s for {what}{indented(tail(log)) if log else ''}", remedy
@@ -92,7 +92,7 @@ def wait_until(
 
 
 def tail(path: Path, lines: int = 15) -> str:
-    """The last ``lines`` lines of a log, with its name; a missing log says so."""
+    """Return the last ``lines`` lines of a log with its path, or the reason why it cannot be read."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 400 * lines))  # a log may be larger than memory
@@ -103,7 +103,7 @@ def tail(path: Path, lines: int = 15) -> str:
 
 
 def indented(text: str, limit: int = 4000) -> str:
-    """``text`` on lines of its own, set in by four spaces; only its end if it is long."""
+    """Return the last ``limit`` characters of ``text``, indented by four spaces, after a line break."""
     if not text:
         return ""
     return "\n" + "\n".join("    " + line for line in text[-limit:].splitlines())

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from hpclab.exercises import source, views
-from hpclab.exercises.cells import identity
+from hpclab.exercises.cells import cell_id
 from hpclab.exercises.source import Exercise
 
 HERE = Path(__file__).parent
@@ -136,7 +136,7 @@ def lab(name: str, secrets: Mapping[str, str], **more: Any) -> Lab:
         text = text.replace(f"@{key}@", value)
     exercise = source.parse(text, path)
     answers = {
-        identity(cell): "\n".join(line for line in cell.source.splitlines() if "### " not in line) + "\n"
+        cell_id(cell): "\n".join(line for line in cell.source.splitlines() if "### " not in line) + "\n"
         for cell in exercise.notebook.cells
         if cell.metadata.hpclab.get("role") == "answer"
     }

@@ -1,4 +1,4 @@
-"""A book built once for all tests here: the course's own pages and labs, with made-up outputs."""
+"""A book that is built once for all tests here: the course's pages and labs with made-up outputs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import nbformat
 import pytest
 
 from hpclab.book import browser, build, server, stage
-from hpclab.book.labs import Lab
+from hpclab.book.labs import BookLab
 from hpclab.exercises import build as exercises
 from hpclab.exercises import source, views
+from hpclab.exercises.lab_names import list_sources
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -47,16 +48,16 @@ class Book:
 
     @property
     def html(self) -> Path:
-        return build.html(self.course / "build")
+        return build.html_folder(self.course / "build")
 
     def build(self) -> Path:
         made = []
-        for path in exercises.sources(self.course / "notebooks"):
+        for path in list_sources(self.course / "notebooks"):
             exercise = source.load(path)
             page = views.book_view(exercise, executed(exercise))
-            learner = exercises.as_bytes(views.student_view(exercise))
-            made.append(Lab(exercise.module, exercise.name, page, learner, ran="2026-11-25"))
-        return build.build(stage.sources(self.course, made), self.course / "build")
+            learner = exercises.serialize(views.student_view(exercise))
+            made.append(BookLab(exercise.module, exercise.name, page, learner, ran="2026-11-25"))
+        return build.build(stage.collect_sources(self.course, made), self.course / "build")
 
     def edit(self, page: str, change: Callable[[str], str]) -> None:
         path = self.course / page
@@ -105,9 +106,9 @@ def page(whole: Book, chromium: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
         if not request.url.startswith((address, "data:", "blob:")):
             asked.append(request.url)
 
-    with server.serving(whole.html) as address, browser.opened() as opened:
+    with server.serve(whole.html) as address, browser.open_browser() as opened:
         shown = opened.new_page(viewport={"width": 1280, "height": 900})
-        shown.set_default_timeout(browser.SECONDS * 1000)
+        shown.set_default_timeout(browser.TIMEOUT_S * 1000)
         shown.on("request", elsewhere)
         shown.goto(address)
         yield shown

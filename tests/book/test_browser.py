@@ -1,4 +1,4 @@
-"""The book in a real browser."""
+"""The built book in a browser."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ PAGES = ["index.html", f"{LAB}.html", "sites/perlmutter.html", "reference/glossa
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_everybody_can_use_the_page(
+def test_pages_pass_the_accessibility_audit(
     whole: Book, chromium: str, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     monkeypatch.setenv("HPCLAB_BROWSER", chromium)
     report = browser.audit(whole.html, only=[page])
     assert report.faults == []
-    assert report.views == len(browser.LOOKS)
+    assert report.views == len(browser.VIEWPORTS)
 
 
-def test_the_audit_sees_what_is_wrong(tmp_path: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audit_reports_faults(tmp_path: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPCLAB_BROWSER", chromium)
     (tmp_path / "bad.html").write_text(
         '<html lang="en"><title>x</title><main><h1>x</h1><p style="color:#aaa;background:#fff">pale</p>'

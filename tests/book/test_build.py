@@ -1,4 +1,4 @@
-"""What Jupyter Book makes of the staged pages."""
+"""The output of Jupyter Book for the staged pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from hpclab.book import links
 from hpclab.errors import BookError
-from hpclab.exercises import build
+from hpclab.exercises.lab_names import list_sources
 
 from .conftest import LAB, PLOT, Book
 
@@ -17,15 +17,15 @@ def text(book: Book, page: str) -> str:
     return (book.html / f"{page}.html").read_text()
 
 
-def test_every_link_leads_somewhere_and_nothing_comes_from_elsewhere(whole: Book) -> None:
-    pages = links.read(whole.html)
-    assert links.faults(pages) == []
+def test_no_dead_links_and_no_external_resources(whole: Book) -> None:
+    pages = links.read_pages(whole.html)
+    assert links.find_faults(pages) == []
     assert {"index.html", f"{LAB}.html", "reference/faults.html", "sites/perlmutter.html", "search.html"} <= {
         page.path for page in pages
     }
 
 
-def test_a_lab_shows_outputs_and_no_answer_and_no_hidden_test(whole: Book) -> None:
+def test_lab_page_has_outputs_but_no_answers(whole: Book) -> None:
     page = text(whole, LAB)
     assert "line of cell 1" in page
     assert "YOUR WORK HERE" in page
@@ -38,13 +38,13 @@ def test_a_lab_shows_outputs_and_no_answer_and_no_hidden_test(whole: Book) -> No
         assert secret not in page
 
 
-def test_a_plot_has_the_words_that_its_cell_printed(whole: Book) -> None:
+def test_alt_text_of_a_plot_is_its_cells_output(whole: Book) -> None:
     assert f'alt="Plot. {PLOT}"' in text(whole, LAB)
 
 
-def test_the_learners_notebook_can_be_taken_along(whole: Book) -> None:
+def test_learners_notebook_can_be_downloaded(whole: Book) -> None:
     notebooks = list((whole.html / "_downloads").rglob("*.ipynb"))
-    labs = build.sources(whole.course / "notebooks")
+    labs = list_sources(whole.course / "notebooks")
     assert sorted(path.name for path in notebooks) == sorted(f"{lab.stem}.ipynb" for lab in labs)
     assert not [path for path in notebooks if "BEGIN SOLUTION" in path.read_text()]
     [notebook] = [path for path in notebooks if path.stem == Path(LAB).name]
@@ -66,7 +66,7 @@ def test_without_a_hub_there_is_no_button(whole: Book) -> None:
     assert "git-pull" not in text(whole, LAB)
 
 
-def test_with_a_hub_the_button_opens_the_lab_as_it_is_handed_out(small: Book) -> None:
+def test_hub_button_opens_the_learners_notebook(small: Book) -> None:
     small.edit(
         "book/_config.yml",
         lambda config: config.replace('jupyterhub_url: ""', "jupyterhub_url: https://hub.site.org").replace(
@@ -82,7 +82,7 @@ def test_with_a_hub_the_button_opens_the_lab_as_it_is_handed_out(small: Book) ->
     assert "git-pull" not in text(small, "index")
 
 
-def test_one_changed_page_is_built_alone(small: Book) -> None:
+def test_only_a_changed_page_is_rebuilt(small: Book) -> None:
     small.build()
     made = small.course / "build/work/_build/html"
     before = {path: path.stat().st_mtime_ns for path in made.rglob("*.html")}
@@ -96,7 +96,7 @@ def test_one_changed_page_is_built_alone(small: Book) -> None:
     assert "One more sentence." in text(small, "index")
 
 
-def test_a_warning_is_an_error_each_time_and_the_book_stays(small: Book) -> None:
+def test_warning_fails_every_build_and_keeps_the_book(small: Book) -> None:
     small.build()
     before = text(small, "index")
     wrong = ("[x](gone.md)", "```{nonsense}\n```", "{math}`\\frac{a`", "{math}`\\nosuch`", "![x](gone.png)")
@@ -110,5 +110,5 @@ def test_a_warning_is_an_error_each_time_and_the_book_stays(small: Book) -> None
     assert text(small, "index") == before
 
 
-def test_the_published_book_is_for_everybody_to_read(whole: Book) -> None:
+def test_published_book_is_world_readable(whole: Book) -> None:
     assert all(path.stat().st_mode & 0o004 for path in whole.html.rglob("*") if path.is_file())

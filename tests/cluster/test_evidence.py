@@ -74,7 +74,7 @@ def test_a_job_of_several_steps(ask: Callable[..., Any]) -> None:
         use = evidence.usage(job)
         answer = dict(
             saved=evidence.job_id("train.jobid") == job.id, output=evidence.output(job),
-            job=[job.state, job.time_limit, job.node_count, job.comment, job.whole],
+            job=[job.state, job.time_limit, job.node_count, job.comment, job.complete],
             requested=job.requested, allocated=job.allocated, cpu=job.total_cpu,
             directives=evidence.directives(job), options=evidence.options(job),
             script=evidence.script(job) == open("train.sbatch").read(),
@@ -159,7 +159,7 @@ def test_the_attempts_of_a_requeued_job(ask: Callable[..., Any]) -> None:
             job=[job.state, job.restarts], tries=[[t.state, t.restarts] for t in tries],
             order=all(a.end <= b.start for a, b in zip(tries, tries[1:])), newest=tries[-1].start == job.start,
             steps=[s.state for s in evidence.steps(tries[0])], output=evidence.output(job).split().count("start"),
-            words=picture.words.count("attempt"), png=len(picture.png()),
+            words=picture.description.count("attempt"), png=len(picture.png()),
         )
     """)
     assert answer["job"] == ["COMPLETED", 1]
@@ -183,7 +183,7 @@ def test_dependencies(ask: Callable[..., Any], cluster: Cluster) -> None:
             merge=said(merge), singleton=said(second), bare=said(jobs[4]), either=said(jobs[5]), first=said(first),
             edges=sorted([names.get(a, a), names.get(b, "later"), kind] for a, b, kind in edges),
             late=[merge.start >= train.end, second.start >= merge.end], wrap=evidence.options(merge)["wrap"],
-            words=plots.dependency_graph(jobs, edges).words,
+            words=plots.dependency_graph(jobs, edges).description,
         )
     """)
     assert answer["merge"] == [["afterany", ["first", "train"], False]]
@@ -239,7 +239,7 @@ def test_a_check_right_after_the_end_has_the_whole_record(ask: Callable[..., Any
             )
             job = evidence.job("quick")
             step = evidence.steps(job)[0]
-            answer.append([job.exit_code, job.time_limit, job.allocated["cpu"], job.whole, len(evidence.jobs("quick")),
+            answer.append([job.exit_code, job.time_limit, job.allocated["cpu"], job.complete, len(evidence.jobs("quick")),
                            step.exit_code, step.max_rss is not None, job.end is not None, evidence.script(job)[-7:-1]])
     """)
     assert answer == [[n, 60, 1, True, n + 1, n, True, True, f"exit {n}"] for n in range(3)]
@@ -294,4 +294,4 @@ def test_without_accounting_the_controller_is_asked(ask: Callable[..., Any]) -> 
     )
     assert answer["job"] == ["COMPLETED", 2, 120, None]
     assert answer["script"] == "300M" and answer["steps"] == []
-    assert answer["said"] == ["This site shows no accounting"]
+    assert answer["said"] == ["Accounting is not available on this site"]

@@ -48,7 +48,7 @@ def test_the_first_lab_in_a_browser(at_home: Cluster, root: Path, chromium: str,
     assert "BEGIN SOLUTION" not in untouched and ":::" not in untouched
     solve(notebook, root / "notebooks" / f"{LAB}.md")
 
-    with browser.opened() as chrome:
+    with browser.open_browser() as chrome:
         page = chrome.new_page(viewport={"width": 1280, "height": 900})
         page.goto(address[0].replace("/lab?", f"/lab/tree/{NOTEBOOK}?"))
         run_all(page)

@@ -18,7 +18,8 @@ import pytest
 
 from hpclab import layout
 from hpclab.app.grading.lab_model import lab_of
-from hpclab.exercises import build, source, wrong
+from hpclab.exercises import source, wrong_answers
+from hpclab.exercises.lab_names import list_sources
 from tests.grading import classroom
 from tests.grading.test_course import answers
 
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 LABS = [
     path
-    for path in build.sources(layout.clone_folder() / "notebooks")
+    for path in list_sources(layout.clone_folder() / "notebooks")
     if path.parent.name == "01-slurm-basics"
 ]
 STUDENTS = (
@@ -74,8 +75,8 @@ def hpclab(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def handed_in(path: Path, inbox: Path) -> dict[str, Marks]:
     """Lay a folder for each student into ``inbox``; what each must get, by test."""
     exercise, lab, right = source.load(path), lab_of(path), answers(path)
-    mistakes = wrong.rounds(wrong.load_all(exercise))
-    full = wrong.expected_marks(exercise, [])
+    mistakes = wrong_answers.plan_rounds(wrong_answers.load_all(exercise))
+    full = wrong_answers.expected_marks(exercise, [])
     nothing = dict.fromkeys(full, 0.0)
     expected: dict[str, Marks] = {}
 
@@ -93,7 +94,7 @@ def handed_in(path: Path, inbox: Path) -> dict[str, Marks]:
         hand_in(student, given, {test.id: full[test.id] if test.task in first else 0.0 for test in lab.tests})
     for together, student in zip(mistakes, ("tony", "barbara"), strict=False):
         tried = {name: text for one in together for name, text in one.answers.items()}
-        hand_in(student, right | tried, wrong.expected_marks(exercise, together))
+        hand_in(student, right | tried, wrong_answers.expected_marks(exercise, together))
     hand_in("mallory", {}, nothing, PATCHES)
     hand_in("eve", right, full, RAGES)
     hand_in("trudy", {}, nothing, "print('Passed: 10 of 10 points.')", PATCHES)

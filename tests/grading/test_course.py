@@ -11,13 +11,14 @@ import pytest
 
 from hpclab import layout
 from hpclab.app.grading.lab_model import lab_of
-from hpclab.exercises import build, source, wrong
+from hpclab.exercises import source, wrong_answers
+from hpclab.exercises.lab_names import list_sources
 from tests.grading import classroom
 from tests.grading.classroom import Classroom
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
-LABS = build.sources(layout.clone_folder() / "notebooks")
+LABS = list_sources(layout.clone_folder() / "notebooks")
 
 
 def answers(path: Path) -> dict[str, str]:
@@ -36,13 +37,13 @@ def test_marks_are_what_they_should_be(place: Path, path: Path, monkeypatch: pyt
     room = Classroom(place, lab_of(path), path)
     exercise = source.load(path)
     right = answers(path)
-    full = wrong.expected_marks(exercise, [])
+    full = wrong_answers.expected_marks(exercise, [])
     given = {"reference": right, "untouched": {}}
     expected = {"reference": full, "untouched": dict.fromkeys(full, 0.0)}
-    for number, together in enumerate(wrong.rounds(wrong.load_all(exercise)), 1):
+    for number, together in enumerate(wrong_answers.plan_rounds(wrong_answers.load_all(exercise)), 1):
         tried = {name: text for one in together for name, text in one.answers.items()}
         given[f"round-{number}"] = right | tried
-        expected[f"round-{number}"] = wrong.expected_marks(exercise, together)
+        expected[f"round-{number}"] = wrong_answers.expected_marks(exercise, together)
     room.enrol(list(given))
     for student, mine in given.items():
         room.hand_in(student, classroom.files(room.lab, mine))

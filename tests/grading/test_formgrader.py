@@ -98,7 +98,7 @@ def page(address: str, chromium: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("HPCLAB_BROWSER", chromium)
     wrong: list[str] = []
     server = address.removesuffix("/formgrader")
-    with browser.opened() as opened:
+    with browser.open_browser() as opened:
         shown = opened.new_page(viewport={"width": 1280, "height": 1000})
         shown.set_default_timeout(60_000)
         shown.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -45,9 +45,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everybody_can_use_the_pages(site: Path, chromium: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Light on a wide screen, dark on a phone; axe, requests to elsewhere, scripts, and what sticks out."""
     monkeypatch.setenv("HPCLAB_BROWSER", chromium)
-    names = [f"{student}/ex01-jobs/ex01-jobs.html" for student in ("ada", "bob", "eve", "kim", "mia")]
-    seen = browser.audit(site, only=[*names, "report.html"])
-    assert seen.faults == [] and seen.views == 6 * len(browser.LOOKS)
+    pages = [f"{student}/ex01-jobs/ex01-jobs.html" for student in ("ada", "bob", "eve", "kim", "mia")]
+    seen = browser.audit(site, only=[*pages, "report.html"])
+    assert seen.faults == [] and seen.views == 6 * len(browser.VIEWPORTS)
 
 
 def test_a_hostile_page_does_nothing(
@@ -55,7 +55,7 @@ def test_a_hostile_page_does_nothing(
 ) -> None:
     monkeypatch.setenv("HPCLAB_BROWSER", chromium)
     happened: list[str] = []
-    with browser.opened() as opened:
+    with browser.open_browser() as opened:
         for name in ("mia/ex01-jobs/ex01-jobs.html", "eve/ex01-jobs/ex01-jobs.html", "report.html"):
             page = opened.new_page(viewport={"width": 900, "height": 1000})
             page.on("dialog", lambda dialog: (happened.append(dialog.message), dialog.dismiss()))
@@ -75,7 +75,7 @@ def test_the_policy_stops_what_would_get_in(
     text = (site / "mia/ex01-jobs/ex01-jobs.html").read_text()
     bad = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><style>h1{display:none}</style>"
     (tmp_path / "bad.html").write_text(text.replace("<h1>", f"{bad}<h1>"))
-    with browser.opened() as opened:
+    with browser.open_browser() as opened:
         page = opened.new_page()
         page.goto((tmp_path / "bad.html").as_uri())
         assert page.title().startswith("Jobs, asked") and page.locator("h1").is_visible()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hpclab import layout
-from hpclab.exercises import build, source, wrong
+from hpclab.exercises import source, wrong_answers
+from hpclab.exercises.lab_names import list_sources
 from tests import sample
 
 BUDGET_S = 900.0  # of labs' time in all; up to four run side by side
@@ -11,11 +12,11 @@ BUDGET_S = 900.0  # of labs' time in all; up to four run side by side
 
 def costs_s() -> dict[str, float]:
     """The seconds that each round takes, by the name of its test: those of a run of the whole lab."""
-    labs = [source.load(path) for path in build.sources(layout.clone_folder() / "notebooks")]
+    labs = [source.load(path) for path in list_sources(layout.clone_folder() / "notebooks")]
     return {
         f"{lab.path.stem}-round-{number}": float(lab.about.cost.seconds)
         for lab in labs
-        for number in range(1, len(wrong.rounds(wrong.load_all(lab))) + 1)
+        for number in range(1, len(wrong_answers.plan_rounds(wrong_answers.load_all(lab))) + 1)
     }
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from hpclab import layout
 from hpclab.app import lab_run, parallel, proofs, targets
-from hpclab.exercises import build, source, wrong
+from hpclab.exercises import source, wrong_answers
+from hpclab.exercises.lab_names import list_sources
 from tests.labs import rounds
 
 DEADLINE = 1500.0  # seconds that a test waits for its run; the runs of the tests before it have ended
@@ -34,11 +35,11 @@ class Chosen(NamedTuple):
 
 def every_run() -> list[Chosen]:
     """Of the longest labs first: those that end last are short."""
-    labs = [source.load(path) for path in build.sources(layout.clone_folder() / "notebooks")]
+    labs = [source.load(path) for path in list_sources(layout.clone_folder() / "notebooks")]
     labs.sort(key=lambda lab: (-lab.about.cost.seconds, str(lab.path)))
     found = []
     for lab in labs:
-        numbers = range(1, len(wrong.rounds(wrong.load_all(lab))) + 1)
+        numbers = range(1, len(wrong_answers.plan_rounds(wrong_answers.load_all(lab))) + 1)
         names = ("reference", "untouched", *(f"round {number}" for number in numbers))
         found += [Chosen(lab.path, name) for name in names]
     return found

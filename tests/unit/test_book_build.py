@@ -72,7 +72,7 @@ def test_a_new_title_is_shown_on_every_page(tmp_path: Path, maker: list[str]) ->
 
 def test_a_build_that_was_killed_begins_afresh(tmp_path: Path, maker: list[str]) -> None:
     built(tmp_path, "# A")
-    build._shape(tmp_path).unlink()  # it is away as long as a build is at work
+    build._digest_file(tmp_path).unlink()  # it is away as long as a build is at work
     (tmp_path / ".html.new").mkdir()
     built(tmp_path, "# A\n\nmore")
     assert maker == ["afresh", "afresh"]
@@ -98,7 +98,7 @@ def test_a_hub_needs_a_repository(tmp_path: Path, maker: list[str]) -> None:
 def test_a_warning_names_the_file_that_people_edit(tmp_path: Path) -> None:
     book = tmp_path / "source/book"
     said = f"{book}/01-basics/ex01-a.ipynb:30004: WARNING: bad\n{book}/index.md:7: WARNING: worse"
-    assert build._where_people_look(said, book) == (
+    assert build._name_source_files(said, book) == (
         "notebooks/01-basics/ex01-a.md, text line 4 of cell 3: WARNING: bad\nbook/index.md:7: WARNING: worse"
     )
 

@@ -1,4 +1,4 @@
-"""Links that lead nowhere, pictures without words, things fetched from elsewhere."""
+"""Dead links, pictures without alt text, and resources from other hosts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.book import links, polish
+from hpclab.book import accessibility, links
 
 OTHER = '<h2 id="place">Here</h2>'
 
@@ -18,7 +18,7 @@ def faults(tmp_path: Path, body: str, **files: str) -> list[str]:
     (tmp_path / "index.html").write_text("")
     for name, content in files.items():
         (tmp_path / name.replace("_", ".")).write_text(content)
-    return links.faults(links.read(tmp_path))
+    return links.find_faults(links.read_pages(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -32,19 +32,19 @@ def faults(tmp_path: Path, body: str, **files: str) -> list[str]:
         '<a href="../other.html?highlight=x">x</a>',
     ],
 )
-def test_what_is_right_passes(tmp_path: Path, body: str) -> None:
+def test_valid_pages_pass(tmp_path: Path, body: str) -> None:
     assert faults(tmp_path, body) == []
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ('<a href="gone.html">x</a>', "gone.html leads nowhere"),
-        ('<a href="../other.html#elsewhere">x</a>', "other.html has no such place"),
-        ('<a href="#nowhere">x</a>', "deep/page.html has no such place"),
-        ('<a href="../../../etc/passwd">x</a>', "leads nowhere"),
-        ('<img src="../other.html">', "has no words"),
-        ('<img src="a.png" alt="a.png">', "has no words"),
+        ('<a href="gone.html">x</a>', "gone.html does not exist"),
+        ('<a href="../other.html#elsewhere">x</a>', "other.html has no such anchor"),
+        ('<a href="#nowhere">x</a>', "deep/page.html has no such anchor"),
+        ('<a href="../../../etc/passwd">x</a>', "does not exist"),
+        ('<img src="../other.html">', "has no alt text"),
+        ('<img src="a.png" alt="a.png">', "has no alt text"),
         ('<script src="https://cdn.org/x.js"></script>', "fetches https://cdn.org/x.js"),
         ('<script src="//cdn.org/x.js"></script>', "fetches //cdn.org/x.js"),
         ('<link rel="stylesheet" href="https://fonts.org/x.css">', "fetches https://fonts.org/x.css"),
@@ -52,7 +52,7 @@ def test_what_is_right_passes(tmp_path: Path, body: str) -> None:
         ('<p style="background: url(https://a.org/x.png)">', "fetches https://a.org/x.png"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_page(tmp_path: Path, body: str, says: str) -> None:
+def test_faults_are_reported_with_their_page(tmp_path: Path, body: str, says: str) -> None:
     found = faults(tmp_path, body)
     assert any(one.startswith("deep/page.html: ") and says in one for one in found), found
 
@@ -62,11 +62,11 @@ def test_styles_are_read_too(tmp_path: Path) -> None:
     assert found == ["own.css: fetches https://fonts.org/a.css"]
 
 
-def test_links_elsewhere_are_listed_and_not_fetched(tmp_path: Path) -> None:
+def test_external_links_are_listed_and_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<a href="https://b.org">x</a> <a href="https://a.org">x</a> <a href="a.html">x</a>'
     )
-    assert links.external(links.read(tmp_path)) == ["https://a.org", "https://b.org"]
+    assert links.list_external(links.read_pages(tmp_path)) == ["https://a.org", "https://b.org"]
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_links_elsewhere_are_listed_and_not_fetched(tmp_path: Path) -> None:
         ('<th class="head"></th>', '<td class="head"></td>'),
     ],
 )
-def test_what_the_theme_leaves_is_mended(written: str, has: str) -> None:
-    assert has in polish.polished(written)
+def test_theme_violations_are_fixed(written: str, has: str) -> None:
+    assert has in accessibility.fix_page(written)
 
 
-def test_the_rest_stays_as_it_is() -> None:
+def test_other_html_is_not_changed() -> None:
     page = "<details><summary>Hint</summary></details><th class='head'><p>x</p></th>"
-    assert polish.polished(page) == page
+    assert accessibility.fix_page(page) == page

@@ -1,4 +1,4 @@
-"""What the book's source tree holds."""
+"""The content of the book's source tree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from hpclab.book import stage, toc
-from hpclab.book.labs import Lab
+from hpclab.book.labs import BookLab
 from hpclab.errors import BookError
 
 TOC = """\
@@ -33,8 +33,8 @@ def text(source: str, name: str = "title") -> dict[str, object]:
     return {"cell_type": "markdown", "id": name, "metadata": {}, "source": source}
 
 
-def lab(name: str = "ex01-first", module: str = "01-basics") -> Lab:
-    return Lab(module, name, notebook(text("# The first lab")), b"{}\n", ran="2026-11-25")
+def lab(name: str = "ex01-first", module: str = "01-basics") -> BookLab:
+    return BookLab(module, name, notebook(text("# The first lab")), b"{}\n", ran="2026-11-25")
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def course(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_tree_holds_pages_labs_notes_and_templates_and_no_source_of_a_lab(course: Path) -> None:
-    assert set(stage.sources(course, [lab()])) == {
+def test_tree_has_pages_labs_notes_and_templates(course: Path) -> None:
+    assert set(stage.collect_sources(course, [lab()])) == {
         "book/_config.yml",
         "book/_toc.yml",
         "book/index.md",
@@ -74,8 +74,8 @@ def test_the_tree_holds_pages_labs_notes_and_templates_and_no_source_of_a_lab(co
     }
 
 
-def test_labs_stand_below_the_page_of_their_module() -> None:
-    made = msgspec.yaml.decode(toc.with_labs(TOC.encode(), ["01-basics/ex01-a", "01-basics/ex02-b"]))
+def test_labs_are_listed_below_their_module() -> None:
+    made = msgspec.yaml.decode(toc.insert_labs(TOC.encode(), ["01-basics/ex01-a", "01-basics/ex02-b"]))
     [part] = made["parts"]
     assert part["chapters"] == [
         {"file": "01-basics/index", "sections": [{"file": "01-basics/ex01-a"}, {"file": "01-basics/ex02-b"}]},
@@ -84,73 +84,73 @@ def test_labs_stand_below_the_page_of_their_module() -> None:
     ]
 
 
-def test_a_module_without_a_page_is_named_with_the_cure() -> None:
+def test_module_without_a_page_is_an_error_with_remedy() -> None:
     with pytest.raises(BookError) as raised:
-        toc.with_labs(TOC.encode(), ["03-new/ex01-x"])
+        toc.insert_labs(TOC.encode(), ["03-new/ex01-x"])
     assert "03-new/ex01-x" in raised.value.problem
     assert "book/03-new/index.md" in raised.value.remedy
 
 
-def test_a_page_that_is_both_written_and_made_is_refused(course: Path) -> None:
+def test_page_with_the_name_of_a_generated_file_is_refused(course: Path) -> None:
     (course / "book/sites").mkdir()
     (course / "book/sites/plain.md").write_text("# By hand\n")
-    with pytest.raises(BookError, match=r"written and generated: book/sites/plain\.md"):
-        stage.sources(course, [])
+    with pytest.raises(BookError, match=r"have the same name: book/sites/plain\.md"):
+        stage.collect_sources(course, [])
 
 
 @pytest.mark.parametrize(
     ("pages", "says"),
     [
-        (["index.md", "01-basics/index.md", "02-more/index.md"], "sites/plain has no page"),
+        (["index.md", "01-basics/index.md", "02-more/index.md"], "sites/plain is listed but does not exist"),
         (
             ["index.md", "01-basics/index.md", "02-more/index.md", "sites/plain.md", "x.md"],
-            "x is missing there",
+            "x is not listed",
         ),
     ],
 )
-def test_the_table_names_every_page_and_no_other(pages: list[str], says: str) -> None:
+def test_table_must_list_every_page_and_no_other(pages: list[str], says: str) -> None:
     with pytest.raises(BookError, match=says):
-        toc.check(TOC.encode(), pages)
+        toc.check_toc(TOC.encode(), pages)
 
 
-def test_a_page_stands_in_the_table_once() -> None:
+def test_page_listed_twice_is_refused() -> None:
     pages = ["index.md", "01-basics/index.md", "02-more/index.md", "sites/plain.md"]
-    toc.check(TOC.encode(), pages)
-    with pytest.raises(BookError, match="sites/plain stands there twice"):
-        toc.check(TOC.encode() + b"      - file: sites/plain\n", pages)
+    toc.check_toc(TOC.encode(), pages)
+    with pytest.raises(BookError, match="sites/plain is listed twice"):
+        toc.check_toc(TOC.encode() + b"      - file: sites/plain\n", pages)
 
 
 @pytest.mark.parametrize("name", ["_config.yml", "_toc.yml"])
 def test_settings_that_are_missing_are_named(course: Path, name: str) -> None:
     (course / "book" / name).unlink()
     with pytest.raises(BookError, match=name):
-        stage.sources(course, [])
+        stage.collect_sources(course, [])
 
 
-def test_a_glossary_gets_the_form_that_sphinx_reads(course: Path) -> None:
+def test_glossary_is_converted_for_sphinx(course: Path) -> None:
     (course / "book/index.md").write_text(
         "term\n: as it was\n\n:::{glossary}\njob\n: what you submit\n  here\n:::\n"
     )
-    staged = stage.sources(course, [])["book/index.md"].decode()
+    staged = stage.collect_sources(course, [])["book/index.md"].decode()
     assert staged == "term\n: as it was\n\n:::{glossary}\njob\n  what you submit\n  here\n:::\n"
 
 
-def test_laying_twice_writes_once_and_what_is_gone_goes(tmp_path: Path) -> None:
+def test_write_tree_writes_changes_and_deletes_the_rest(tmp_path: Path) -> None:
     folder = tmp_path / "source"
-    assert stage.lay({"a.md": b"one", "deep/b.md": b"two"}, folder) == ["a.md", "deep/b.md"]
+    assert stage.write_tree({"a.md": b"one", "deep/b.md": b"two"}, folder) == ["a.md", "deep/b.md"]
     os.utime(folder / "a.md", (1, 1))
-    assert stage.lay({"a.md": b"one"}, folder) == []
+    assert stage.write_tree({"a.md": b"one"}, folder) == []
     assert (folder / "a.md").stat().st_mtime == 1
     assert [path.name for path in folder.rglob("*")] == ["a.md"]
-    assert stage.lay({"a.md": b"new"}, folder) == ["a.md"]
+    assert stage.write_tree({"a.md": b"new"}, folder) == ["a.md"]
     assert (folder / "a.md").read_bytes() == b"new"
 
 
 def changed(course: Path, name: str, content: str) -> bool:
     """Whether all pages must be built again when ``name`` holds ``content``."""
-    before = stage.shape(stage.sources(course, [lab()]))
+    before = stage.digest_shared_parts(stage.collect_sources(course, [lab()]))
     (course / name).write_text(content)
-    return stage.shape(stage.sources(course, [lab()])) != before
+    return stage.digest_shared_parts(stage.collect_sources(course, [lab()])) != before
 
 
 @pytest.mark.parametrize(
@@ -164,15 +164,15 @@ def changed(course: Path, name: str, content: str) -> bool:
         ("templates/job.sbatch", "#!/bin/sh\n", False),
     ],
 )
-def test_what_makes_every_page_be_built_again(course: Path, name: str, content: str, all_again: bool) -> None:
+def test_changes_that_rebuild_every_page(course: Path, name: str, content: str, all_again: bool) -> None:
     (course / "book/_static").mkdir()
     assert changed(course, name, content) is all_again
 
 
-def test_the_title_of_a_lab_counts_and_its_text_does_not() -> None:
+def test_title_of_a_lab_changes_the_digest_text_does_not() -> None:
     def shape(*cells: dict[str, object]) -> str:
-        made = Lab("01-basics", "ex01-first", notebook(*cells), b"")
-        return stage.shape({"book/x.ipynb": stage.labs.page(made)})
+        made = BookLab("01-basics", "ex01-first", notebook(*cells), b"")
+        return stage.digest_shared_parts({"book/x.ipynb": stage.labs.render_page(made)})
 
     plain = shape(text("# One\n\nstars"), text("words", "b"))
     assert shape(text("# One\n\nstars"), text("other words", "b")) == plain

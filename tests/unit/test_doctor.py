@@ -1,4 +1,4 @@
-"""The doctor's decisions, with given inputs."""
+"""The doctor's checks with given values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from hpclab import sites
 from hpclab.cli.doctor import doctor as command
-from hpclab.doctor import judge, look
-from hpclab.doctor.judge import Finding, Userns
+from hpclab.doctor import checks, probes
+from hpclab.doctor.checks import Diagnosis, UsernsSettings
 
 GIB = 1 << 30
 
@@ -19,7 +19,7 @@ GIB = 1 << 30
     ("version", "verdict"), [((3, 10, 9), "fail"), ((3, 11, 2), "ok"), ((3, 14, 0), "ok")]
 )
 def test_python(version: tuple[int, ...], verdict: str) -> None:
-    assert judge.python(version).verdict == verdict
+    assert checks.check_python(version).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -34,29 +34,34 @@ def test_python(version: tuple[int, ...], verdict: str) -> None:
     ],
 )
 def test_kernel(release: str, verdict: str) -> None:
-    assert judge.kernel(release).verdict == verdict
+    assert checks.check_kernel(release).verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("switches", "user", "root", "names"),
     [
-        (Userns(), "ok", "ok", ""),
-        (Userns(maximum=1000, clone=1, apparmor=0), "ok", "ok", ""),
-        (Userns(maximum=0, clone=1), "fail", "fail", "user.max_user_namespaces"),
-        (Userns(maximum=1000, clone=0), "fail", "ok", "kernel.unprivileged_userns_clone"),
-        (Userns(maximum=1000, apparmor=1), "fail", "ok", "kernel.apparmor_restrict_unprivileged_userns"),
+        (UsernsSettings(), "ok", "ok", ""),
+        (UsernsSettings(maximum=1000, clone=1, apparmor=0), "ok", "ok", ""),
+        (UsernsSettings(maximum=0, clone=1), "fail", "fail", "user.max_user_namespaces"),
+        (UsernsSettings(maximum=1000, clone=0), "fail", "ok", "kernel.unprivileged_userns_clone"),
+        (
+            UsernsSettings(maximum=1000, apparmor=1),
+            "fail",
+            "ok",
+            "kernel.apparmor_restrict_unprivileged_userns",
+        ),
     ],
 )
-def test_user_namespaces(switches: Userns, user: str, root: str, names: str) -> None:
-    ordinary = judge.user_namespaces(switches, by_root=False)
+def test_user_namespaces(switches: UsernsSettings, user: str, root: str, names: str) -> None:
+    ordinary = checks.check_user_namespaces(switches, by_root=False)
     assert ordinary.verdict == user
     assert names in ordinary.remedy
-    assert judge.user_namespaces(switches, by_root=True).verdict == root
+    assert checks.check_user_namespaces(switches, by_root=True).verdict == root
 
 
 def test_overlay() -> None:
-    assert judge.overlay("").verdict == "ok"
-    broken = judge.overlay("mount: wrong fs type")
+    assert checks.check_overlay("").verdict == "ok"
+    broken = checks.check_overlay("mount: wrong fs type")
     assert (
         broken.verdict == "fail" and "wrong fs type" in broken.found and "modprobe overlay" in broken.remedy
     )
@@ -74,11 +79,11 @@ def test_overlay() -> None:
     ],
 )
 def test_sub_ids(uids: list[int], gids: list[int], newuidmap: str | None, verdict: str, says: str) -> None:
-    found = judge.sub_ids("ada", uids, gids, newuidmap, least=65536, by_root=False)
+    found = checks.check_sub_ids("ada", uids, gids, newuidmap, least=65536, by_root=False)
     assert found.verdict == verdict
     assert says in found.found
     assert (verdict == "ok") == (not found.remedy)
-    assert judge.sub_ids("root", uids, gids, newuidmap, least=65536, by_root=True).verdict == "ok"
+    assert checks.check_sub_ids("root", uids, gids, newuidmap, least=65536, by_root=True).verdict == "ok"
 
 
 @pytest.mark.parametrize(
@@ -91,20 +96,20 @@ def test_sub_ids(uids: list[int], gids: list[int], newuidmap: str | None, verdic
     ],
 )
 def test_devices(present: bool, usable: bool, by_root: bool, verdict: str) -> None:
-    found = judge.device("/dev/net/tun", present, usable, "no way out", by_root=by_root)
+    found = checks.check_device("/dev/net/tun", present, usable, "no way out", by_root=by_root)
     assert found.verdict == verdict
     assert ("no way out" in found.found) == (verdict == "warn")
 
 
 def test_memory_limits() -> None:
-    assert judge.memory_limits("v1", "v1").verdict == "ok"
+    assert checks.check_memory_limits("v1", "v1").verdict == "ok"
     for version in ("v1", "v2", "none"):
-        assert judge.memory_limits(version, "none").verdict == "warn"
+        assert checks.check_memory_limits(version, "none").verdict == "warn"
 
 
 @pytest.mark.parametrize(("free", "verdict"), [(99, "fail"), (150, "warn"), (200, "ok")])
 def test_disk(free: int, verdict: str) -> None:
-    found = judge.disk("clusters", Path("/x"), free << 20, 100 << 20, "HPCLAB_STATE")
+    found = checks.check_disk("clusters", Path("/x"), free << 20, 100 << 20, "HPCLAB_STATE")
     assert found.verdict == verdict
     assert "/x" in found.found
     assert ("HPCLAB_STATE" in found.remedy) == (verdict != "ok")
@@ -112,29 +117,29 @@ def test_disk(free: int, verdict: str) -> None:
 
 @pytest.mark.parametrize(("free", "verdict"), [(GIB // 4, "fail"), (2 * GIB, "warn"), (8 * GIB, "ok")])
 def test_memory(free: int, verdict: str) -> None:
-    assert judge.memory(16 * GIB, free).verdict == verdict
+    assert checks.check_memory(16 * GIB, free).verdict == verdict
 
 
 def test_packages() -> None:
-    assert judge.packages(None, [], "/usr/bin/apt-get").verdict == "ok"
-    assert judge.packages(None, [], None).verdict == "fail"
-    assert judge.packages(Path("/p"), [], None).verdict == "ok"
-    lacking = judge.packages(Path("/p"), [("Apptainer", "no network", "Try again.")], None)
+    assert checks.check_packages(None, [], "/usr/bin/apt-get").verdict == "ok"
+    assert checks.check_packages(None, [], None).verdict == "fail"
+    assert checks.check_packages(Path("/p"), [], None).verdict == "ok"
+    lacking = checks.check_packages(Path("/p"), [("Apptainer", "no network", "Try again.")], None)
     assert lacking.verdict == "warn" and "Apptainer is missing (no network)" in lacking.found
     assert lacking.remedy == "Try again."
 
 
-def test_folders_and_the_course() -> None:
-    assert judge.writable("state", Path("/x"), "", "HPCLAB_STATE").verdict == "ok"
-    refused = judge.writable("state", Path("/x"), "Permission denied", "HPCLAB_STATE")
+def test_folders_and_access_to_the_course() -> None:
+    assert checks.check_writable("state", Path("/x"), "", "HPCLAB_STATE").verdict == "ok"
+    refused = checks.check_writable("state", Path("/x"), "Permission denied", "HPCLAB_STATE")
     assert refused.verdict == "fail" and "HPCLAB_STATE" in refused.remedy
-    assert judge.reachable("", "").verdict == "ok"
-    assert judge.reachable("/root is closed", "chmod").verdict == "fail"
+    assert checks.check_reachable("", "").verdict == "ok"
+    assert checks.check_reachable("/root is closed", "chmod").verdict == "fail"
 
 
 def test_only_a_failure_fails() -> None:
-    assert not judge.failed([Finding("a", "ok", ""), Finding("b", "warn", "")])
-    assert judge.failed([Finding("a", "ok", ""), Finding("b", "fail", "")])
+    assert not checks.any_failed([Diagnosis("a", "ok", ""), Diagnosis("b", "warn", "")])
+    assert checks.any_failed([Diagnosis("a", "ok", ""), Diagnosis("b", "fail", "")])
 
 
 # ---- a site ----------------------------------------------------------------------------------
@@ -145,8 +150,8 @@ def site_of(root: Path, name: str = "perlmutter") -> sites.Site:
 
 
 def test_a_login_node_with_everything(root: Path) -> None:
-    tools = {*judge.SLURM, "podman-hpc"}
-    found = look.of_site(
+    tools = {*checks.SLURM_COMMANDS, "podman-hpc"}
+    found = probes.examine_site(
         site_of(root), {"HPCLAB_ACCOUNT": "m1234"}, lambda name: f"/usr/bin/{name}" if name in tools else None
     )
     assert {one.name: one.verdict for one in found} == {
@@ -158,7 +163,7 @@ def test_a_login_node_with_everything(root: Path) -> None:
 
 
 def test_a_machine_without_slurm(root: Path) -> None:
-    found = {one.name: one for one in look.of_site(site_of(root), {}, lambda name: None)}
+    found = {one.name: one for one in probes.examine_site(site_of(root), {}, lambda name: None)}
     assert found["Slurm's commands"].verdict == "fail"
     assert "sbatch" in found["Slurm's commands"].found
     assert found["containers"].verdict == "warn"
@@ -166,7 +171,7 @@ def test_a_machine_without_slurm(root: Path) -> None:
 
 
 def test_a_site_that_needs_no_account(root: Path) -> None:
-    assert judge.account(site_of(root, "local"), {}).verdict == "ok"
+    assert checks.check_account(site_of(root, "local"), {}).verdict == "ok"
 
 
 @pytest.mark.parametrize(
@@ -178,21 +183,21 @@ def test_a_site_that_needs_no_account(root: Path) -> None:
     ],
 )
 def test_controller(answer: str, verdict: str) -> None:
-    assert judge.controller(answer).verdict == verdict
+    assert checks.check_controller(answer).verdict == verdict
 
 
 # ---- looking ---------------------------------------------------------------------------------
 
 
 def test_cgroup_version(tmp_path: Path) -> None:
-    assert look.cgroup_version(tmp_path) == "none"
+    assert probes.cgroup_version(tmp_path) == "none"
     (tmp_path / "memory").mkdir()
-    assert look.cgroup_version(tmp_path) == "v1"
+    assert probes.cgroup_version(tmp_path) == "v1"
     (tmp_path / "cgroup.controllers").write_text("memory\n")
-    assert look.cgroup_version(tmp_path) == "v2"
+    assert probes.cgroup_version(tmp_path) == "v2"
 
 
-def test_looking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probes_leave_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPCLAB_STATE", str(tmp_path / "not/there/yet"))
     CliRunner().invoke(command, [])
     assert list(tmp_path.iterdir()) == []
@@ -207,7 +212,7 @@ def test_a_file_in_the_way_of_the_state_folder_fails(tmp_path: Path, monkeypatch
     assert "fail" in done.output and "Not a directory" in done.output
 
 
-def test_a_site_is_asked_instead_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_site_is_checked_instead_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     done = CliRunner().invoke(command, ["--site", "perlmutter"])
     assert done.exit_code == 1

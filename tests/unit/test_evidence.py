@@ -1,4 +1,4 @@
-"""Checks, and the jobs they ask for, with a scripted Slurm; tests/cluster has a real one."""
+"""Evidence from a scripted Slurm; tests/cluster uses a real one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import evidence, slurm
-from hpclab.evidence import CheckFailed, Fallback, NoAnswer, asking
+from hpclab.evidence import CheckFailed, Fallback, NoAnswer, slurm_queries
 
 Row = dict[str, str]
 SCRIPT = "#!/bin/bash\n#SBATCH -o a-%j.out --time=3\n#SBATCH --dependency=afterok:7\nsrun hostname\n"
@@ -93,10 +93,10 @@ class Slurm:
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
     monkeypatch.chdir(tmp_path)
     clock = [0.0]  # so that waits take no time
-    monkeypatch.setattr(slurm.ask.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(slurm.ask.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(slurm.queries.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(slurm.queries.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     made = Slurm(tmp_path)
-    monkeypatch.setattr(asking, "run", made)
+    monkeypatch.setattr(slurm_queries, "run", made)
     yield made
 
 
@@ -122,7 +122,7 @@ def test_the_jobs_of_a_replay_do_not_count(cluster: Slurm) -> None:
     assert evidence.jobs("a") == []
 
 
-def test_no_job_is_said_at_once(cluster: Slurm) -> None:
+def test_missing_job_fails_without_waiting(cluster: Slurm) -> None:
     with pytest.raises(CheckFailed, match="no job named 'a'"):
         evidence.job("a")
     assert len(cluster.asked) == 2
@@ -134,14 +134,14 @@ def test_too_few_jobs(cluster: Slurm) -> None:
         evidence.jobs_ended("a", at_least=2)
 
 
-def test_a_job_that_does_not_end_is_said_with_its_reason(cluster: Slurm) -> None:
+def test_job_that_does_not_end_fails_with_its_reason(cluster: Slurm) -> None:
     cluster.known = [[cluster.job(state="PENDING", reason="JobHeldUser", start="Unknown", end="Unknown")]]
-    with pytest.raises(CheckFailed, match=r"job 12 \(a\) still PENDING, JobHeldUser"):
+    with pytest.raises(CheckFailed, match=r"job 12 \(a\) is still PENDING, JobHeldUser"):
         evidence.job("a")
     assert len(cluster.asked) == 2  # no wait would help
 
 
-def test_a_name_with_a_comma_is_asked_for_without_a_list_of_names(cluster: Slurm) -> None:
+def test_name_with_a_comma_is_not_passed_to_sacct(cluster: Slurm) -> None:
     cluster.known = [[cluster.job(name="a,b"), cluster.job(id="13", name="a")]]
     assert evidence.job("a,b").id == "12"
 
@@ -155,29 +155,29 @@ def test_a_name_with_quotation_marks(cluster: Slurm) -> None:
     assert evidence.options(job) | {"ntasks": "3", "job-name": 'the "best" one'} == evidence.options(job)
 
 
-def test_a_job_that_accounting_has_not_heard_of_yet_is_waited_for(cluster: Slurm) -> None:
+def test_waits_until_accounting_knows_the_job(cluster: Slurm) -> None:
     cluster.known = [[], [], [cluster.job(exit="3:0", state="FAILED")]]
     cluster.queued = [[cluster.job(state="FAILED")]]
     job = evidence.job("a")
     assert (job.exit_code, dict(job.allocated)) == (3, {"cpu": 2, "mem": 100 * 2**20, "node": 1})
 
 
-def test_a_record_that_misses_a_part_is_waited_for(cluster: Slurm) -> None:
+def test_waits_until_the_record_is_complete(cluster: Slurm) -> None:
     """Shortly after its end a job has no name, no folder and no time limit."""
     half = cluster.job(name="allocation", folder="", time_limit="", requested="", allocated="", nodes="")
     cluster.known = [[half], [cluster.job(end="Unknown")], [cluster.job()]]
     cluster.queued = [[cluster.job()]]
     job = evidence.job("a")
-    assert (job.time_limit, job.start, job.whole) == (300, 103, True)
+    assert (job.time_limit, job.start, job.complete) == (300, 103, True)
 
 
 @pytest.fixture
 def all_over(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Slurm:
-    monkeypatch.setattr(asking, "_kept", {})
+    monkeypatch.setattr(slurm_queries, "_cache", {})
     return cluster
 
 
-def test_when_all_is_over_slurm_is_asked_once_for_all_checks(all_over: Slurm) -> None:
+def test_cache_queries_slurm_once_for_all_checks(all_over: Slurm) -> None:
     all_over.known = [[all_over.job(), all_over.job(id="13", name="b")]]
     assert evidence.job("a").id == "12"
     assert evidence.job("b").id == "13"
@@ -189,7 +189,7 @@ def test_when_all_is_over_slurm_is_asked_once_for_all_checks(all_over: Slurm) ->
     assert all_over.asked == ["squeue", "sacct", "script"]
 
 
-def test_when_all_is_over_late_records_are_waited_for_all_the_same(all_over: Slurm) -> None:
+def test_cache_does_not_keep_incomplete_records(all_over: Slurm) -> None:
     all_over.known = [[], [all_over.job(name="", end="")], [all_over.job()]]
     all_over.queued = [[all_over.job()]]
     assert evidence.job("a").name == "a"
@@ -198,7 +198,7 @@ def test_when_all_is_over_late_records_are_waited_for_all_the_same(all_over: Slu
     assert all_over.asked.count("sacct") == 3
 
 
-def test_when_all_is_over_a_silent_slurm_is_asked_again(all_over: Slurm) -> None:
+def test_cache_does_not_keep_failed_queries(all_over: Slurm) -> None:
     all_over.broken["sacct"] = "Connection refused"
     with pytest.raises(NoAnswer):
         evidence.job("a")
@@ -207,21 +207,21 @@ def test_when_all_is_over_a_silent_slurm_is_asked_again(all_over: Slurm) -> None
     assert evidence.job("a").id == "12"
 
 
-def test_when_all_is_over_no_job_is_waited_for(all_over: Slurm) -> None:
+def test_with_cache_no_job_is_waited_for(all_over: Slurm) -> None:
     all_over.queued = [[all_over.job(state="PENDING", reason="Dependency", start="", end="")]]
     with pytest.raises(CheckFailed, match="still PENDING, Dependency"):
         evidence.job("a")
     assert len(all_over.asked) == 2
 
 
-def test_an_older_job_of_the_same_name_is_not_taken_for_the_new_one(cluster: Slurm) -> None:
+def test_older_job_of_the_same_name_does_not_count(cluster: Slurm) -> None:
     old, new = cluster.job(), cluster.job(id="13", submit="200", state="FAILED")
     cluster.known = [[old], [old, new]]
     cluster.queued = [[new]]
     assert evidence.job("a").id == "13"
 
 
-def test_a_requeued_job_is_not_over_because_its_first_attempt_is(cluster: Slurm) -> None:
+def test_requeued_job_has_not_ended_with_its_first_attempt(cluster: Slurm) -> None:
     first = cluster.job(state="NODE_FAIL")
     waiting = cluster.job(state="PENDING", start="Unknown", end="N/A", nodes="", submit="110")
     second = cluster.job(start="120", end="125", elapsed="5", submit="110")
@@ -231,12 +231,12 @@ def test_a_requeued_job_is_not_over_because_its_first_attempt_is(cluster: Slurm)
     assert (job.state, job.start, job.restarts) == ("COMPLETED", 120, 1)
 
 
-def test_a_job_that_is_completing_is_over(cluster: Slurm) -> None:
+def test_completing_job_counts_as_ended(cluster: Slurm) -> None:
     cluster.known, cluster.queued = [[cluster.job()]], [[cluster.job(state="COMPLETING")]]
     assert evidence.job("a").state == "COMPLETED"
 
 
-def test_what_accounting_never_completes_is_told_as_far_as_it_is_known(cluster: Slurm) -> None:
+def test_incomplete_record_is_returned_after_the_deadline(cluster: Slurm) -> None:
     cluster.queued = [[cluster.job()]]
     job = evidence.job("a")
     assert (job.state, job.exit_code, job.elapsed) == ("COMPLETED", None, 7)
@@ -245,7 +245,7 @@ def test_what_accounting_never_completes_is_told_as_far_as_it_is_known(cluster: 
 def test_a_site_without_accounting(cluster: Slurm) -> None:
     cluster.broken["sacct"] = "sacct: error: Slurm accounting storage is disabled"
     cluster.queued = [[cluster.job()]]
-    with pytest.warns(Fallback, match="no accounting; only jobs of the last minutes"):
+    with pytest.warns(Fallback, match="not available on this site; only the jobs that the controller"):
         job = evidence.job("a")
     assert job.state == "COMPLETED"
     with pytest.warns(Fallback, match="steps of a job are not known"):
@@ -255,7 +255,7 @@ def test_a_site_without_accounting(cluster: Slurm) -> None:
 
 
 @pytest.mark.parametrize("program", ["sacct", "squeue"])
-def test_slurm_that_does_not_answer_is_no_fault_of_the_learner(cluster: Slurm, program: str) -> None:
+def test_silent_slurm_raises_no_answer(cluster: Slurm, program: str) -> None:
     cluster.broken[program] = "error: Unable to contact slurm controller"
     with pytest.raises(NoAnswer, match=r"nothing was checked: .*\n.*Unable to contact") as caught:
         evidence.job("a")
@@ -264,7 +264,7 @@ def test_slurm_that_does_not_answer_is_no_fault_of_the_learner(cluster: Slurm, p
     assert 1 < cluster.asked.count(program) < 15  # it was asked again, not too often
 
 
-def test_slurm_that_comes_back(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_that_recovers_is_queried_again(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.known = [[cluster.job()]]
     troubles = iter(["Connection refused", "Connection refused"])
 
@@ -273,7 +273,7 @@ def test_slurm_that_comes_back(cluster: Slurm, monkeypatch: pytest.MonkeyPatch) 
             return subprocess.CompletedProcess(argv, 1, "", trouble)
         return cluster(argv)
 
-    monkeypatch.setattr(asking, "run", run)
+    monkeypatch.setattr(slurm_queries, "run", run)
     assert evidence.job("a").id == "12"
 
 
@@ -292,7 +292,7 @@ def test_the_tasks_of_the_newest_array(cluster: Slurm) -> None:
     ]
 
 
-def test_a_task_that_the_cancelled_rest_of_its_array_still_names(cluster: Slurm) -> None:
+def test_task_listed_in_the_cancelled_rest_appears_once(cluster: Slurm) -> None:
     ran = cluster.job(id="20_1", raw_id="21")
     cluster.known = [[ran, cluster.job(id="20_[1-2]", raw_id="20", state="CANCELLED", nodes="None assigned")]]
     assert [(task.id, task.state) for task in evidence.tasks("a")] == [
@@ -301,7 +301,7 @@ def test_a_task_that_the_cancelled_rest_of_its_array_still_names(cluster: Slurm)
     ]
 
 
-def test_an_array_that_was_cancelled_before_accounting_heard_of_it(cluster: Slurm) -> None:
+def test_array_cancelled_before_accounting_knew_it(cluster: Slurm) -> None:
     cluster.known = [
         [cluster.job(id="20", state="CANCELLED", nodes="", submit_line="sbatch -a 2-3 a.sbatch")]
     ]
@@ -311,18 +311,18 @@ def test_an_array_that_was_cancelled_before_accounting_heard_of_it(cluster: Slur
     ]
 
 
-def test_an_array_that_still_runs(cluster: Slurm) -> None:
+def test_running_array_fails(cluster: Slurm) -> None:
     cluster.known = [
         [
             cluster.job(id="20_1", raw_id="21"),
             cluster.job(id="20_2", raw_id="20", state="RUNNING", end="Unknown"),
         ]
     ]
-    with pytest.raises(CheckFailed, match=r"job 20_2 \(a\) still RUNNING"):
+    with pytest.raises(CheckFailed, match=r"job 20_2 \(a\) is still RUNNING"):
         evidence.tasks("a")
 
 
-def test_a_single_job_is_no_array(cluster: Slurm) -> None:
+def test_single_job_is_not_an_array(cluster: Slurm) -> None:
     cluster.known = [[cluster.job()]]
     with pytest.raises(CheckFailed, match=r"no job named 'a'.*\nExpected: a job array of that name"):
         evidence.tasks("a")
@@ -340,7 +340,7 @@ def test_attempts_wait_for_the_newest(cluster: Slurm) -> None:
     ]
 
 
-def test_attempts_of_a_job_that_accounting_has_lost(cluster: Slurm) -> None:
+def test_attempts_of_a_job_unknown_to_accounting_fail(cluster: Slurm) -> None:
     cluster.known = [[cluster.job()]]
     job = evidence.job("a")
     cluster.known = [[]]
@@ -373,7 +373,7 @@ def test_steps_are_waited_for(cluster: Slurm) -> None:
     assert cluster.asked.count("sacct") == 5  # and no oftener, although .extern has no memory
 
 
-def test_steps_of_long_ago_are_not_waited_for(cluster: Slurm) -> None:
+def test_steps_of_old_jobs_are_not_waited_for(cluster: Slurm) -> None:
     cluster.known = [[cluster.job()]]
     job = evidence.job("a")
     cluster.steps = [[cluster.job(), cluster.step("12.batch", max_rss="")]]
@@ -386,7 +386,7 @@ def test_a_job_that_never_started_has_no_steps(cluster: Slurm) -> None:
     assert evidence.steps(evidence.job("a")) == []
 
 
-def test_use_against_request(cluster: Slurm) -> None:
+def test_usage_of_a_job(cluster: Slurm) -> None:
     cluster.known = [[cluster.job()]]
     cluster.steps = [[cluster.job(), cluster.step("12.batch"), cluster.step("12.0", total_usage="mem=50M")]]
     use = evidence.usage(evidence.job("a"))
@@ -394,7 +394,7 @@ def test_use_against_request(cluster: Slurm) -> None:
     assert (use.memory, use.memory_used) == (100 * 2**20, 50 * 2**20)
 
 
-def test_script_and_what_it_asks_for(cluster: Slurm) -> None:
+def test_script_directives_and_options(cluster: Slurm) -> None:
     line = "sbatch --time=9 -d afterany:8:9 --comment=two words --qos=debug a.sbatch --time=1"
     cluster.known = [[cluster.job(submit_line=line, comment="two words")]]
     job = evidence.job("a")
@@ -443,17 +443,17 @@ def test_edges_among_the_parts_of_a_heterogeneous_job(cluster: Slurm) -> None:
     assert ("9", "10+0", "singleton") in evidence.edges(evidence.jobs("a"))
 
 
-def test_a_script_that_only_the_controller_keeps(cluster: Slurm) -> None:
+def test_script_comes_from_the_controller(cluster: Slurm) -> None:
     cluster.known, cluster.script, cluster.held = [[cluster.job()]], "", SCRIPT
     assert evidence.script(evidence.job("a")) == SCRIPT
 
 
-def test_a_script_that_only_the_folder_keeps_comes_with_a_warning(cluster: Slurm) -> None:
+def test_script_from_the_folder_comes_with_a_warning(cluster: Slurm) -> None:
     cluster.known, cluster.script = [[cluster.job()]], ""
     (cluster.folder / "a.sbatch").write_text("#!/bin/bash\n#SBATCH --time=7\n")
     job = evidence.job("a")
     with pytest.warns(
-        Fallback, match=r"no script of job 12; .*a\.sbatch is read instead, which may have changed"
+        Fallback, match=r"not stored the script of job 12; .*a\.sbatch is read instead, and may have changed"
     ):
         assert evidence.directives(job) == {"time": "7"}
 
@@ -461,14 +461,14 @@ def test_a_script_that_only_the_folder_keeps_comes_with_a_warning(cluster: Slurm
 @pytest.mark.parametrize(
     "line", ["sbatch a.sbatch", "sbatch --wrap=true", "", "sbatch /dev/zero", "sbatch fifo"]
 )
-def test_no_script_anywhere(cluster: Slurm, line: str) -> None:
+def test_missing_script_fails(cluster: Slurm, line: str) -> None:
     cluster.known, cluster.script = [[cluster.job(submit_line=line)]], ""
     os.mkfifo(cluster.folder / "fifo")
     with pytest.raises(CheckFailed, match="no stored batch script of job 12"):
         evidence.script(evidence.job("a"))
 
 
-def test_a_job_without_a_script_has_options_all_the_same(cluster: Slurm) -> None:
+def test_job_without_a_script_has_options(cluster: Slurm) -> None:
     cluster.known, cluster.script = [[cluster.job(submit_line="salloc -n 3 --time=5")]], ""
     assert evidence.options(evidence.job("a")) == {"ntasks": "3", "time": "5"}
 
@@ -483,8 +483,10 @@ def test_output(cluster: Slurm) -> None:
     assert evidence.output(job) == "done \ufffd\n"
 
 
-def test_a_failed_check_is_two_lines_without_traceback() -> None:
+def test_failed_check_has_three_parts_and_no_traceback() -> None:
     with pytest.raises(CheckFailed) as caught:
         evidence.check(0, "two", "three", "ls")
+    assert (caught.value.found, caught.value.expected, caught.value.look) == ("two", "three", "ls")
     assert caught.value._render_traceback_() == ["Found: two.\nExpected: three.\nLook: ls"]
+    assert str(CheckFailed("two", "three")) == "Found: two.\nExpected: three."
     evidence.check([1], "two", "three")

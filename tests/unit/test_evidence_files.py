@@ -1,4 +1,4 @@
-"""Files that a learner's program wrote: whatever is in them, a check fails in words."""
+"""Files of the learner's program: any invalid content raises CheckFailed with a message."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_a_missing_file_is_a_failed_check() -> None:
             ask(Path("result.txt"))
 
 
-def test_what_is_no_regular_file_is_not_opened(folder: Path) -> None:
+def test_only_regular_files_are_opened(folder: Path) -> None:
     os.mkfifo(folder / "fifo")
     (folder / "dir").mkdir()
     (folder / "link").symlink_to("fifo")
     (folder / "loop").symlink_to("loop")
     for path in ("fifo", "dir", "link", "/dev/zero"):
-        with pytest.raises(CheckFailed, match="is no regular file"):
+        with pytest.raises(CheckFailed, match="is not a regular file"):
             evidence.text(path)
     for path in ("loop", "a\0b", "x" * 5000):
         with pytest.raises(CheckFailed, match=r"cannot be read|no file"):
@@ -42,7 +42,7 @@ def test_what_is_no_regular_file_is_not_opened(folder: Path) -> None:
         evidence.text("dir/x/y")
 
 
-def test_a_file_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "closed").write_text("x")
 
     def refuse(*_: object) -> int:
@@ -61,7 +61,7 @@ def test_a_huge_file_is_not_read(folder: Path) -> None:
             ask("big")
 
 
-def test_a_link_counts_for_the_learner_but_leads_no_grader_elsewhere(
+def test_grader_does_not_follow_links_out_of_the_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = tmp_path_factory.mktemp("other")
@@ -73,12 +73,12 @@ def test_a_link_counts_for_the_learner_but_leads_no_grader_elsewhere(
     assert evidence.text("out") == evidence.text("data/secret") == "42"
     monkeypatch.setenv("HPCLAB_LEARNER", "mira")
     for path in ("out", "data/secret", folder / "out"):
-        with pytest.raises(CheckFailed, match="is a link to another place"):
+        with pytest.raises(CheckFailed, match="is a link to another folder"):
             evidence.text(path)
     assert evidence.text("inside") == "1"
 
 
-def test_a_grader_reads_nothing_outside_the_places_of_the_learner(
+def test_grader_reads_only_the_learners_folders(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A job's --output may name any path, and a path may turn round at a link."""
@@ -94,13 +94,13 @@ def test_a_grader_reads_nothing_outside_the_places_of_the_learner(
     for place in (home, scratch, folder):
         assert evidence.text(place / "out") == place.name
     for path in (other / "out", "/proc/self/environ", "/dev/null", "../other0/out", f"{home}/../out"):
-        with pytest.raises(CheckFailed, match="outside the places"):
+        with pytest.raises(CheckFailed, match="outside the folders"):
             evidence.text(path)
     for path in ("data/../out", home / "link"):
-        with pytest.raises(CheckFailed, match="is a link to another place"):
+        with pytest.raises(CheckFailed, match="is a link to another folder"):
             evidence.text(path)
     monkeypatch.setattr(files.pwd, "getpwnam", lambda name: SimpleNamespace(pw_dir="/"))
-    with pytest.raises(CheckFailed, match="outside the places"):
+    with pytest.raises(CheckFailed, match="outside the folders"):
         evidence.text(other / "out")
 
 
@@ -116,14 +116,14 @@ def test_json_of_any_value(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "is no JSON"),
-        (b"{'loss': 1}", r"is no JSON \(line 1: "),
-        (b'{"loss": 1', "is no JSON"),
-        (b"\xff\xfe\x00", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
-        (b"9" * 10_000, "is no JSON"),
-        (b'{"loss": NaN}', "is no JSON"),
-        (b'{"loss": -Infinity}', "is no JSON"),
+        (b"", "is not valid JSON"),
+        (b"{'loss': 1}", r"is not valid JSON \(line 1: "),
+        (b'{"loss": 1', "is not valid JSON"),
+        (b"\xff\xfe\x00", "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
+        (b"9" * 10_000, "is not valid JSON"),
+        (b'{"loss": NaN}', "is not valid JSON"),
+        (b'{"loss": -Infinity}', "is not valid JSON"),
         (b'{"loss": 1e999}', "'loss' in .* is inf"),
         (b"[1]", "holds a list\\.\nExpected: an object"),
         (b"null", "holds null\\."),
@@ -134,7 +134,7 @@ def test_json_of_any_value(folder: Path) -> None:
         (b'{"loss": null}', "'loss' in r.json is null"),
     ],
 )
-def test_json_that_is_wrong(folder: Path, content: bytes, says: str) -> None:
+def test_invalid_json_fails(folder: Path, content: bytes, says: str) -> None:
     (folder / "r.json").write_bytes(content)
     with pytest.raises(CheckFailed, match=says):
         evidence.json_of("r.json", loss=float)
@@ -153,18 +153,18 @@ def test_a_table(folder: Path) -> None:
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
-        (b"lr,loss\n1,\0\n", "is no text"),
+        (b"lr,loss\n1,\0\n", "is not a text file"),
         (b"lr;loss\n1;2\n", "has the columns lr;loss"),
         (b"lr,acc\n1,2\n", "also loss"),
         (b"lr,loss\n1\n", "row 1 of t.csv has 1 values"),
         (b"lr,loss\n1,2\n1,2,3\n", "row 2 of t.csv has 3 values"),
-        (b"lr,loss,lr\n1,2,3\n", "two columns of one name"),
-        (b'lr,loss\n"1,2\n', "is no CSV"),
-        (b"lr,loss\n" + b"1" * 200_000 + b",2\n", "is no CSV"),
+        (b"lr,loss,lr\n1,2,3\n", "two columns with the same name"),
+        (b'lr,loss\n"1,2\n', "is not valid CSV"),
+        (b"lr,loss\n" + b"1" * 200_000 + b",2\n", "is not valid CSV"),
         (b"\x89PNG\r\n\x1a\n\xff\xff", "has the columns"),
     ],
 )
-def test_a_table_that_is_wrong(folder: Path, content: bytes, says: str) -> None:
+def test_invalid_table_fails(folder: Path, content: bytes, says: str) -> None:
     (folder / "t.csv").write_bytes(content)
     with pytest.raises(CheckFailed, match=says):
         evidence.table("t.csv", "lr", "loss")
@@ -176,13 +176,13 @@ def test_numbers(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "nan", "inf", "1,5", None, True, [1], "9" * 400, 10**400])
-def test_no_numbers(value: object) -> None:
+def test_values_that_are_no_numbers_fail(value: object) -> None:
     with pytest.raises(CheckFailed, match=r"Found: lr in t\.csv is "):
         evidence.number(value, "lr in t.csv")
 
 
 @pytest.mark.parametrize("content", ["Submitted batch job 12", "", "12 13"])
-def test_no_job_id(folder: Path, content: str) -> None:
+def test_file_without_a_job_id_fails(folder: Path, content: str) -> None:
     (folder / "id").write_text(content)
     with pytest.raises(CheckFailed, match="a job ID and nothing else"):
         evidence.job_id("id")

@@ -1,4 +1,4 @@
-"""A function of the learner's is asked with plain values, in the notebook and by a grader alike."""
+"""Calls of a learner's function with plain values, in the notebook and by a grader."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Equal:
     __hash__ = None  # type: ignore[assignment]
 
 
-def test_what_is_no_plain_value_fails_in_words(notebook: ModuleType) -> None:
+def test_result_that_is_not_plain_fails(notebook: ModuleType) -> None:
     for value in (Equal(), {1}, b"x", float("inf"), {(1, 2): 3}, 10**5000):
         notebook.f = lambda _, value=value: value
         with pytest.raises(CheckFailed, match=r"Found: f\(1\) returns .*\nExpected: plain values"):
             evidence.function("f")(1)
 
 
-def test_subclasses_become_what_they_show(notebook: ModuleType) -> None:
+def test_subclasses_become_plain_values(notebook: ModuleType) -> None:
     class Six(int):
         def __eq__(self, other: object) -> bool:
             return True
@@ -65,7 +65,7 @@ def test_a_function_that_raises_can_be_examined(notebook: ModuleType) -> None:
             evidence.function(name)(1)
 
 
-def test_a_grader_asks_elsewhere(monkeypatch: pytest.MonkeyPatch, notebook: ModuleType) -> None:
+def test_calls_go_to_the_graders_route(monkeypatch: pytest.MonkeyPatch, notebook: ModuleType) -> None:
     asked: list[dict[str, Any]] = []
     other: dict[str, Any] = {}
 
@@ -74,25 +74,25 @@ def test_a_grader_asks_elsewhere(monkeypatch: pytest.MonkeyPatch, notebook: Modu
         said = {"nonce": question["nonce"], "replies": [{"value": sum(call)} for call in question["calls"]]}
         return {"line": json.dumps({**said, **other})}
 
-    monkeypatch.setattr(functions, "_through", [])
-    functions.through(ask)
+    monkeypatch.setattr(functions, "_route", [])
+    functions.route_questions(ask)
     notebook.f = lambda *_: 1 / 0
     f = evidence.function("f")
     assert f(1, 2) == 3 and f.each([[1], (2, 5)]) == [1, 7]
     assert asked[0]["nonce"] != asked[1]["nonce"]
     other["nonce"] = asked[0]["nonce"]
-    with pytest.raises(CheckFailed, match="no reply that can be read"):
+    with pytest.raises(CheckFailed, match="no readable result"):
         f(1)
     other.clear()
     other["replies"] = []
-    with pytest.raises(CheckFailed, match="no reply that can be read"):
+    with pytest.raises(CheckFailed, match="no readable result"):
         f(1)
     with pytest.raises(ValueError, match="JSON compliant"):  # the test's author is told
         f(float("nan"))
 
 
-def test_long_arguments_are_cut_in_words() -> None:
-    assert functions.shown("f", ["x" * 100, 2]) == f"f('{'x' * 56}..., 2)"
+def test_long_arguments_are_shortened() -> None:
+    assert functions.format_call("f", ["x" * 100, 2]) == f"f('{'x' * 56}..., 2)"
 
 
 REPLAY = """
@@ -106,7 +106,7 @@ def replay(text, times):
 """
 
 
-def test_a_replay_runs_in_a_folder_of_its_own_with_the_labs_files(
+def test_replay_runs_in_a_new_folder_with_the_given_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -115,28 +115,28 @@ def test_a_replay_runs_in_a_folder_of_its_own_with_the_labs_files(
     value, there = evidence.replay(REPLAY, "value = 3", 7, given=["lab.py"])
     assert value == 21 and not {"other"} & set(there)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lab.py", "other"]  # nothing is left here
-    with pytest.raises(CheckFailed, match="Found: a run of it once more ends with ZeroDivisionError"):
+    with pytest.raises(CheckFailed, match="Found: a second run ends with ZeroDivisionError"):
         evidence.replay(REPLAY, "value = 1 / 0", 7, given=["lab.py"])
-    monkeypatch.setattr(functions, "REPLAY_SECONDS", 0.5)
-    with pytest.raises(CheckFailed, match="once more gives no reply in its time"):
+    monkeypatch.setattr(functions, "REPLAY_TIMEOUT_S", 0.5)
+    with pytest.raises(CheckFailed, match="a second run does not finish within the time limit"):
         evidence.replay("def replay():\n    while True: pass")
 
 
-def test_a_replays_question_goes_where_questions_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_uses_the_graders_route(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
     def ask(question: dict[str, Any]) -> dict[str, str]:
         asked.append(question)
         return {"line": json.dumps({"nonce": question["nonce"], "replies": [{"value": 5}]})}
 
-    monkeypatch.setattr(functions, "_through", [ask])
+    monkeypatch.setattr(functions, "_route", [ask])
     assert evidence.replay("def replay(n): return n", 5, given=["run.py"]) == 5
     [question] = asked
     assert (question["source"], question["given"]) == ("def replay(n): return n", ["run.py"])
     assert (question["function"], question["calls"]) == ("replay", [[5]])
-    with pytest.raises(CheckFailed, match="more than 900000 bytes in one question"):
+    with pytest.raises(CheckFailed, match="more than 900000 bytes of arguments"):
         evidence.replay("def replay(n): return n", "é" * 200_000)
     assert len(asked) == 1
-    monkeypatch.setattr(functions, "_through", [lambda _: {"none": "memory"}])
-    with pytest.raises(CheckFailed, match="takes more memory than there is"):
+    monkeypatch.setattr(functions, "_route", [lambda _: {"none": "memory"}])
+    with pytest.raises(CheckFailed, match="uses more memory than allowed"):
         evidence.replay("def replay(n): return n", 5)

@@ -1,4 +1,4 @@
-"""A file is written whole, or not at all."""
+"""A file is replaced atomically."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_a_failure_leaves_the_old_content_and_nothing_else(
     assert [(path.name, path.read_bytes()) for path in (tmp_path / "deep").iterdir()] == [("a", b"old")]
 
 
-def test_two_writers_of_one_file_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_writers_of_one_file_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads of one process: the second begins and ends while the first is at work."""
     others = iter([b"two"])
 

@@ -78,7 +78,7 @@ class Cluster:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         if state == "no answer":
             return subprocess.CompletedProcess(words, 1, "", "Unable to contact slurm controller")
-        if state in slurm.FINAL:
+        if state in slurm.FINAL_STATES:
             return subprocess.CompletedProcess(
                 words, 1, "", "slurm_load_jobs error: Invalid job id specified"
             )

@@ -1,4 +1,4 @@
-"""Pictures of jobs: what is drawn where, and the same in words."""
+"""Plots of jobs and their descriptions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from hpclab import plots
 from hpclab.errors import UsageError
-from hpclab.plots import layers, timescale
-from hpclab.plots.picture import duration, printable, size
+from hpclab.plots import graph_layout, timescale
+from hpclab.plots.picture import format_duration, format_size, to_printable
 from hpclab.slurm import Job, Usage
 
 T = 1_700_000_000
@@ -76,11 +76,11 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_shows_itself_with_its_words(name: str) -> None:
+def test_picture_displays_with_its_description(name: str) -> None:
     picture = PICTURES[name]()
     data, metadata = DisplayFormatter().format(picture)
     assert data["image/png"].startswith(PNG)
-    assert data["text/plain"] == picture.words == metadata["image/png"]["alt"] != ""
+    assert data["text/plain"] == picture.description == metadata["image/png"]["alt"] != ""
 
 
 def test_the_same_picture_is_the_same_bytes() -> None:
@@ -90,7 +90,7 @@ def test_the_same_picture_is_the_same_bytes() -> None:
 ODD = ["$x_1$", "a\nb\x1fc", "\\frac", "x" * 200, "", "_hidden", "größer"]
 
 
-def test_names_are_drawn_as_they_are() -> None:
+def test_names_are_drawn_literally() -> None:
     jobs = [job(str(index), name, "COMPLETED", 0, 1, 2) for index, name in enumerate(ODD)]
     edges = [("0", str(index), name) for index, name in enumerate(ODD)]
     rows = [{name: name for name in ODD} | {"y": index} for index, name in enumerate(ODD)]
@@ -102,8 +102,8 @@ def test_names_are_drawn_as_they_are() -> None:
         plots.sweep([{"a\nb": name, "y": index} for index, name in enumerate(ODD)], "a\nb", "y"),
     ):
         assert picture.png(40).startswith(PNG)
-        assert not re.search(r"[\x00-\x09\x0b-\x1f]|\n\n", picture.words)
-    assert len(plots.timeline(jobs).words.splitlines()) == len(ODD)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f]|\n\n", picture.description)
+    assert len(plots.timeline(jobs).description.splitlines()) == len(ODD)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_names_are_drawn_as_they_are() -> None:
     ],
 )
 def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -133,18 +133,18 @@ def test_durations(seconds: float, words: str) -> None:
     ],
 )
 def test_sizes(count: float, words: str) -> None:
-    assert size(count) == words
+    assert format_size(count) == words
 
 
 def test_a_name_on_one_line() -> None:
-    assert printable("a\nb\x1f", 9) == "a?b?"
-    assert printable("abcdef", 4) == "abc…"
+    assert to_printable("a\nb\x1f", 9) == "a?b?"
+    assert to_printable("abcdef", 4) == "abc…"
 
 
 # ---- timeline --------------------------------------------------------------------------------
 
 
-def test_the_timeline_in_words() -> None:
+def test_timeline_description() -> None:
     assert plots.describe_timeline(JOBS).splitlines() == [
         "a (1): waited 3 s, ran 7 s, COMPLETED",
         "b (2): waited 4 s, never started, CANCELLED",
@@ -166,12 +166,12 @@ def test_attempts_of_one_job_share_a_row() -> None:
     picture = plots.timeline([*tries, job("8", "x", "COMPLETED", 1, 2, 3)])
     assert bars(picture) == [(0, 0, 1), (0, 1, 3), (0, 4, 2), (0, 6, 3), (1, 1, 1), (1, 2, 1)]
     assert "2 attempts, ran 6 s, COMPLETED" in texts(picture)
-    assert picture.words.splitlines()[0] == (
+    assert picture.description.splitlines()[0] == (
         "train (7): attempt 1: waited 1 s, ran 3 s, PREEMPTED; attempt 2: waited 2 s, ran 3 s, COMPLETED"
     )
 
 
-def test_short_jobs_stay_visible_beside_long_pauses_and_long_waits() -> None:
+def test_short_jobs_stay_visible_beside_long_pauses() -> None:
     early, late = job("1", "a", "COMPLETED", 0, 1, 2), job("2", "b", "COMPLETED", 7200, 7201, 7203)
     picture = plots.timeline([early, late])
     left, right = picture.axes[0].get_xlim()
@@ -183,7 +183,7 @@ def test_short_jobs_stay_visible_beside_long_pauses_and_long_waits() -> None:
     assert all(width / (right - left) > 0.05 for _, _, width in bars(picture))
 
 
-def test_a_job_of_no_time_is_drawn() -> None:
+def test_job_of_zero_seconds_is_drawn() -> None:
     assert [width > 0 for _, _, width in bars(plots.timeline([job("1", "a", "COMPLETED", 0, 0, 0)]))] == [
         True
     ]
@@ -194,8 +194,8 @@ def test_a_hundred_tasks_are_drawn() -> None:
     assert plots.timeline(tasks).get_figheight() == 40.0
 
 
-def test_places_grow_with_time() -> None:
-    scale = timescale.timescale([(0, 5), (3, 9), (1000, 1003), (90000, 90050)], [4, 1001])
+def test_positions_increase_with_time() -> None:
+    scale = timescale.build_timescale([(0, 5), (3, 9), (1000, 1003), (90000, 90050)], [4, 1001])
     moments = [0, 2, 3, 4, 9, 500, 1000, 1002, 50000, 90000, 90050]
     places = [scale.place(moment) for moment in moments]
     assert all(first < second for first, second in itertools.pairwise(places))
@@ -203,20 +203,24 @@ def test_places_grow_with_time() -> None:
     assert scale.cuts == ((9, 1000), (1003, 90000))
 
 
-def test_a_short_pause_stays_as_it_was() -> None:
-    scale = timescale.timescale([(0, 20), (23, 40), (400, 420)], [])
+def test_short_pause_is_not_cut() -> None:
+    scale = timescale.build_timescale([(0, 20), (23, 40), (400, 420)], [])
     assert scale.cuts == ((40, 400),)
-    assert timescale.timescale([(0, 0), (60, 60)], []).cuts == ()
+    assert timescale.build_timescale([(0, 0), (60, 60)], []).cuts == ()
 
 
 def test_ticks_are_apart_and_outside_of_cuts() -> None:
-    scale = timescale.timescale([(0, 40), (5000, 5060)], [])
+    scale = timescale.build_timescale([(0, 40), (5000, 5060)], [])
     ticks, step = scale.ticks()
     assert ticks[0] == 0 and 3 <= len(ticks) <= 8
     assert all(tick % step == 0 and not 40 < tick < 5000 for tick in ticks)
-    assert [timescale.label(tick, step, 5060) for tick in (0, 30, 5000)] == ["0:00:00", "0:00:30", "1:23:20"]
-    assert timescale.label(30, 10, 100) == "30" and timescale.label(90, 30, 600) == "1:30"
-    assert timescale.label(5400, 600, 9000) == "1:30"
+    assert [timescale.format_label(tick, step, 5060) for tick in (0, 30, 5000)] == [
+        "0:00:00",
+        "0:00:30",
+        "1:23:20",
+    ]
+    assert timescale.format_label(30, 10, 100) == "30" and timescale.format_label(90, 30, 600) == "1:30"
+    assert timescale.format_label(5400, 600, 9000) == "1:30"
 
 
 # ---- dependency graph ------------------------------------------------------------------------
@@ -238,7 +242,7 @@ EDGES = [
 ]
 
 
-def test_the_graph_in_words() -> None:
+def test_graph_description() -> None:
     assert plots.describe_dependency_graph(DIAMOND, EDGES).splitlines() == [
         "prepare (60): COMPLETED",
         "north (61): COMPLETED; waited for afterok prepare (60)",
@@ -265,7 +269,7 @@ def test_boxes_and_arrows_are_drawn() -> None:
         assert low <= box.get_y() and box.get_y() + box.get_height() <= high
 
 
-def test_an_array_is_one_box_and_an_unknown_job_an_empty_one() -> None:
+def test_array_is_one_box_and_unknown_job_an_empty_box() -> None:
     tasks = [
         job(f"71_{index}", "sweep", "FAILED" if index == 3 else "COMPLETED", 0, 1, 2) for index in range(8)
     ]
@@ -278,34 +282,34 @@ def test_an_array_is_one_box_and_an_unknown_job_an_empty_one() -> None:
     ]
 
 
-def test_every_job_stands_right_of_those_it_waits_for() -> None:
+def test_every_job_is_right_of_its_dependencies() -> None:
     nodes = [box.id for box in DIAMOND]
     pairs = [(first, then) for first, then, _ in EDGES]
-    places, routes = layers.place(nodes, pairs)
+    places, routes = graph_layout.place_nodes(nodes, pairs)
     assert all(places[first][0] < places[then][0] for first, then in pairs)
     assert len(set(places.values())) == len(nodes)
     assert [x for x, _ in routes["60", "64"]] == [0, 1, 2]  # it has a place in the column between
     assert routes["60", "64"][1] not in places.values()
 
 
-def test_arrows_do_not_cross_where_they_need_not() -> None:
-    places, _ = layers.place(["a", "b", "x", "y"], [("a", "y"), ("b", "x")])
+def test_avoidable_crossings_are_avoided() -> None:
+    places, _ = graph_layout.place_nodes(["a", "b", "x", "y"], [("a", "y"), ("b", "x")])
     assert (places["a"][1] < places["b"][1]) == (places["y"][1] < places["x"][1])
 
 
-def test_a_circle_does_not_hang() -> None:
-    places, _ = layers.place(["a", "b"], [("a", "b"), ("b", "a")])
+def test_cycle_terminates() -> None:
+    places, _ = graph_layout.place_nodes(["a", "b"], [("a", "b"), ("b", "a")])
     assert len(places) == 2
     picture = plots.dependency_graph(
         JOBS, [("1", "2", "afterok"), ("2", "1", "afterok"), ("3", "3", "after")]
     )
-    assert picture.words.splitlines()[2] == "c (3): RUNNING"  # a job does not wait for itself
+    assert picture.description.splitlines()[2] == "c (3): RUNNING"  # a job does not wait for itself
 
 
 # ---- request against use ---------------------------------------------------------------------
 
 
-def test_use_in_words() -> None:
+def test_usage_description() -> None:
     assert plots.describe_request_against_use(USES).splitlines() == [
         "tight (1): CPUs 1.9 of 2 (95 %)",
         "tight (1): memory 90 MiB of 100 MiB (90 %)",
@@ -321,11 +325,11 @@ def test_use_in_words() -> None:
     ]
     assert (
         plots.describe_request_against_use([Usage("x", time_limit=0, elapsed=3)])
-        == "x: time 3 s, nothing asked for"
+        == "x: time 3 s, nothing requested"
     )
 
 
-def test_use_is_drawn_in_percent() -> None:
+def test_usage_is_drawn_in_percent() -> None:
     picture = plots.request_against_use(
         [*USES, Usage("over (3)", memory=100, memory_used=125, time_limit=1, elapsed=9)]
     )
@@ -337,7 +341,7 @@ def test_use_is_drawn_in_percent() -> None:
 # ---- sweep -----------------------------------------------------------------------------------
 
 
-def test_the_sweep_in_words() -> None:
+def test_sweep_description() -> None:
     assert plots.describe_sweep(ROWS, "lr", "loss") == (
         "loss against lr, 2 values from 0.25 to 0.5. Best (lowest): 0.25 at lr = 0.01. No value at lr = 1."
     )
@@ -357,12 +361,12 @@ def test_the_best_point_has_a_ring_and_lines_go_through_means() -> None:
     assert [2, 2] in [list(point) for line in axes.lines for point in line.get_xydata()]  # type: ignore[union-attr]
 
 
-def test_words_stand_in_the_order_in_which_they_come() -> None:
+def test_categories_keep_their_order() -> None:
     axes = plots.sweep([{"x": "tar", "y": 1}, {"x": "files", "y": 2}], "x", "y").axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["tar", "files"]
 
 
-def test_a_logarithmic_axis_only_where_it_can_be() -> None:
+def test_logarithmic_axis_needs_positive_values() -> None:
     assert plots.sweep(ROWS, "lr", "loss", log_x=True).axes[0].get_xscale() == "log"
     assert (
         plots.sweep([{"x": 0, "y": 1}, {"x": 1, "y": 1}], "x", "y", log_x=True).axes[0].get_xscale()
@@ -370,8 +374,8 @@ def test_a_logarithmic_axis_only_where_it_can_be() -> None:
     )
 
 
-def test_a_sweep_that_cannot_be() -> None:
+def test_invalid_sweep_raises() -> None:
     with pytest.raises(UsageError, match=r"no column 'acc'\nThe columns are: lr, loss\."):
         plots.sweep(ROWS, "lr", "acc")
-    with pytest.raises(UsageError, match="best is 'least'"):
+    with pytest.raises(UsageError, match="best='least'"):
         plots.sweep(ROWS, "lr", "loss", best="least")

@@ -1,4 +1,4 @@
-"""Pictures of interrupted runs and of what checkpoints cost."""
+"""Plots of interrupted runs and of the cost of checkpoints."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ CUT = [WHOLE[0][:33], WHOLE[0][20:]]
 LEFT = [WHOLE[0][:33], [*WHOLE[0][20:40], *((step, 1 / step + 1e-7) for step in range(41, 61))]]
 
 
-def test_words_tell_where_a_run_leaves_the_first() -> None:
+def test_description_says_where_runs_differ() -> None:
     said = plots.describe_loss_curve({"whole": WHOLE, "cut": CUT, "left": LEFT})
     assert max(map(len, said.splitlines())) <= 100, "JupyterLab breaks longer lines in the middle of a word"
     said = said.replace("\n  ", " ")
-    assert "cut: 60 steps, taken up again at step 21. It is equal to whole bit for bit." in said
+    assert "cut: 60 steps, resumed at step 21. It equals whole bit for bit." in said
     few = plots.describe_loss_curve(
         {"whole": [[(1, 2.0), (2, 1.5), (3, 1.0)]], "cut": [[(1, 2.0)], [(2, 1.5)], [(2, 1.5)]]}
     )
     assert few.replace("\n  ", " ").endswith(
-        "steps 2 and 2. Its 2 steps are equal to whole bit for bit; 1 of 3 are missing."
+        "steps 2 and 2. Its 2 steps equal those of whole bit for bit; 1 of 3 are missing."
     )
     assert (
-        "left: 60 steps, taken up again at step 21. It differs from whole from step 41 on, by at most 1e-07."
-        in said
+        "left: 60 steps, resumed at step 21. It differs from whole from step 41 on, by at most 1e-07." in said
     )
 
 
@@ -44,13 +43,13 @@ def test_words_tell_where_a_run_leaves_the_first() -> None:
         {"whole": WHOLE, "nan": [[(1, math.nan), (2, math.inf)]], "$x_": LEFT},
     ],
 )
-def test_every_picture_of_losses_can_be_drawn(runs: dict[str, list[list[tuple[int, float]]]]) -> None:
+def test_every_loss_curve_can_be_drawn(runs: dict[str, list[list[tuple[int, float]]]]) -> None:
     picture = plots.loss_curve(runs)
     assert picture.png().startswith(b"\x89PNG")
-    assert picture.words == plots.describe_loss_curve(runs)
+    assert picture.description == plots.describe_loss_curve(runs)
 
 
-def test_equal_steps_lie_on_equal_and_others_above() -> None:
+def test_equal_steps_are_drawn_at_equal() -> None:
     below = plots.loss_curve({"whole": WHOLE, "left": LEFT}).axes[1]
     [dots] = [line for line in below.lines if line.get_linestyle() == "None"]
     heights = dict(zip(dots.get_xdata(), dots.get_ydata(), strict=True))
@@ -59,7 +58,7 @@ def test_equal_steps_lie_on_equal_and_others_above() -> None:
     assert all(heights[step] == pytest.approx(-7, abs=0.1) for step in range(41, 61))
 
 
-def test_the_intervals_lie_where_the_model_has_its_least_waste() -> None:
+def test_intervals_are_at_the_minimum_of_the_model() -> None:
     for cost, mtbf in ((1.0, 1e6), (60.0, 86400.0), (600.0, 7200.0)):
         around = [interval.daly(cost, mtbf) * 1.001**step for step in range(-2000, 2000)]
         best = min(around, key=lambda place: interval.waste(place, cost, mtbf))
@@ -75,16 +74,16 @@ def test_known_values() -> None:
     assert interval.waste(1e9, 1, 1) == 1.0
 
 
-def test_words_and_marks_of_the_cost() -> None:
+def test_checkpoint_cost_description_and_marks() -> None:
     points = [(100.0, 0.3), (1000.0, 0.1), (9000.0, 0.4)]
     picture = plots.checkpoint_cost(50, 10_000, restart=20, points=points)
-    assert "Young's interval is 16 min 40 s" in picture.words
-    assert "lowest is 10.0% at 16 min 40 s" in picture.words
+    assert "Young's interval is 16 min 40 s" in picture.description
+    assert "lowest is 10.0% at 16 min 40 s" in picture.description
     assert picture.png().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("cost", "mtbf"), [(0, 10), (10, 0), (-1, 10), (math.nan, 10)])
-def test_times_that_are_none_are_refused(cost: float, mtbf: float) -> None:
+def test_times_that_are_not_positive_are_refused(cost: float, mtbf: float) -> None:
     with pytest.raises(UsageError):
         plots.checkpoint_cost(cost, mtbf)
 
@@ -99,7 +98,7 @@ EVENTS = [
 ]
 
 
-def test_words_tell_who_heard_what_and_when() -> None:
+def test_signals_description() -> None:
     assert plots.describe_signals(list(reversed(EVENTS))).splitlines() == [
         "batch shell: start at 0.0 s, end at 8.0 s.",
         "task 0: start at 1.0 s, SIGUSR1 at 5.2 s, saved at 7.0 s, end at 7.5 s.",
@@ -107,7 +106,7 @@ def test_words_tell_who_heard_what_and_when() -> None:
 
 
 @pytest.mark.parametrize("events", [[], EVENTS, [("a$b_", 1.0, "x$y_")], [("a", 1.0, "start")]])
-def test_every_picture_of_signals_can_be_drawn(events: list[tuple[str, float, str]]) -> None:
+def test_every_signal_plot_can_be_drawn(events: list[tuple[str, float, str]]) -> None:
     assert plots.signals(events).png().startswith(b"\x89PNG")
 
 
@@ -122,7 +121,7 @@ def test_a_process_that_starts_again_has_two_lines() -> None:
     assert [list(line.get_xdata()) for line in lines] == [[0.0, 2.0], [30.0, 33.0]]
 
 
-def test_whoever_was_cut_short_goes_on_dotted() -> None:
+def test_process_without_an_end_is_dotted() -> None:
     events = [
         ("a", 0.0, "start"),
         ("a", 2.0, "SIGUSR1"),

@@ -1,4 +1,4 @@
-"""hpclab.shell: what a command returns, what its failure says, and that waiting ends."""
+"""hpclab.shell: results and failures of commands, and waits with a deadline."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_a_failure_shows_step_status_command_output_and_remedy() -> None:
         assert part in text
 
 
-def test_a_failure_that_says_nothing_on_stderr_shows_stdout() -> None:
+def test_failure_without_stderr_shows_stdout() -> None:
     with pytest.raises(CommandFailed, match="only here"):
         shell.run(["sh", "-c", "echo only here; false"])
 
 
-def test_a_failure_may_be_let_pass() -> None:
+def test_failure_can_be_ignored() -> None:
     assert shell.run(["sh", "-c", "exit 3"], check=False).returncode == 3
 
 
@@ -64,16 +64,16 @@ def test_a_missing_program_is_named() -> None:
         shell.run(["no-such-program"], remedy="Install it.")
 
 
-def test_output_that_is_no_text_does_no_harm() -> None:
+def test_binary_output_is_decoded() -> None:
     assert shell.run(["printf", r"a\377b"]).stdout == "a\ufffdb"
 
 
-def test_run_ends_at_its_deadline_and_shows_what_came() -> None:
+def test_timeout_shows_the_output_so_far() -> None:
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded) as caught:
         shell.run(["sh", "-c", "echo waiting for the disk >&2; exec sleep 60"], timeout=0.3)
     assert time.monotonic() - started < 20
-    assert "no end after 0.3 s: sh -c" in str(caught.value)
+    assert "not finished after 0.3 s: sh -c" in str(caught.value)
     assert "waiting for the disk" in str(caught.value)
 
 
@@ -82,11 +82,11 @@ def test_wait_until_returns_the_first_true_answer() -> None:
     assert shell.wait_until(lambda: next(answers), "it", seconds=20, every=0) == "ready"
 
 
-def test_wait_until_asks_once_even_without_time() -> None:
+def test_wait_until_probes_at_least_once() -> None:
     assert shell.wait_until(lambda: 1, "it", seconds=0) == 1
 
 
-def test_wait_until_says_what_it_waited_for_and_shows_the_log(tmp_path: Path) -> None:
+def test_wait_until_error_has_condition_and_log(tmp_path: Path) -> None:
     log = tmp_path / "slurmd.log"
     log.write_text("".join(f"line {n}\n" for n in range(100)))
     with pytest.raises(DeadlineExceeded) as caught:
@@ -97,7 +97,7 @@ def test_wait_until_says_what_it_waited_for_and_shows_the_log(tmp_path: Path) ->
     assert "line 84" not in text
 
 
-def test_wait_until_lets_an_error_of_the_probe_through() -> None:
+def test_wait_until_raises_the_probes_error() -> None:
     def broken() -> None:
         raise CommandFailed("scontrol is gone")
 
@@ -115,12 +115,12 @@ def test_indented_keeps_only_the_end() -> None:
     assert shell.indented("x" * 10 + "end", limit=3) == "\n    end"
 
 
-def test_a_missing_working_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
+def test_missing_folder_is_not_reported_as_missing_program(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="gone"):
         shell.run(["true"], cwd=tmp_path / "gone")
 
 
-def test_a_program_that_may_not_be_run_is_a_failure_with_a_reason(tmp_path: Path) -> None:
+def test_program_without_execute_permission_has_a_reason(tmp_path: Path) -> None:
     program = tmp_path / "plain-file"
     program.write_text("text\n")
     with pytest.raises(CommandFailed, match=r"plain-file.*[Pp]ermission denied"):

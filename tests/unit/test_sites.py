@@ -1,4 +1,4 @@
-"""hpclab.sites: profiles are read strictly, and become Slurm's own variables."""
+"""hpclab.sites: profiles are checked strictly, and become Slurm's variables."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_only_the_name_and_the_title_and_submit_are_needed(tmp_path: Path) -> No
         ("read = 2026-11-01", 'read = "last week"', "date"),
         ('title = "A demonstration"', "", "title"),
         ("[submit]", "[submit", "demo.toml"),
-        ('name = "demo"', 'name = "other"', "calls itself 'other'"),
+        ('name = "demo"', 'name = "other"', "its name is 'other'"),
         ('name = "regular"', 'name = "two words"', "name"),
         ('partition = "regular"', 'partition = "p\\nNodeName=evil"', "partition"),
         ('accounts = ["m0001"]', "accounts = []", "accounts"),
@@ -117,13 +117,13 @@ def test_a_wrong_profile_is_refused_with_its_file_and_a_remedy(
     assert caught.value.remedy
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_profile_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "demo.toml").write_bytes(b'name = "\xff"')
     with pytest.raises(SiteError, match=r"demo\.toml"):
         sites.load("demo", tmp_path)
 
 
-def test_an_unknown_name_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
+def test_unknown_name_lists_the_valid_ones(tmp_path: Path) -> None:
     for name in ("perlmutter", "generic"):
         (tmp_path / f"{name}.toml").touch()
     with pytest.raises(UsageError) as caught:
@@ -142,7 +142,7 @@ def test_a_name_is_not_a_path(tmp_path: Path, name: str) -> None:
         sites.load(name, folder)
 
 
-def test_slurm_is_told_by_its_own_variables(tmp_path: Path) -> None:
+def test_environment_has_slurms_variables(tmp_path: Path) -> None:
     given = sites.environment(load(tmp_path), {})
     assert given == {
         f"{program}_{option}": value
@@ -166,30 +166,16 @@ def test_a_gpu_job_gets_the_gpu_constraint(tmp_path: Path) -> None:
 
 def test_exports_survive_a_shell() -> None:
     values = {"SBATCH_CONSTRAINT": "gpu&hbm80g", "SBATCH_COMMENT": "it's $HOME; `id`\nand a line"}
-    script = sites.exports(values) + 'printf "%s|" "$SBATCH_CONSTRAINT" "$SBATCH_COMMENT"'
+    script = sites.format_exports(values) + 'printf "%s|" "$SBATCH_CONSTRAINT" "$SBATCH_COMMENT"'
     told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={})
     assert told.stdout == "".join(f"{value}|" for value in values.values())
-    assert sites.exports({}) == ""
+    assert sites.format_exports({}) == ""
 
 
-@pytest.mark.parametrize(
-    ("environ", "name"),
-    [
-        ({}, "local"),
-        ({"NERSC_HOST": "perlmutter"}, "perlmutter"),
-        ({"NERSC_HOST": "muller"}, "local"),
-        ({"NERSC_HOST": "perlmutter", "HPCLAB_SITE": "generic"}, "generic"),
-        ({"HPCLAB_SITE": ""}, "local"),
-    ],
-)
-def test_the_site_is_guessed_from_the_environment(environ: dict[str, str], name: str) -> None:
-    assert sites.default_name(environ) == name
-
-
-def test_every_profile_of_the_course_is_sound_and_dated(root: Path) -> None:
+def test_every_profile_of_the_course_is_valid_and_dated(root: Path) -> None:
     folder = root / "sites"
-    assert {"generic", "local", "perlmutter"} <= set(sites.names(folder))
-    for name in sites.names(folder):
+    assert {"generic", "local", "perlmutter"} <= set(sites.list_names(folder))
+    for name in sites.list_names(folder):
         site = sites.load(name, folder)
         assert msgspec.toml.decode((folder / f"{name}.toml").read_bytes())["name"] == name
         for key, source in site.sources.items():

@@ -52,7 +52,7 @@ def test_a_finished_job() -> None:
     assert job.ended and job.reason == ""
 
 
-def test_a_cancelled_job_says_by_whom() -> None:
+def test_cancelled_job_has_the_user_who_cancelled() -> None:
     (job,) = slurm.parse_sacct(
         record(state="CANCELLED by 1000", start="None", elapsed="0", nodes="None assigned")
     )
@@ -65,12 +65,12 @@ def test_a_cancelled_job_says_by_whom() -> None:
     )
 
 
-def test_a_job_that_was_cancelled_while_it_waited_never_started() -> None:
+def test_job_cancelled_while_pending_never_started() -> None:
     (job,) = slurm.parse_sacct(record(state="CANCELLED by 1000", start="1700000010", nodes="None assigned"))
     assert job.start is None and job.waited is None
 
 
-def test_a_list_without_ids_names_states_or_held_jobs_are_missing() -> None:
+def test_sacct_without_ids_lists_all_states() -> None:
     argv = slurm.sacct_argv(names=["a"])
     assert any(word.startswith("--state=") for word in argv) and "--endtime=now" in argv
     assert not any(word.startswith("--state=") for word in slurm.sacct_argv(jobs=["12"]))
@@ -95,13 +95,13 @@ def test_a_requeued_job_is_one_job_with_restarts() -> None:
     second = record(state="REQUEUED", start="1700000100")
     third = record(state="RUNNING", start="1700000200", end="Unknown")
     for text in (first + second + third, third + first + second):
-        (job,) = slurm.latest(slurm.parse_sacct(text))
+        (job,) = slurm.select_latest(slurm.parse_sacct(text))
         assert (job.state, job.restarts, job.start) == ("RUNNING", 2, 1700000200)
 
 
-def test_a_requeued_job_that_waits_is_not_over() -> None:
+def test_pending_requeued_job_has_not_ended() -> None:
     text = record(state="NODE_FAIL", start="1700000003") + record(state="PENDING", start="Unknown")
-    (job,) = slurm.latest(slurm.parse_sacct(text))
+    (job,) = slurm.select_latest(slurm.parse_sacct(text))
     assert (job.state, job.restarts, job.ended) == ("PENDING", 1, False)
 
 
@@ -111,7 +111,7 @@ def test_jobs_come_in_the_order_of_submission() -> None:
         + record(id="100", raw_id="100")
         + record(id="5", raw_id="5", submit="1700000001")
     )
-    assert [job.id for job in slurm.latest(slurm.parse_sacct(text))] == ["9", "100", "5"]
+    assert [job.id for job in slurm.select_latest(slurm.parse_sacct(text))] == ["9", "100", "5"]
 
 
 def test_a_line_break_in_a_name_does_not_shift_fields() -> None:
@@ -128,7 +128,7 @@ def test_a_name_cannot_forge_a_record() -> None:
     assert [job.id for job in jobs] == ["12"]
 
 
-def test_a_greeting_before_the_records_is_no_record() -> None:
+def test_greeting_of_the_site_is_skipped() -> None:
     assert [job.id for job in slurm.parse_sacct("Welcome to the cluster\n\n" + record())] == ["12"]
 
 
@@ -164,7 +164,7 @@ def queue_row(**values: str) -> str:
     return slurm.SEPARATOR.join((default | values).get(name, "") for name in slurm.SQUEUE_FIELDS) + "\n"
 
 
-def test_the_queues_guess_of_an_end_is_no_end() -> None:
+def test_expected_end_in_squeue_is_not_an_end() -> None:
     running, over = slurm.parse_squeue(
         queue_row(start="110", end="710") + queue_row(state="FAILED", start="110", end="113")
     )
@@ -172,17 +172,19 @@ def test_the_queues_guess_of_an_end_is_no_end() -> None:
     assert (over.end, over.elapsed) == (113, 3)
 
 
-def test_recent_jobs_are_asked_for() -> None:
+def test_squeue_can_list_recent_jobs() -> None:
     assert "--states=all" in slurm.squeue_argv(recent=True)
     assert "--states=all" not in slurm.squeue_argv()
 
 
 def merged(known: str, queued: str) -> tuple[list[tuple[str, float | None, int]], list[str]]:
-    found, late = slurm.merged(slurm.latest(slurm.parse_sacct(known)), slurm.parse_squeue(queued))
+    found, late = slurm.merge_records(
+        slurm.select_latest(slurm.parse_sacct(known)), slurm.parse_squeue(queued)
+    )
     return [(job.state, job.start, job.restarts) for job in found], [job.id for job in late]
 
 
-def test_accounting_and_the_controller_on_one_job() -> None:
+def test_newer_of_two_records_is_kept() -> None:
     over = record(start="110", end="117")
     # They agree; the controller has forgotten it; it completes still.
     for queued in (queue_row(state="COMPLETED", start="110"), "", queue_row(state="COMPLETING", start="110")):
@@ -200,7 +202,7 @@ def test_accounting_and_the_controller_on_one_job() -> None:
     assert merged(started, queue_row(start="110")) == ([("RUNNING", 110, 0)], [])
 
 
-def test_accounting_and_the_controller_on_a_requeued_job() -> None:
+def test_newer_of_two_records_of_a_requeued_job_is_kept() -> None:
     failed, requeued = record(state="NODE_FAIL", start="110"), record(state="REQUEUED", start="110")
     waiting = queue_row(state="PENDING", nodes="", submit="120")
     for known in (failed, requeued):
@@ -215,7 +217,7 @@ def test_accounting_and_the_controller_on_a_requeued_job() -> None:
 
 
 def test_jobs_that_only_the_controller_knows_come_last() -> None:
-    found, _ = slurm.merged(
+    found, _ = slurm.merge_records(
         slurm.parse_sacct(record(id="9", raw_id="9")),
         slurm.parse_squeue(
             queue_row(id="11", raw_id="11", submit="102") + queue_row(id="10", raw_id="10", submit="101")
@@ -233,7 +235,7 @@ def test_the_id_of_a_new_job(text: str, job: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Submitted batch job 12\n", "12 13\n"])
-def test_no_id(text: str) -> None:
+def test_missing_job_id_raises(text: str) -> None:
     with pytest.raises(ValueError, match="no job ID"):
         slurm.parse_submitted(text)
 
@@ -257,7 +259,7 @@ def test_durations(text: str, seconds: int | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["Unknown", "None", "N/A", "", "0"])
-def test_no_time(text: str) -> None:
+def test_unknown_times_are_none(text: str) -> None:
     assert slurm.parse_time(text) is None
 
 
@@ -295,15 +297,15 @@ def test_the_stored_script() -> None:
         ("sbatch -o %A-%a a.sbatch", "", "12-4294967294"),
     ],
 )
-def test_where_the_output_goes(submit_line: str, script: str, path: str) -> None:
+def test_output_path_of_a_job(submit_line: str, script: str, path: str) -> None:
     (job,) = slurm.parse_sacct(record(submit_line=submit_line, nodes="nid[001-002]", comment="two words"))
-    assert slurm.output_path(job, script) == path
+    assert slurm.resolve_output_path(job, script) == path
 
 
-def test_where_the_output_of_an_array_goes() -> None:
+def test_output_path_of_an_array_task() -> None:
     (job,) = slurm.parse_sacct(record(id="12_3", raw_id="15"))
-    assert slurm.output_path(job, "") == "slurm-12_3.out"
-    assert slurm.output_path(job, "#SBATCH -o %A-%3a-%j\n") == "12-003-15"
+    assert slurm.resolve_output_path(job, "") == "slurm-12_3.out"
+    assert slurm.resolve_output_path(job, "#SBATCH -o %A-%3a-%j\n") == "12-003-15"
 
 
 def answer(stdout: str = "", code: int = 0, stderr: str = "") -> slurm.Runner:
@@ -314,19 +316,19 @@ def answer(stdout: str = "", code: int = 0, stderr: str = "") -> slurm.Runner:
     return run
 
 
-def test_noise_on_stderr_is_no_failure() -> None:
-    (job,) = slurm.ask_accounting(answer(record(), stderr="sacct: a remark"), jobs=["12"])
+def test_text_on_stderr_is_not_a_failure() -> None:
+    (job,) = slurm.query_accounting(answer(record(), stderr="sacct: a remark"), jobs=["12"])
     assert job.id == "12"
 
 
-def test_a_failure_shows_what_slurm_said() -> None:
+def test_failure_shows_slurms_message() -> None:
     with pytest.raises(CommandFailed, match="Connection refused"):
-        slurm.ask_accounting(answer(code=1, stderr="sacct: error: Connection refused"))
+        slurm.query_accounting(answer(code=1, stderr="sacct: error: Connection refused"))
 
 
-def test_a_forgotten_job_is_simply_not_in_the_queue() -> None:
+def test_unknown_job_is_left_out_of_the_queue() -> None:
     gone = answer(code=1, stderr="slurm_load_jobs error: Invalid job id specified")
-    assert slurm.ask_queue(gone, jobs=["12"]) == []
+    assert slurm.query_queue(gone, jobs=["12"]) == []
 
 
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,10 +339,10 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         pauses.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(slurm.ask.time, "sleep", sleep)
-    monkeypatch.setattr(slurm.ask.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(slurm.queries.time, "sleep", sleep)
+    monkeypatch.setattr(slurm.queries.time, "monotonic", lambda: clock[0])
     with pytest.raises(DeadlineExceeded):
-        slurm.wait_politely(lambda: None, "nothing", seconds=60)
+        slurm.wait_with_backoff(lambda: None, "nothing", seconds=60)
     assert pauses[:4] == [0.25, 0.5, 1.0, 2.0]
     assert max(pauses) == 10.0
     assert len(pauses) < 13

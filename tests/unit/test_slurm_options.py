@@ -1,4 +1,4 @@
-"""What scripts and command lines ask sbatch for."""
+"""Options of sbatch in scripts and on command lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hpclab.slurm import Dependency
         ("-t", {"time": ""}),
     ],
 )
-def test_ways_to_write_an_option(words: str, options: dict[str, str]) -> None:
+def test_spellings_of_an_option(words: str, options: dict[str, str]) -> None:
     assert slurm.read_options(words.split()) == (options, [])
 
 
@@ -38,7 +38,7 @@ def test_ways_to_write_an_option(words: str, options: dict[str, str]) -> None:
         ("-n 4 -", ["-"]),
     ],
 )
-def test_what_follows_the_script_belongs_to_it(words: str, rest: list[str]) -> None:
+def test_arguments_after_the_script_are_not_options(words: str, rest: list[str]) -> None:
     assert slurm.read_options(words.split()) == ({"ntasks": "4"}, rest)
 
 
@@ -85,7 +85,7 @@ WRAPPED = "#!/bin/sh\n# This script was created by sbatch --wrap.\n\n{}\n\n"
     "command", ["echo -n hi --time=9 -J x", "echo 'x|y' \"z\"", "sleep 1\nsrun -n 4 it's --comment=c", "true"]
 )
 @pytest.mark.parametrize("form", ["--wrap={}", "--wrap {}"])
-def test_a_wrapped_command_is_no_option(command: str, form: str) -> None:
+def test_wrapped_command_is_not_parsed_as_options(command: str, form: str) -> None:
     line = f"sbatch -n 2 {form.format(command)} --time=1"
     options, rest = slurm.read_submit_line(line, script=WRAPPED.format(command))
     assert options == {"ntasks": "2", "wrap": command, "time": "1"}

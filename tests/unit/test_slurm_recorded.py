@@ -1,4 +1,4 @@
-"""Records of two generations of Slurm; test_slurm_data/README.md says where they come from."""
+"""Recorded output of two Slurm releases; test_slurm_data/README.md describes its origin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def recorded(name: str) -> str:
 
 
 def jobs_of(release: str) -> list[Job]:
-    return slurm.latest(slurm.parse_sacct(recorded(f"{release}-sacct"), "¦"))
+    return slurm.select_latest(slurm.parse_sacct(recorded(f"{release}-sacct"), "¦"))
 
 
 def test_the_jobs_of_22_05() -> None:
@@ -35,14 +35,14 @@ def test_the_jobs_of_22_05() -> None:
     assert (train.total_cpu, train.comment, train.priority) == (0.131, "first try", 93999)
     assert (oom.state, oom.exit_code, oom.signal) == ("FAILED", 1, 0)
     assert (again.state, again.restarts, again.waited) == ("COMPLETED", 1, 11)
-    assert (gone.state, gone.state_said, gone.cancelled_by) == ("CANCELLED", "CANCELLED by 1000", 1000)
+    assert (gone.state, gone.state_text, gone.cancelled_by) == ("CANCELLED", "CANCELLED by 1000", 1000)
     assert (gone.start, gone.waited, dict(gone.allocated)) == (None, None, {})
     assert [(job.id, job.array_id, job.array_index, job.exit_code) for job in sweep] == [
         ("25_1", "25", 1, 0),
         ("25_2", "25", 2, 1),
         ("25_3", "25", 3, 2),
     ]
-    assert all(job.whole and job.ended for job in [train, oom, again, gone, *sweep])
+    assert all(job.complete and job.ended for job in [train, oom, again, gone, *sweep])
     assert train.array_index is None
 
 
@@ -63,9 +63,9 @@ def test_the_steps_of_22_05() -> None:
     assert eater.submit_line.startswith("srun -N1 -n1 --job-name=eater")
 
 
-def test_every_attempt_of_a_requeued_job_has_its_own_end_and_steps() -> None:
+def test_every_attempt_has_its_own_end_and_steps() -> None:
     records = slurm.parse_sacct(recorded("22.05-sacct"), "¦")
-    first, second = slurm.attempts(records, "26")
+    first, second = slurm.select_attempts(records, "26")
     assert [(one.state, one.restarts, one.ended) for one in (first, second)] == [
         ("REQUEUED", 0, False),
         ("COMPLETED", 1, True),
@@ -91,7 +91,7 @@ def test_the_queue_of_22_05_knows_jobs_that_just_ended() -> None:
 
 def test_accounting_and_queue_of_22_05_agree() -> None:
     known, queued = jobs_of("22.05"), slurm.parse_squeue(recorded("22.05-squeue"), "¦")
-    found, late = slurm.merged(known, queued)
+    found, late = slurm.merge_records(known, queued)
     assert found == known and late == []
 
 
@@ -111,7 +111,7 @@ def test_the_script_of_22_05() -> None:
 def test_the_jobs_of_24_05() -> None:
     train, short, sweep = jobs_of("24.05")
     assert (train.cpus, train.node_count, train.time_limit) == (256, 2, None)  # UNLIMITED
-    assert train.whole  # although there is no limit
+    assert train.complete  # although there is no limit
     assert (train.allocated["gres/gpu"], train.allocated["gres/gpu:a100"]) == (8, 8)
     assert train.allocated["mem"] == 458976 * MIB
     assert train.total_cpu == 26 * 3600 + 3 * 60 + 4
@@ -183,4 +183,4 @@ def test_typed_gpus_count_as_gpus() -> None:
     ],
 )
 def test_indices_of_an_array(text: str, indices: list[int]) -> None:
-    assert slurm.array_indices(text) == indices
+    assert slurm.parse_array_indices(text) == indices

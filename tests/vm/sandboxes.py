@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from hpclab.app.grading.lab_model import lab_of
-from hpclab.exercises import build
+from hpclab.exercises.lab_names import list_sources
 from hpclab.grading.execute import canary, plain_sandbox
 from hpclab.layout import clone_folder
 from hpclab.sandbox import groups
@@ -34,7 +34,7 @@ def kills() -> bool:
 
 def keeps_in() -> bool:
     """Whether every probe of the canary is kept in by sandboxes that have such groups."""
-    path = next(path for path in build.sources(clone_folder() / "notebooks") if "ex01-submit" in path.name)
+    path = next(path for path in list_sources(clone_folder() / "notebooks") if "ex01-submit" in path.name)
     lab = msgspec.structs.replace(lab_of(path), nodes=0)  # as one in plain Python
     with plain_sandbox.Warm() as sandboxes:
         found = canary.probe(sandboxes.enter, lab, hidden=[Path("/root/.bashrc")])

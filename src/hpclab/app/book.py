@@ -15,9 +15,10 @@ from hpclab import headless, layout
 from hpclab.app.lab_run import build_folder, runs_folder
 from hpclab.book import browser, links, stage
 from hpclab.book import build as book_build
-from hpclab.book.labs import Lab, same_run
+from hpclab.book.labs import BookLab, is_run_of
 from hpclab.errors import BookError
 from hpclab.exercises import build, source, views
+from hpclab.exercises.lab_names import list_sources
 
 Answers = Literal["out", "folded"]
 
@@ -50,14 +51,14 @@ def build_book(answers: Answers, *, allow_missing: bool = False, runs: Path | No
     """
     course = layout.clone_folder()
     runs = runs or runs_folder()
-    labs = [compose_lab(path, runs, answers) for path in build.sources(course / "notebooks")]
+    labs = [compose_lab(path, runs, answers) for path in list_sources(course / "notebooks")]
     missing = [lab.label for lab in labs if not lab.ran]
     if missing and not allow_missing:
         raise BookError(
             f"no run of this text yet: {', '.join(missing)}",
             f"Run: hpclab run {' '.join(missing)}    (or build without outputs: --allow-missing)",
         )
-    page = book_build.build(stage.sources(course, labs), book_folder(answers)) / "index.html"
+    page = book_build.build(stage.collect_sources(course, labs), book_folder(answers)) / "index.html"
     return BuiltBook(page, len(labs), missing)
 
 
@@ -68,7 +69,7 @@ def book_folder(answers: Answers) -> Path:
 
 def find_html(answers: Answers) -> Path:
     """The folder of the built book. Raises BookError where there is none."""
-    folder = book_build.html(book_folder(answers))
+    folder = book_build.html_folder(book_folder(answers))
     if not folder.is_dir():
         option = "" if answers == "out" else f" --answers {answers}"
         raise BookError(f"there is no book in {folder}", f"Build it first: hpclab book build{option}")
@@ -77,8 +78,8 @@ def find_html(answers: Answers) -> Path:
 
 def check_book(folder: Path, *, in_browser: bool, progress: Callable[[str], None]) -> CheckedBook:
     """Check the built book in ``folder``: its links, and in a browser its pages, which ``progress`` gets by name."""
-    pages = links.read(folder)
-    faults = list(links.faults(pages))
+    pages = links.read_pages(folder)
+    faults = list(links.find_faults(pages))
     views, version = 0, ""
     if in_browser:
         report = browser.audit(folder, progress)
@@ -88,23 +89,23 @@ def check_book(folder: Path, *, in_browser: bool, progress: Callable[[str], None
         faults=faults,
         pages=len(pages),
         links=sum(len(page.links) for page in pages),
-        external=list(links.external(pages)),
+        external=list(links.list_external(pages)),
         views=views,
         browser=version,
     )
 
 
-def compose_lab(path: Path, runs: Path, answers: Answers) -> Lab:
+def compose_lab(path: Path, runs: Path, answers: Answers) -> BookLab:
     """The page of the lab at ``path``, with outputs where ``runs`` has a whole run of its present text."""
     exercise = source.load(path)
     executed = _read_executed(runs / exercise.module / exercise.name / headless.EXECUTED)
-    if executed and not same_run(views.reference_view(exercise), executed):
+    if executed and not is_run_of(views.reference_view(exercise), executed):
         executed = None  # a run of an older text, or one that ended early
-    return Lab(
+    return BookLab(
         exercise.module,
         exercise.name,
         page=views.book_view(exercise, executed, answers),
-        learner=build.as_bytes(views.student_view(exercise)),
+        learner=build.serialize(views.student_view(exercise)),
         ran=_run_day(executed) if executed else "",
     )
 

@@ -22,7 +22,7 @@ DEFAULT_SITE = "perlmutter"
 
 
 def site_names() -> list[str]:
-    return sites.names(layout.clone_folder() / "sites")
+    return sites.list_names(layout.clone_folder() / "sites")
 
 
 def load_site(name: str) -> sites.Site:

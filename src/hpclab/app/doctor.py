@@ -11,19 +11,19 @@ import psutil
 
 from hpclab.app.clusters import load_site
 from hpclab.cluster import cgroups, identity, visibility
-from hpclab.doctor import look
-from hpclab.doctor.judge import Finding
+from hpclab.doctor import probes
+from hpclab.doctor.checks import Diagnosis
 from hpclab.errors import HpclabError
 from hpclab.layout import cache_home, clone_folder
 from hpclab.packages import apptainer, prefix
 
 
-def examine(site: str) -> list[Finding]:
+def examine(site: str) -> list[Diagnosis]:
     """What is ready and what is missing: on this machine for ``local``, else on a login node of the site."""
-    return examine_machine() if site == "local" else look.of_site(load_site(site), os.environ)
+    return examine_machine() if site == "local" else probes.examine_site(load_site(site), os.environ)
 
 
-def examine_machine() -> list[Finding]:
+def examine_machine() -> list[Diagnosis]:
     """What the embedded cluster needs of this machine. Nothing is fetched or written."""
     uid = os.geteuid()
     by_root = uid == 0
@@ -37,17 +37,19 @@ def examine_machine() -> list[Finding]:
     }
     packages = find_packages()
     memory = psutil.virtual_memory()
-    return look.of_machine(
+    return probes.examine_machine(
         user=user,
         uid_counts=counts["subuid"],
         gid_counts=counts["subgid"],
         least_ids=identity.LEAST,
         cgroup=cgroups.at_hand(by_root=by_root),
         prefix=packages,
-        lacking=[(part.what, part.why, part.remedy) for part in prefix.manifest(packages).missing]
+        missing_packages=[
+            (part.what, part.why, part.remedy) for part in prefix.read_manifest(packages).missing
+        ]
         if packages
         else [],
-        packages_need=prefix.ROOM,
+        packages_need=prefix.NEEDED_BYTES,
         memory_total=memory.total,
         memory_available=memory.available,
         hidden=_check_visibility(by_root=by_root),
@@ -58,12 +60,14 @@ def examine_machine() -> list[Finding]:
 def find_packages() -> Path | None:
     """The folder of the cluster's packages if it is complete; nothing is fetched."""
     try:
-        with_apptainer = apptainer.of_machine() is None
-        key = prefix.key(prefix.distribution(), prefix.architecture(), with_apptainer=with_apptainer)
+        with_apptainer = apptainer.find_installed() is None
+        key = prefix.prefix_name(
+            prefix.detect_distribution(), prefix.detect_architecture(), with_apptainer=with_apptainer
+        )
     except HpclabError:
         return None
     folder = cache_home() / "packages" / key
-    return folder if prefix.complete(folder) else None
+    return folder if prefix.is_complete(folder) else None
 
 
 def _check_visibility(*, by_root: bool) -> tuple[str, str]:

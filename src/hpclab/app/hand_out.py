@@ -20,9 +20,9 @@ def hand_out(lab_folder: Path, templates: Path, notebooks: Sequence[Path]) -> li
     Returns the messages for the learner, about files that were kept or replaced.
     """
     targets = [(path, lab_folder / path.parent.name / path.stem) for path in notebooks]
-    for path in build.given(templates):
+    for path in build.list_templates(templates):
         targets.append((path, lab_folder / "templates" / path.parent.relative_to(templates)))
-    releases = [build.release(path, folder) for path, folder in targets]
+    releases = [build.deliver(path, folder) for path, folder in targets]
     return [release.message for release in releases if release.outcome in ("kept", "updated")]
 
 

@@ -103,7 +103,7 @@ def write_reference(path: Path) -> LabNotebook:
         write_whole(notebook, path.read_bytes())
         return LabNotebook(label, notebook)
     exercise = source.load(path)
-    notebook = build.reference(path, build_folder() / "reference")
+    notebook = build.write_reference(path, build_folder() / "reference")
     return LabNotebook(f"{exercise.module}/{exercise.name}", notebook, exercise.about.cost.seconds)
 
 

@@ -12,6 +12,7 @@ from hpclab import layout, shell
 from hpclab.app import clusters
 from hpclab.cluster import lifecycle, portal
 from hpclab.exercises import build
+from hpclab.exercises.lab_names import list_sources
 
 # JupyterLab's settings for learners, in jupyter/: no pop-up that asks to fetch news, no panels of
 # nbgrader that are an instructor's, no pairing of jupytext, which could bring answers back.
@@ -74,7 +75,7 @@ def hand_out_notebooks(name: str) -> str:
     """
     course = layout.clone_folder()
     notebooks = [
-        build.student(path, course / "build/student") for path in build.sources(course / "notebooks")
+        build.write_student(path, course / "build/student") for path in list_sources(course / "notebooks")
     ]
     program = ["python", "-I", "-m", "hpclab.app.hand_out"]
     argv = [*program, str(clusters.lab_folder()), str(course / "templates"), *map(str, notebooks)]

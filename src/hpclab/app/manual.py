@@ -31,7 +31,7 @@ def read_pages(folders: Sequence[Path]) -> commands.Manual:
         for page in [folder / f"{name}.1.gz" for name in SLURM] + sorted(folder.glob("apptainer*.1.gz")):
             if page.is_file():
                 text = gzip.decompress(page.read_bytes()).decode()
-                manual[command_of(page.name.removesuffix(".1.gz"), folder)] = commands.options_in(text)
+                manual[command_of(page.name.removesuffix(".1.gz"), folder)] = commands.extract_options(text)
     return manual
 
 

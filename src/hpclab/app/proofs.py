@@ -25,7 +25,7 @@ from hpclab.app.lab_run import (
 from hpclab.app.parallel import Cancellation, Pause, run_parallel
 from hpclab.app.runs import Note
 from hpclab.app.targets import PrivateClusters, Progress, Target
-from hpclab.exercises import build, source, views, wrong
+from hpclab.exercises import build, source, views, wrong_answers
 from hpclab.exercises.source import Exercise
 
 # Errors by which a check refuses an answer. A test that ends with any other error has judged nothing.
@@ -70,24 +70,26 @@ class ProofVerdict:
 def build_cases(path: Path, max_rounds: int | None = None) -> list[ProofCase]:
     """The runs that prove the lab at ``path``, at most ``max_rounds`` of them with wrong answers."""
     exercise = source.load(path)
-    full = wrong.expected_marks(exercise, [])
+    full = wrong_answers.expected_marks(exercise, [])
     reference = write_reference(path)
     untouched = _write_lab(exercise, "untouched", views.proof_view(exercise, {}, untouched=True))
     cases = [
         ProofCase(reference, "reference", (), full),
         ProofCase(untouched, "untouched", (), dict.fromkeys(full, 0.0)),
     ]
-    for number, tried in enumerate(wrong.rounds(wrong.load_all(exercise))[:max_rounds], 1):
+    for number, tried in enumerate(
+        wrong_answers.plan_rounds(wrong_answers.load_all(exercise))[:max_rounds], 1
+    ):
         answers = {name: text for answer in tried for name, text in answer.answers.items()}
         lab = _write_lab(exercise, f"round-{number}", views.proof_view(exercise, answers, untouched=False))
         names = tuple(answer.path.stem for answer in tried)
-        cases.append(ProofCase(lab, f"round {number}", names, wrong.expected_marks(exercise, tried)))
+        cases.append(ProofCase(lab, f"round {number}", names, wrong_answers.expected_marks(exercise, tried)))
     return cases
 
 
 def _write_lab(exercise: Exercise, name: str, notebook: NotebookNode) -> LabNotebook:
     label = f"{exercise.module}/{exercise.name}"
-    file = build.write(notebook, build_folder() / "proofs" / label / name / "notebook.ipynb")
+    file = build.write_notebook(notebook, build_folder() / "proofs" / label / name / "notebook.ipynb")
     return LabNotebook(label, file, exercise.about.cost.seconds)
 
 

@@ -1,6 +1,6 @@
-"""The book: pages and executed labs → staged sources → HTML, and checks of what came out.
+"""The book: pages and executed labs → staged sources → HTML, and checks of the result.
 
-Nothing is executed here: outputs come from stored runs, and whoever calls this hands the labs in
-as notebooks. ``stage`` decides what the source tree holds, ``build`` runs Jupyter Book on it and
-publishes the result whole, ``links`` and ``browser`` check it.
+Nothing is executed here: the caller passes the labs as notebooks with outputs of stored runs. ``stage`` collects
+the source tree, ``build`` runs Jupyter Book on it and publishes the result atomically, ``links`` and ``browser``
+check it.
 """

@@ -1,4 +1,4 @@
-"""The built book in a real browser: accessibility by axe, what it fetches, whether it fits a phone."""
+"""Check the built book in a browser: accessibility (axe), requests to other hosts, script errors, page width."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hpclab.errors import HostUnsuitable
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-QUIET = (
+EXECUTABLE_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_OPTIONS = (
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -27,43 +27,49 @@ QUIET = (
     "--disable-sync",
 )
 DESKTOP, PHONE = (1280, 900), (390, 844)
-LOOKS = (("light", DESKTOP), ("dark", PHONE))  # every page in each; axe judges colours in both themes
-SECONDS = 60.0
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+VIEWPORTS = (
+    ("light", DESKTOP),
+    ("dark", PHONE),
+)  # every page is checked in each; axe checks the colours of both themes
+TIMEOUT_S = 60.0
+OVERFLOW_SCRIPT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @dataclass
-class Report:
-    """What the browser saw: ``faults`` one a line, how many views, and which browser."""
+class BrowserReport:
+    """The result of an audit: faults as lines, the number of page views, and the browser's version."""
 
     faults: list[str] = field(default_factory=list)
     views: int = 0
     version: str = ""
 
 
-def executable() -> str:
-    """The browser's program: HPCLAB_BROWSER, or the first of Chromium's names on PATH. Raises HostUnsuitable."""
-    if chosen := os.environ.get("HPCLAB_BROWSER"):
-        return chosen
-    for name in NAMES:
-        if found := shutil.which(name):
-            return found
+def find_executable() -> str:
+    """Return the browser's path: HPCLAB_BROWSER, or the first of Chromium's names on PATH. Raises HostUnsuitable."""
+    if configured := os.environ.get("HPCLAB_BROWSER"):
+        return configured
+    for name in EXECUTABLE_NAMES:
+        if path := shutil.which(name):
+            return path
     raise HostUnsuitable(
-        "no Chromium was found, which the accessibility check needs",
-        "Install it (Debian: apt-get install chromium), set HPCLAB_BROWSER=PATH, or leave it out: --no-browser",
+        "the accessibility check needs Chromium, and none was found",
+        "Install it (Debian: apt-get install chromium), set HPCLAB_BROWSER=PATH, or skip the check: --no-browser",
     )
 
 
 @contextmanager
-def opened() -> Iterator[Browser]:
+def open_browser() -> Iterator[Browser]:
     """A headless browser. Raises HostUnsuitable."""
-    program = executable()
+    program = find_executable()
     from playwright.sync_api import Error, sync_playwright  # only `hpclab book check` needs it
 
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(
-                executable_path=program, headless=True, chromium_sandbox=os.geteuid() != 0, args=list(QUIET)
+                executable_path=program,
+                headless=True,
+                chromium_sandbox=os.geteuid() != 0,
+                args=list(CHROMIUM_OPTIONS),
             )
         except Error as problem:
             raise HostUnsuitable(
@@ -75,54 +81,56 @@ def opened() -> Iterator[Browser]:
             browser.close()
 
 
-def audit(folder: Path, progress: Callable[[str], None] = lambda _: None, only: Sequence[str] = ()) -> Report:
-    """Open every page of the book in ``folder`` (or those in ``only``) as in LOOKS, and report what is wrong."""
+def audit(
+    folder: Path, progress: Callable[[str], None] = lambda _: None, only: Sequence[str] = ()
+) -> BrowserReport:
+    """Open every page of the book in ``folder`` (or those in ``only``) in all VIEWPORTS, and report faults."""
     names = list(only) or [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.html"))]
     names = [name for name in names if not name.startswith("_static/")]
-    with server.serving(folder) as address, opened() as browser:
-        report = Report(version=f"Chromium {browser.version}")
-        for theme, (width, height) in LOOKS:
+    with server.serve(folder) as address, open_browser() as browser:
+        report = BrowserReport(version=f"Chromium {browser.version}")
+        for theme, (width, height) in VIEWPORTS:
             context = browser.new_context(
                 viewport={"width": width, "height": height},
                 color_scheme="dark" if theme == "dark" else "light",
             )
-            context.set_default_timeout(SECONDS * 1000)
+            context.set_default_timeout(TIMEOUT_S * 1000)
             page = context.new_page()
             for name in names:
                 progress(name)
-                seen = _look(page, address, name)
-                report.faults += [f"{name} ({theme}, {width} wide): {what}" for what in seen]
+                faults = _audit_page(page, address, name)
+                report.faults += [f"{name} ({theme}, {width} wide): {what}" for what in faults]
                 report.views += 1
             context.close()
     return report
 
 
-def _look(page: Page, address: str, name: str) -> list[str]:
-    """What is wrong with one page as it is shown now."""
+def _audit_page(page: Page, address: str, name: str) -> list[str]:
+    """Return the faults of one page in the current viewport."""
     from axe_playwright_python.sync_playwright import Axe
 
-    elsewhere: list[str] = []
-    broken: list[str] = []
+    external: list[str] = []
+    errors: list[str] = []
 
-    def asked(url: str) -> None:
+    def record_request(url: str) -> None:
         if urlsplit(url).scheme in ("http", "https", "ws", "wss") and not url.startswith(address):
-            elsewhere.append(url)
+            external.append(url)
 
-    page.on("request", on_request := lambda request: asked(request.url))
-    page.on("pageerror", on_error := lambda error: broken.append(str(error)))
+    page.on("request", on_request := lambda request: record_request(request.url))
+    page.on("pageerror", on_error := lambda error: errors.append(str(error)))
     try:
         page.goto(address + name, wait_until="load")
         result = Axe().run(page)
     finally:
         page.remove_listener("request", on_request)
         page.remove_listener("pageerror", on_error)
-    found = [f"asks for {url}" for url in elsewhere] + [f"a script fails: {error}" for error in broken]
-    if (wider := page.evaluate(OVERFLOW)) > 0:
-        found.append(f"is {wider} pixels wider than the window")
+    faults = [f"requests {url}" for url in external] + [f"script error: {error}" for error in errors]
+    if (wider := page.evaluate(OVERFLOW_SCRIPT)) > 0:
+        faults.append(f"is {wider} pixels wider than the window")
     for violation in result.response["violations"]:
         places = "; ".join(" ".join(node["target"]) for node in violation["nodes"][:3])
         more = len(violation["nodes"]) - 3
-        found.append(
+        faults.append(
             f"{violation['id']}: {violation['help']} [{places}{f' and {more} more' if more > 0 else ''}]"
         )
-    return found
+    return faults

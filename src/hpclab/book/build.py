@@ -1,8 +1,8 @@
-"""Run Jupyter Book on the staged sources, and publish what it made only when it is whole.
+"""Run Jupyter Book on the staged sources, and publish its output only if the build succeeds.
 
-build/book/source   what Jupyter Book reads
-build/book/work     its caches and its output, kept so that the next build is short
-build/book/html     the published copy: always a whole build, the last one that succeeded
+build/book/source   the input of Jupyter Book
+build/book/work     its caches and output, which make the next build fast
+build/book/html     the published copy of the last successful build
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ import msgspec
 
 from hpclab import locks, shell
 from hpclab.ansi import strip_ansi
-from hpclab.book import polish, stage
+from hpclab.book import accessibility, stage
 from hpclab.errors import BookError, DeadlineExceeded
 from hpclab.files import write_whole
 
-SECONDS = 900  # no build comes near it; it stops one that hangs
+BUILD_TIMEOUT_S = 900  # much longer than a build takes; stops one that hangs
 JUPYTER_BOOK = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
-# Not for readers: maps for people who debug the theme's own JavaScript, and Sphinx's own note.
-LEFT_OUT = shutil.ignore_patterns("*.map", ".buildinfo")
-WHERE = re.compile(r"(\.ipynb):(\d+)(?=:)")
+# Not published: source maps of the theme's JavaScript, and Sphinx's build record.
+UNPUBLISHED = shutil.ignore_patterns("*.map", ".buildinfo")
+CELL_LINE = re.compile(r"(\.ipynb):(\d+)(?=:)")
 
 
-def html(root: Path) -> Path:
-    """Where the published book of the build folder ``root`` lies."""
+def html_folder(root: Path) -> Path:
+    """Return the folder of the published book in the build folder ``root``."""
     return root / "html"
 
 
 def build(tree: Mapping[str, bytes], root: Path) -> Path:
-    """Build ``tree`` (see stage.sources) below ``root`` and return the published folder.
+    """Build ``tree`` (see stage.collect_sources) below ``root`` and return the published folder.
 
-    Only what changed is built again. A warning is an error: BookError, and the published copy
-    stays as it was.
+    Only changed pages are built again. A warning counts as an error: it raises BookError, and the published copy
+    stays unchanged.
     """
     if importlib.util.find_spec("jupyter_book") is None:
-        raise BookError("Jupyter Book is not installed", "It is one of the developers' tools: make dev")
-    _check_settings(tree[f"{stage.BOOKS}/{stage.CONFIG}"])
-    with _alone(root):
-        _forget_what_is_stale(root, stage.shape(tree))
-        stage.lay(tree, root / "source")
+        raise BookError("Jupyter Book is not installed", "Install the developers' tools: make dev")
+    _check_settings(tree[f"{stage.BOOK_FOLDER}/{stage.CONFIG}"])
+    with _lock_build(root):
+        _discard_stale_work(root, stage.digest_shared_parts(tree))
+        stage.write_tree(tree, root / "source")
         _jupyter_book(root)
-        write_whole(_shape(root), stage.shape(tree).encode())
-        _publish(root / "work/_build/html", html(root))
-    return html(root)
+        write_whole(_digest_file(root), stage.digest_shared_parts(tree).encode())
+        _publish(root / "work/_build/html", html_folder(root))
+    return html_folder(root)
 
 
 def _check_settings(config: bytes) -> None:
@@ -58,75 +58,75 @@ def _check_settings(config: bytes) -> None:
     hub = (settings.get("launch_buttons") or {}).get("jupyterhub_url")
     if hub and not (settings.get("repository") or {}).get("url"):
         raise BookError(
-            "book/_config.yml names a JupyterHub and no repository that it could fetch notebooks from",
-            'Set `repository: url:` to the repository that `hpclab labs release` fills, or jupyterhub_url to "".',
+            "book/_config.yml has a jupyterhub_url, but no repository to fetch notebooks from",
+            'Set `repository: url:` to the repository with the output of `hpclab labs release`, or jupyterhub_url to "".',
         )
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Two builds in one folder would mix their pages."""
+def _lock_build(root: Path) -> Iterator[None]:
+    """Hold the lock of the build folder, because two builds in one folder would mix their pages."""
     root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
             stack.enter_context(locks.held(root / ".lock", "another build to end", seconds=0))
         except DeadlineExceeded:
-            raise BookError(f"another build is at work in {root}", "Wait until it has ended.") from None
+            raise BookError(f"another build is running in {root}", "Wait until it has finished.") from None
         yield
 
 
-def _shape(root: Path) -> Path:
+def _digest_file(root: Path) -> Path:
     return root / "work/shape"
 
 
-def _forget_what_is_stale(root: Path, shape: str) -> None:
-    """Begin afresh unless the last build was whole and all pages show the same of each other as then.
+def _discard_stale_work(root: Path, shape: str) -> None:
+    """Delete the work folder unless the last build succeeded with the same shared parts.
 
-    The record is away as long as a build is at work, and stays away when that fails: Sphinx warns when it
-    reads a page, and a page that it need not read again would pass the next time.
+    The record does not exist while a build runs or after it fails: Sphinx warns only when it reads a page, so a
+    page that it need not read again would pass the next time.
     """
-    record = _shape(root)
+    record = _digest_file(root)
     if not record.is_file() or record.read_text() != shape:
         shutil.rmtree(root / "work", ignore_errors=True)
     record.unlink(missing_ok=True)
 
 
 def _jupyter_book(root: Path) -> None:
-    book, work = root / "source" / stage.BOOKS, root / "work"
+    book, work = root / "source" / stage.BOOK_FOLDER, root / "work"
     argv = [sys.executable, "-P", "-c", JUPYTER_BOOK, "build", str(book), "--path-output", str(work)]
-    done = shell.run(
+    result = shell.run(
         [*argv, "-W", "--keep-going", "-q"],
         step="building the book",
-        timeout=SECONDS,
+        timeout=BUILD_TIMEOUT_S,
         check=False,
     )
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if "WARNING" in line or "ERROR" in line]
-        text = strip_ansi("\n".join(said) or done.stderr.strip() or done.stdout.strip())
+    if result.returncode != 0:
+        lines = [line for line in result.stderr.splitlines() if "WARNING" in line or "ERROR" in line]
+        text = strip_ansi("\n".join(lines) or result.stderr.strip() or result.stdout.strip())
         raise BookError(
-            f"Jupyter Book is not content with the pages:{shell.indented(_where_people_look(text, book))}",
-            "Mend the pages named above; a warning counts as an error here.",
+            f"Jupyter Book reported problems:{shell.indented(_name_source_files(text, book))}",
+            "Fix the pages named above. A warning counts as an error.",
         )
 
 
-def _where_people_look(text: str, book: Path) -> str:
-    """Staged paths → the files that people edit. myst-nb counts a notebook's lines as 10000 a cell."""
-    text = WHERE.sub(
-        lambda found: f"{found[1]}, text line {int(found[2]) % 10000} of cell {int(found[2]) // 10000}", text
+def _name_source_files(text: str, book: Path) -> str:
+    """Replace staged paths with the source files. myst-nb counts line numbers as 10000 for each cell."""
+    text = CELL_LINE.sub(
+        lambda match: f"{match[1]}, text line {int(match[2]) % 10000} of cell {int(match[2]) // 10000}", text
     )
     text = re.sub(re.escape(str(book)) + r"/(\d\d-[^/]+/ex\d\d-[^/]+)\.ipynb", r"notebooks/\1.md", text)
     return text.replace(str(book), "book")
 
 
-def _publish(made: Path, target: Path) -> None:
-    """Make ``target`` a copy of ``made``: copied aside, then put in its place."""
-    aside, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
-    for left in (aside, old):
-        shutil.rmtree(left, ignore_errors=True)
-    shutil.copytree(made, aside, ignore=LEFT_OUT)
-    for page in aside.rglob("*.html"):
-        page.write_text(polish.polished(page.read_text(encoding="utf-8")), encoding="utf-8")
+def _publish(output: Path, target: Path) -> None:
+    """Replace ``target`` with a copy of ``output``, which is complete before the replacement."""
+    new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(output, new, ignore=UNPUBLISHED)
+    for page in new.rglob("*.html"):
+        page.write_text(accessibility.fix_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     if target.exists():
         target.rename(old)
-    aside.rename(target)
+    new.rename(target)
     shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A lab as the book needs it: its page, and the notebook that a learner takes along."""
+"""A lab in the book: its page, and the learner's notebook as a download."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ import nbformat
 from nbformat import NotebookNode
 
 from hpclab.book import lexer
-from hpclab.book.pictures import with_words
+from hpclab.book.alt_text import add_alt_text
 
 DOWNLOADS = "downloads/"
 
 
 @dataclass(frozen=True)
-class Lab:
-    """One exercise, handed in by the cli."""
+class BookLab:
+    """A lab for the book, prepared by the caller."""
 
     module: str  # the folder, e.g. "01-slurm-basics"
     name: str  # e.g. "ex01-submit-monitor"
-    page: NotebookNode  # MyST text, with outputs of a run where there is one
-    learner: bytes  # the learner's notebook, a file to download
-    ran: str = ""  # the day of the run, "" where the page has no outputs
+    page: NotebookNode  # MyST text, with the outputs of a run if there is one
+    learner: bytes  # the learner's notebook, to download
+    ran: str = ""  # the date of the run, "" if the page has no outputs
 
     @property
     def label(self) -> str:
-        """What a person calls it: ``MODULE/NAME``."""
+        """``MODULE/NAME``."""
         return f"{self.module}/{self.name}"
 
     @property
     def file(self) -> str:
-        """Its page in the source tree."""
+        """The path of the page in the source tree."""
         return f"{self.label}.ipynb"
 
     @property
     def download(self) -> str:
-        """The learner's notebook in the source tree."""
+        """The path of the learner's notebook in the source tree."""
         return f"{DOWNLOADS}{self.label}.ipynb"
 
 
-def page(lab: Lab) -> bytes:
-    """The lab's page as staged: below its title how to do it oneself, and words for every picture."""
-    notebook = with_words(copy.deepcopy(lab.page))
+def render_page(lab: BookLab) -> bytes:
+    """Return the lab's page as a notebook file, with a note below the title on how to run it, and text alternatives."""
+    notebook = add_alt_text(copy.deepcopy(lab.page))
     start: dict[str, object] = {
         "cell_type": "markdown",
         "id": "start-here",
         "metadata": {},
-        "source": _start(lab),
+        "source": _start_text(lab),
     }
-    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": lexer.NAME}
+    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": lexer.LEXER_NAME}
     notebook.cells.insert(1, nbformat.from_dict(start))  # type: ignore[no-untyped-call]
     nbformat.validate(notebook)
     text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
     return f"{text}\n".encode()
 
 
-def _start(lab: Lab) -> str:
+def _start_text(lab: BookLab) -> str:
     outputs = (
         f"The outputs are those of a run with the course's reference answers on {lab.ran}."
         if lab.ran
@@ -65,19 +65,19 @@ def _start(lab: Lab) -> str:
     )
     return (
         ":::{admonition} Do it yourself\n:class: tip\n"
-        f"`make lab` opens JupyterLab; this lab is `{lab.label}/{lab.name}.ipynb` there. Elsewhere, take "
-        f"{{download}}`the notebook <../{lab.download}>` along. {outputs}\n:::"
+        f"`make lab` opens JupyterLab; this lab is `{lab.label}/{lab.name}.ipynb` there. To use it elsewhere, "
+        f"{{download}}`download the notebook <../{lab.download}>`. {outputs}\n:::"
     )
 
 
-def same_run(reference: NotebookNode, executed: NotebookNode) -> bool:
-    """Whether ``executed`` is a whole run of ``reference``: every code cell, by id, with the same source.
+def is_run_of(reference: NotebookNode, executed: NotebookNode) -> bool:
+    """Return whether ``executed`` is a complete run of ``reference``: all code cells, by id, with the same source.
 
-    papermill adds cells of its own; they do not count.
+    Cells that papermill added are ignored.
     """
     ran = {cell.get("id"): cell.source for cell in executed.cells}
-    return all(ran.get(cell.id) == cell.source for cell in _code(reference.cells))
+    return all(ran.get(cell.id) == cell.source for cell in _code_cells(reference.cells))
 
 
-def _code(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
+def _code_cells(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
     return [cell for cell in cells if cell.cell_type == "code"]

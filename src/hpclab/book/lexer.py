@@ -1,4 +1,4 @@
-"""Colours for a cell of a lab: Python, but a cell that writes a file is coloured as that file."""
+"""A Pygments lexer for cells of labs: Python, or the language of the file that ``%%writefile`` writes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pygments.lexer import Lexer
 from pygments.lexers import BashLexer, JsonLexer, PythonLexer, TextLexer, YamlLexer
 from pygments.token import Comment, _TokenType
 
-NAME = "notebook-cell"
-WRITES = re.compile(r"%%writefile(?: +-a)? +(\S+)[^\n]*\n")
-BY_ENDING = {
+LEXER_NAME = "notebook-cell"
+WRITEFILE = re.compile(r"%%writefile(?: +-a)? +(\S+)[^\n]*\n")
+LEXER_BY_SUFFIX = {
     ".sbatch": BashLexer,
     ".sh": BashLexer,
     ".py": PythonLexer,
@@ -25,18 +25,18 @@ BY_ENDING = {
 
 
 class CellLexer(Lexer):  # type: ignore[misc]
-    """For the pages of labs only; Sphinx knows it by ``NAME``."""
+    """The lexer of lab pages, registered as ``LEXER_NAME``."""
 
     name = "Notebook cell"
-    aliases = (NAME,)
+    aliases = (LEXER_NAME,)
 
     def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, _TokenType, str]]:
-        """As Pygments wants it: (position, kind, text) of every piece."""
-        written = WRITES.match(text)
+        """Yield (position, token type, text), as Pygments requires."""
+        written = WRITEFILE.match(text)
         if not written:
             yield from IPython3Lexer(**self.options).get_tokens_unprocessed(text)
             return
         yield 0, Comment.Preproc, written[0]
-        lexer: Any = BY_ENDING.get(PurePosixPath(written[1]).suffix, TextLexer)
+        lexer: Any = LEXER_BY_SUFFIX.get(PurePosixPath(written[1]).suffix, TextLexer)
         for position, kind, piece in lexer(**self.options).get_tokens_unprocessed(text[written.end() :]):
             yield written.end() + position, kind, piece

@@ -1,4 +1,4 @@
-"""The built book at a port of this machine."""
+"""Serve the built book on a local port."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from typing import Any
 from hpclab.errors import UsageError
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A file server that does not log requests."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
 @contextmanager
-def serving(folder: Path, port: int = 0) -> Iterator[str]:
-    """Serve ``folder`` on 127.0.0.1 as long as the block runs; gives the address. Port 0: any free one."""
+def serve(folder: Path, port: int = 0) -> Iterator[str]:
+    """Serve ``folder`` on 127.0.0.1 during the block, and yield the URL. Port 0: any free port. Raises UsageError."""
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Quiet, directory=str(folder)))
+        server = ThreadingHTTPServer(
+            ("127.0.0.1", port), functools.partial(QuietHandler, directory=str(folder))
+        )
     except OSError as problem:
-        raise UsageError(f"port {port}: {problem.strerror}", "Choose another: --port NUMBER") from None
+        raise UsageError(
+            f"cannot listen on port {port}: {problem.strerror}", "Choose another port: --port NUMBER"
+        ) from None
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -38,7 +42,7 @@ def serving(folder: Path, port: int = 0) -> Iterator[str]:
         server.server_close()
 
 
-def until_interrupted() -> None:
-    """Return at Ctrl-C."""
+def wait_for_interrupt() -> None:
+    """Wait for Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()

@@ -1,4 +1,4 @@
-"""The table of contents: written by hand for pages, filled in with the labs that are there."""
+"""The table of contents: pages are listed by hand, labs are inserted."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from hpclab.errors import BookError
 MODULE_PAGE = "index"  # a module's page is book/MODULE/index.md
 
 
-def with_labs(text: bytes, labs: Sequence[str]) -> bytes:
-    """``_toc.yml`` with each lab (``MODULE/NAME``) below the page of its module.
+def insert_labs(text: bytes, labs: Sequence[str]) -> bytes:
+    """Insert each lab (``MODULE/NAME``) into ``_toc.yml`` below the page of its module.
 
-    Raises BookError for a module that has labs and no page in the table.
+    Raises BookError if a module with labs has no page in the table.
     """
     toc: dict[str, Any] = msgspec.yaml.decode(text)
-    left = list(labs)
+    remaining = list(labs)
     for entry in _entries(toc):
         module, _, page = str(entry.get("file", "")).rpartition("/")
-        mine = [lab for lab in left if page == MODULE_PAGE and lab.rpartition("/")[0] == module]
-        if mine:
-            entry["sections"] = [{"file": lab} for lab in mine] + list(entry.get("sections", []))
-            left = [lab for lab in left if lab not in mine]
-    if left:
-        module = left[0].rpartition("/")[0]
+        module_labs = [lab for lab in remaining if page == MODULE_PAGE and lab.rpartition("/")[0] == module]
+        if module_labs:
+            entry["sections"] = [{"file": lab} for lab in module_labs] + list(entry.get("sections", []))
+            remaining = [lab for lab in remaining if lab not in module_labs]
+    if remaining:
+        module = remaining[0].rpartition("/")[0]
         raise BookError(
-            f"book/_toc.yml has no page for the module of {', '.join(left)}",
-            f"Write book/{module}/{MODULE_PAGE}.md and name it in book/_toc.yml as `- file: {module}/{MODULE_PAGE}`.",
+            f"book/_toc.yml has no page for the module of the labs {', '.join(remaining)}",
+            f"Write book/{module}/{MODULE_PAGE}.md and list it in book/_toc.yml as `- file: {module}/{MODULE_PAGE}`.",
         )
     return msgspec.yaml.encode(toc)
 
 
-def check(text: bytes, pages: Collection[str]) -> None:
-    """Raise BookError unless the table names each of ``pages`` (paths with endings) once, and nothing else."""
+def check_toc(text: bytes, pages: Collection[str]) -> None:
+    """Raise BookError unless the table lists each of ``pages`` (paths with suffix) once, and nothing else."""
     toc: dict[str, Any] = msgspec.yaml.decode(text)
-    named = [str(entry["file"]) for entry in _entries(toc) if "file" in entry]
-    named.insert(0, str(toc.get("root")))
-    there = {page.rpartition(".")[0] for page in pages}
-    faults = [f"{name} stands there twice" for name in sorted(set(named)) if named.count(name) > 1]
-    faults += [f"{name} has no page" for name in named if name not in there]
-    faults += [f"{name} is missing there" for name in sorted(there - set(named))]
+    listed = [str(entry["file"]) for entry in _entries(toc) if "file" in entry]
+    listed.insert(0, str(toc.get("root")))
+    existing = {page.rpartition(".")[0] for page in pages}
+    faults = [f"{name} is listed twice" for name in sorted(set(listed)) if listed.count(name) > 1]
+    faults += [f"{name} is listed but does not exist" for name in listed if name not in existing]
+    faults += [f"{name} is not listed" for name in sorted(existing - set(listed))]
     if faults:
-        raise BookError(f"book/_toc.yml: {', '.join(faults)}", "Name each page of book/ there once.")
+        raise BookError(f"book/_toc.yml: {', '.join(faults)}", "List each page of book/ there once.")
 
 
 def _entries(node: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for key in ("parts", "chapters", "sections"):
         for child in node.get(key, []):
-            found += [child, *_entries(child)]
-    return found
+            entries += [child, *_entries(child)]
+    return entries

@@ -47,9 +47,9 @@ def build(answers: Answers, allow_missing: bool, runs: Path | None) -> None:
 @click.option("--port", type=click.IntRange(1024, 65535), default=8000, show_default=True)
 def serve(answers: Answers, port: int) -> None:
     """Show the built book at a port of this machine, until Ctrl-C."""
-    with server.serving(app_book.find_html(answers), port) as address:
+    with server.serve(app_book.find_html(answers), port) as address:
         click.echo(f"Open:\n\n    {address}\n\nCtrl-C stops it.")
-        server.until_interrupted()
+        server.wait_for_interrupt()
 
 
 @book.command()

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hpclab.app.clusters import site_names
 from hpclab.app.doctor import examine
-from hpclab.doctor import judge
+from hpclab.doctor import checks
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -33,6 +33,6 @@ def doctor(ctx: click.Context, site: str) -> None:
         text = finding.found + (f"\n→ {finding.remedy}" if finding.remedy and finding.verdict != "ok" else "")
         table.add_row(finding.name, Text(finding.verdict, style=COLOURS[finding.verdict]), Text(text))
     Console(highlight=False).print(table)
-    if judge.failed(findings):
+    if checks.any_failed(findings):
         click.secho("Something is missing: see the lines marked `fail`.", fg="red", err=True)
         ctx.exit(1)

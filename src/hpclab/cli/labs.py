@@ -14,7 +14,7 @@ from hpclab.app.lab_run import build_folder
 from hpclab.app.labs import find_labs
 from hpclab.cli.common import complete_lab
 from hpclab.errors import ExerciseError, UsageError
-from hpclab.exercises import build, lint, new, release, source
+from hpclab.exercises import build, lint, release, scaffold, source
 from hpclab.exercises.commands import Manual
 from hpclab.exercises.problem import Problem
 
@@ -42,7 +42,7 @@ def labs() -> None:
 
 
 def complete_module(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in new.MODULES if name.startswith(incomplete)]
+    return [name for name in scaffold.MODULES if name.startswith(incomplete)]
 
 
 lab_argument = click.argument("lab", nargs=-1, shell_complete=complete_lab)
@@ -61,7 +61,7 @@ def build_command(lab: Sequence[str], out: Path | None) -> None:
     for path in find_labs(lab):
         exercise = source.load(path)
         for kind in build.VIEWS:
-            click.echo(build.view(kind, exercise, (out or build_folder()) / kind))
+            click.echo(build.write_view(kind, exercise, (out or build_folder()) / kind))
 
 
 @labs.command("check")
@@ -77,12 +77,12 @@ def check(ctx: click.Context, lab: Sequence[str]) -> None:
     known = known_commands(ctx.find_root().command)
     failed = 0
     for path in paths:
-        problems = lint.problems(path, known)
+        problems = lint.find_problems(path, known)
         failed += bool(problems)
         count = _count(len(problems), "problem") if problems else "no problem"
         click.echo(f"{path.parent.name}/{path.stem}: {count}")
         for problem in problems:
-            click.echo(f"  {_locate(problem)}: {problem.what}\n      {problem.cure}")
+            click.echo(f"  {_locate(problem)}: {problem.what}\n      {problem.remedy}")
     if not manual.has_cluster_commands(known):
         click.echo(
             "Options of Slurm or Apptainer were not checked: their manual pages are not here yet. "
@@ -107,7 +107,7 @@ def _locate(problem: Problem) -> str:
 @click.argument("title")
 def new_command(module: str, title: str) -> None:
     """Begin a lab: a skeleton in the full form, at the next free number of MODULE."""
-    files = new.create(module, title, layout.clone_folder() / "notebooks")
+    files = scaffold.create_exercise(module, title, layout.clone_folder() / "notebooks")
     for path in files:
         click.echo(path)
     name = f"{files[0].parent.name}/{files[0].stem}"
@@ -129,13 +129,13 @@ def release_command(out: Path | None, archive: Path | None) -> None:
     """Write the learners' edition of the course, ready for nbgitpuller or as an archive."""
     if archive and not archive.name.endswith((".tar.gz", ".tgz")):
         raise UsageError(f"--archive {archive} is no .tar.gz", "Name a file that ends in .tar.gz.")
-    files = release.contents(layout.clone_folder())
+    files = release.collect_files(layout.clone_folder())
     if archive:
-        release.archive(files, archive.absolute())
+        release.write_archive(files, archive.absolute())
         click.echo(f"{archive}: {_count(len(files), 'file')}")
     if out or not archive:
         folder = (out or build_folder() / "students").absolute()
-        release.folder(files, folder)
+        release.write_folder(files, folder)
         click.echo(f"{folder}: {_count(len(files), 'file')}")
 
 

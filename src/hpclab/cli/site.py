@@ -36,7 +36,7 @@ def env(name: str, gpu: bool) -> None:
 
     They override the lines of a script, so a script runs unedited everywhere.
     """
-    click.echo(sites.exports(sites.environment(load_site(name), os.environ, gpu=gpu)), nl=False)
+    click.echo(sites.format_exports(sites.environment(load_site(name), os.environ, gpu=gpu)), nl=False)
 
 
 @site.command()

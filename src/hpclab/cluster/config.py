@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hpclab.cluster.identity import Account
 from hpclab.cluster.spec import CONTROLLER, LOGIN, Spec, address, devices_of
-from hpclab.sites import Imitation, NodeType, Qos
+from hpclab.sites import EmulatedCluster, NodeType, Qos
 
 CLUSTER = "hpclab"
 DATABASE = "slurm_acct_db"
@@ -20,7 +20,7 @@ MUNGE_SOCKET = "/run/munge/munge.socket.2"
 MYSQL_SOCKET = "/run/mysqld/mysqld.sock"  # the default path, where Slurm's plugin looks
 
 
-def imitation(spec: Spec) -> Imitation:
+def imitation(spec: Spec) -> EmulatedCluster:
     assert spec.site.cluster is not None  # spec.check refuses a site without
     return spec.site.cluster
 

@@ -1,7 +1,7 @@
-"""Checks of a machine (can the embedded cluster run here?) and of a site, each with its remedy.
+"""Checks of a machine for the embedded cluster, and of a site, each with a remedy.
 
-judge   values → a Finding, pure
-look    what there is to see, handed to judge
+checks   values → a Diagnosis, pure
+probes   reads the values from the machine or site and passes them to checks
 
-What belongs to other parts (packages, cgroups, sub-ids) comes in as an argument.
+The caller passes the values of other packages (system packages, cgroups, sub-ids).
 """

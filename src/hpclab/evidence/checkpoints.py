@@ -1,7 +1,7 @@
-"""Checkpoints and loss curves that a learner's job wrote, read as data: nothing in them is ever run.
+"""Read checkpoints and loss curves that the learner's job wrote as data, without running anything in them.
 
-A safetensors file is a JSON header and raw numbers. A file of ``torch.save`` holds a pickle, a small program;
-it is not loaded here, only looked at for the names that it would import.
+A safetensors file is a JSON header and raw numbers. A file of ``torch.save`` holds a pickle, which
+can run code when it is loaded; here only the names that it would import are read.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpclab.evidence.checks import CheckFailed, check
-from hpclab.evidence.files import KINDS, _is, _opened, _short
+from hpclab.evidence.files import TYPE_NAMES, is_type, open_regular, shorten
 
 if TYPE_CHECKING:
     import numpy
 
-MOST_TENSOR_BYTES = 1 << 30
-MOST_AXES = 16
-MOST_HEADER_BYTES = 16 << 20
-MOST_PICKLE_BYTES = 64 << 20
-MOST_LINE_BYTES = 20 << 20
-# safetensors' name of a type: bytes of one number, numpy's name ("" where numpy has none).
-TYPES = {
+MAX_TENSOR_BYTES = 1 << 30
+MAX_AXES = 16
+MAX_HEADER_BYTES = 16 << 20
+MAX_PICKLE_BYTES = 64 << 20
+MAX_LINES_BYTES = 20 << 20
+# dtype of safetensors: (bytes of one number, numpy's name or "" if numpy has no such type).
+DTYPES = {
     "BOOL": (1, "?"),
     "U8": (1, "u1"),
     "I8": (1, "i1"),
@@ -44,12 +44,12 @@ TYPES = {
     "F32": (4, "<f4"),
     "F64": (8, "<f8"),
 }
-SAFE = "a whole safetensors file: 8 bytes length, a JSON header, the numbers"
+EXPECTED_FORMAT = "a complete safetensors file: 8 bytes length, a JSON header, the numbers"
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Numbers as they lie in the file. Equal tensors are equal bit for bit, NaN and the sign of zero too."""
+    """A tensor as stored in the file. Two are equal if they are equal bit for bit, including NaN and the sign of zero."""
 
     kind: str  # as safetensors calls it: "F32", "I64", …
     shape: tuple[int, ...]
@@ -57,44 +57,44 @@ class Tensor:
 
     @property
     def values(self) -> numpy.ndarray[Any, Any]:
-        """The numbers for numpy, not to be written to; fails for types that numpy does not have."""
+        """The numbers as a read-only numpy array. Raises CheckFailed for a type that numpy does not have."""
         import numpy
 
-        name = TYPES[self.kind][1]
+        name = DTYPES[self.kind][1]
         check(name, f"a tensor of the type {self.kind}", "a type that numpy has")
         return numpy.frombuffer(self.data, dtype=name).reshape(self.shape)
 
 
 def tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Every tensor of a safetensors file, by its name."""
+    """Return every tensor of a safetensors file by its name."""
     shown = os.fspath(path)
-    data = memoryview(_content(path, MOST_TENSOR_BYTES))
-    header, start = _header(data, shown)
+    data = memoryview(_read_file(path, MAX_TENSOR_BYTES))
+    header, start = _parse_header(data, shown)
     header.pop("__metadata__", None)
-    return {name: _tensor(name, entry, data[start:], shown) for name, entry in header.items()}
+    return {name: _parse_tensor(name, entry, data[start:], shown) for name, entry in header.items()}
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The texts that a safetensors file carries beside its tensors; often none."""
-    header, _ = _header(memoryview(_content(path, MOST_TENSOR_BYTES)), os.fspath(path))
+    """Return the metadata of a safetensors file; often empty."""
+    header, _ = _parse_header(memoryview(_read_file(path, MAX_TENSOR_BYTES)), os.fspath(path))
     texts = header.get("__metadata__")
     return {str(name): str(text) for name, text in texts.items()} if isinstance(texts, dict) else {}
 
 
-def first_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> str:
-    """The name of the first tensor that differs in any bit or is in one of them only; empty if none does."""
-    return next((name for name in sorted({*one, *other}) if one.get(name) != other.get(name)), "")
+def first_difference(first: dict[str, Tensor], second: dict[str, Tensor]) -> str:
+    """Return the name of the first tensor that differs in any bit or is in one of them only; empty if there is none."""
+    return next((name for name in sorted({*first, *second}) if first.get(name) != second.get(name)), "")
 
 
 def json_lines(path: str | os.PathLike[str], /, **fields: type) -> list[dict[str, Any]]:
-    """The objects in a file with one JSON object a line, each with at least ``fields``.
+    """Return the objects of a JSON Lines file; each must have at least ``fields``, by name and type.
 
-    The last line may be torn, as a killed program leaves it; it is left out then. A number that Python wrote
-    comes back with every bit.
+    An incomplete last line, as a killed program leaves it, is skipped. A float that Python wrote is read back
+    exactly.
     """
     shown = os.fspath(path)
-    rows = _content(path, MOST_LINE_BYTES).decode(errors="replace").split("\n")
-    found = []
+    rows = _read_file(path, MAX_LINES_BYTES).decode(errors="replace").split("\n")
+    values = []
     for number, row in enumerate(rows[:-1], 1):
         if not row.strip():
             continue
@@ -104,56 +104,60 @@ def json_lines(path: str | os.PathLike[str], /, **fields: type) -> list[dict[str
             value = None
         look = f"sed -n {number}p {shown}"
         check(
-            isinstance(value, dict), f"line {number} of {shown} is no JSON object", "one on each line", look
+            isinstance(value, dict),
+            f"line {number} of {shown} is not a JSON object",
+            "one on each line",
+            look,
         )
         for name, kind in fields.items():
-            check(name in value, f"line {number} of {shown} has no {name!r}", KINDS[kind], look)
-            said = f"{name!r} in line {number} of {shown} is {_short(value[name])}"
-            check(_is(value[name], kind), said, KINDS[kind], look)
-        found.append(value)
-    return found
+            check(name in value, f"line {number} of {shown} has no {name!r}", TYPE_NAMES[kind], look)
+            wrong = f"{name!r} in line {number} of {shown} is {shorten(value[name])}"
+            check(is_type(value[name], kind), wrong, TYPE_NAMES[kind], look)
+        values.append(value)
+    return values
 
 
 def pickled_names(path: str | os.PathLike[str]) -> set[str]:
-    """What a pickle, or a file of ``torch.save``, would import when it is unpickled, as ``module.name``.
+    """Return the names that a pickle or a file of ``torch.save`` would import when loaded, as ``module.name``.
 
-    Nothing is imported and nothing run. A name that only shows when the pickle runs comes as ``?``.
+    Nothing is imported or run. A name that is computed only while the pickle loads is returned as ``?``.
     """
     shown = os.fspath(path)
-    with os.fdopen(_opened(path), "rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         start = file.read(4)
         file.seek(0)
         try:
-            data = _pickle_in_zip(file, shown) if start == b"PK\3\4" else file.read(MOST_PICKLE_BYTES)
-            return _names(data)
+            data = _read_zipped_pickle(file, shown) if start == b"PK\3\4" else file.read(MAX_PICKLE_BYTES)
+            return _imported_names(data)
         except (zipfile.BadZipFile, pickle.UnpicklingError, ValueError, EOFError, OSError) as problem:
             raise CheckFailed(
-                f"Found: {shown} is no whole pickle ({str(problem)[:80]}).\nExpected: a file of torch.save or pickle.\n"
-                f"Look: ls -l {shown}"
+                f"{shown} is not a complete pickle ({str(problem)[:80]})",
+                "a file of torch.save or pickle",
+                f"ls -l {shown}",
             ) from None
 
 
-def _pickle_in_zip(file: io.BufferedReader, shown: str) -> bytes:
+def _read_zipped_pickle(file: io.BufferedReader, shown: str) -> bytes:
     with zipfile.ZipFile(file) as archive:
-        inside = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+        members = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
         check(
-            inside, f"{shown} is an archive without a data.pkl", "a file of torch.save", f"unzip -l {shown}"
+            members, f"{shown} is an archive without a data.pkl", "a file of torch.save", f"unzip -l {shown}"
         )
-        with archive.open(inside[0]) as member:
-            return member.read(MOST_PICKLE_BYTES)
+        with archive.open(members[0]) as member:
+            return member.read(MAX_PICKLE_BYTES)
 
 
-def _names(data: bytes) -> set[str]:
-    """The names that the opcodes of a pickle import. Texts are followed through the memo, computed ones are not."""
-    found: set[str] = set()
-    texts: list[str] = []  # as they were pushed, newest last
+def _imported_names(data: bytes) -> set[str]:
+    """The names that the opcodes of a pickle import. Strings are followed through the memo; computed ones are not."""
+    names: set[str] = set()
+    texts: list[str] = []  # in the order in which they were pushed
     memo: dict[int, str] = {}
     for opcode, argument, _ in pickletools.genops(data):
         name = opcode.name
         if name in ("GLOBAL", "INST"):
-            found.add(str(argument).replace(" ", "."))
+            names.add(str(argument).replace(" ", "."))
         elif name == "STACK_GLOBAL":
-            found.add(".".join(texts[-2:]) if len(texts) > 1 and "?" not in texts[-2:] else "?")
+            names.add(".".join(texts[-2:]) if len(texts) > 1 and "?" not in texts[-2:] else "?")
         elif name in ("PUT", "BINPUT", "LONG_BINPUT") and texts:
             memo[int(str(argument))] = texts[-1]
         elif name == "MEMOIZE":
@@ -164,41 +168,46 @@ def _names(data: bytes) -> set[str]:
             texts.append(argument)
         elif opcode.stack_after and name != "MARK":
             texts.append("?")
-    return found
+    return names
 
 
-def _content(path: str | os.PathLike[str], most: int) -> bytes:
+def _read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     shown = os.fspath(path)
-    with os.fdopen(_opened(path), "rb") as file:
-        data = file.read(most + 1)
-    check(len(data) <= most, f"{shown} is larger than {most} bytes", "a small one", f"ls -l {shown}")
+    with os.fdopen(open_regular(path), "rb") as file:
+        data = file.read(max_bytes + 1)
+    check(
+        len(data) <= max_bytes,
+        f"{shown} is larger than {max_bytes} bytes",
+        "a smaller file",
+        f"ls -l {shown}",
+    )
     return data
 
 
-def _header(data: memoryview, shown: str) -> tuple[dict[str, Any], int]:
-    """The JSON header of a safetensors file, and where the numbers begin."""
+def _parse_header(data: memoryview, shown: str) -> tuple[dict[str, Any], int]:
+    """The JSON header of a safetensors file, and the offset of the numbers."""
     length = int.from_bytes(data[:8], "little")
     look = f"ls -l {shown}"
-    most = min(MOST_HEADER_BYTES, len(data) - 8)
-    check(0 < length <= most, f"{shown} is not whole", SAFE, look)
+    max_bytes = min(MAX_HEADER_BYTES, len(data) - 8)
+    check(0 < length <= max_bytes, f"{shown} is not complete", EXPECTED_FORMAT, look)
     try:
         header = json.loads(bytes(data[8 : 8 + length]))
     except (ValueError, RecursionError):
         header = None
-    check(isinstance(header, dict), f"{shown} has no JSON header", SAFE, look)
+    check(isinstance(header, dict), f"{shown} has no JSON header", EXPECTED_FORMAT, look)
     return header, 8 + length
 
 
-def _tensor(name: str, entry: Any, data: memoryview, shown: str) -> Tensor:
+def _parse_tensor(name: str, entry: Any, data: memoryview, shown: str) -> Tensor:
     try:
-        kind, shape = entry["dtype"], tuple(map(int, entry["shape"][:MOST_AXES]))
+        kind, shape = entry["dtype"], tuple(map(int, entry["shape"][:MAX_AXES]))
         begin, end = entry["data_offsets"]
-        count = TYPES[kind][0]
+        count = DTYPES[kind][0]
         for size in shape:
             count *= size
-        sound = len(entry["shape"]) <= MOST_AXES and min(shape, default=0) >= 0
-        sound = sound and 0 <= begin <= end <= len(data) and end - begin == count
+        valid = len(entry["shape"]) <= MAX_AXES and min(shape, default=0) >= 0
+        valid = valid and 0 <= begin <= end <= len(data) and end - begin == count
     except (KeyError, TypeError, ValueError):
-        sound = False
-    check(sound, f"the tensor {name[:60]!r} of {shown} is not whole", SAFE, f"ls -l {shown}")
+        valid = False
+    check(valid, f"the tensor {name[:60]!r} of {shown} is damaged", EXPECTED_FORMAT, f"ls -l {shown}")
     return Tensor(kind, shape, bytes(data[begin:end]))

@@ -1,6 +1,6 @@
-"""Files that a learner's program wrote, read as data: whatever is in them, a check fails in words.
+"""Read files that the learner's program wrote: text, JSON, CSV. Unusable content raises CheckFailed.
 
-Only regular files are opened, and only so much of them is read.
+Only regular files are opened, and at most MAX_BYTES are read.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from typing import Any, NoReturn
 
 from hpclab.evidence.checks import CheckFailed, check
 
-MOST_BYTES = 1_000_000
-KINDS = {
-    bool: "true or false",  # before int, of which bool is a kind
+MAX_BYTES = 1_000_000
+TYPE_NAMES = {
+    bool: "true or false",  # before int, because bool is a subclass of int
     int: "a whole number",
     float: "a number",
-    str: "a text",
+    str: "a string",
     list: "a list",
     dict: "an object",
 }
-WRITTEN = "that this file was written"
+EXPECTED_FILE = "a file of this name"
 SCRATCH = Path("/scratch")
 
 
 def text(path: str | os.PathLike[str]) -> str:
-    """The content of a text file below this folder; bytes that are no UTF-8 become U+FFFD."""
+    """Return the content of a text file; bytes that are not UTF-8 become U+FFFD."""
     shown = os.fspath(path)
-    data = _read(_opened(path), shown)
+    data = _read_start(open_regular(path), shown)
     check(
-        len(data) <= MOST_BYTES,
-        f"{shown} is larger than {MOST_BYTES} bytes",
+        len(data) <= MAX_BYTES,
+        f"{shown} is larger than {MAX_BYTES} bytes",
         "a short text file",
         f"ls -l {shown}",
     )
@@ -46,47 +46,52 @@ def text(path: str | os.PathLike[str]) -> str:
 
 
 def json_of(path: str | os.PathLike[str], /, **fields: type) -> Any:
-    """The value in a JSON file. With ``fields`` it must be an object that has them, each of its type:
+    """Return the value in a JSON file; with ``fields`` it must be an object that has them, each of the given type.
 
-    ``json_of("result.json", loss=float, epochs=int)``. A whole number is a float too, true and false are no numbers.
+    Example: ``json_of("result.json", loss=float, epochs=int)``. An int counts as a float; a bool is not a number.
     """
     shown = os.fspath(path)
     content = text(path)
     look = f"python -m json.tool {shown}"
     try:
-        value = json.loads(content.removeprefix("\ufeff"), parse_constant=_no_number)
+        value = json.loads(content.removeprefix("\ufeff"), parse_constant=_reject_constant)
     except (ValueError, RecursionError) as problem:
         what = (
             f"line {problem.lineno}: {problem.msg}"
             if isinstance(problem, json.JSONDecodeError)
             else str(problem)
         )
-        raise CheckFailed(
-            f"Found: {shown} is no JSON ({what}).\nExpected: one JSON value.\nLook: {look}"
-        ) from None
+        raise CheckFailed(f"{shown} is not valid JSON ({what})", "one JSON value", look) from None
     if fields:
-        check(isinstance(value, dict), f"{shown} holds {_kind(value)}", "an object with named values", look)
+        check(
+            isinstance(value, dict), f"{shown} holds {_type_name(value)}", "an object with named values", look
+        )
     for name, kind in fields.items():
-        check(name in value, f"{shown} has no value named {name!r}", f"{KINDS[kind]} named {name!r}", look)
-        check(_is(value[name], kind), f"{name!r} in {shown} is {_short(value[name])}", KINDS[kind], look)
+        check(
+            name in value, f"{shown} has no value named {name!r}", f"{TYPE_NAMES[kind]} named {name!r}", look
+        )
+        check(
+            is_type(value[name], kind),
+            f"{name!r} in {shown} is {shorten(value[name])}",
+            TYPE_NAMES[kind],
+            look,
+        )
     return value
 
 
 def table(path: str | os.PathLike[str], /, *columns: str) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header line; it must have at least these ``columns``.
+    """Return the rows of a CSV file with a header line, which must have at least ``columns``.
 
-    Every value is a text without blanks around it: see ``number``.
+    Every value is a string without surrounding blanks; ``number`` converts it.
     """
     shown = os.fspath(path)
     look = f"head {shown}"
     content = text(path).removeprefix("\ufeff")
-    wanted = (
-        f"a header line and comma-separated values{f' with the columns {_names(columns)}' if columns else ''}"
-    )
+    expected = f"a header line and comma-separated values{f' with the columns {_format_names(columns)}' if columns else ''}"
     check(
         content.strip() and "\0" not in content,
-        f"{shown} {'is no text' if content.strip() else 'is empty'}",
-        wanted,
+        f"{shown} {'is not a text file' if content.strip() else 'is empty'}",
+        expected,
         look,
     )
     try:
@@ -96,135 +101,131 @@ def table(path: str | os.PathLike[str], /, *columns: str) -> list[dict[str, str]
             if row
         ]
     except csv.Error as problem:
-        raise CheckFailed(
-            f"Found: {shown} is no CSV ({problem}).\nExpected: {wanted}.\nLook: {look}"
-        ) from None
+        raise CheckFailed(f"{shown} is not valid CSV ({problem})", expected, look) from None
     header, rows = [name.strip() for name in lines[0]], lines[1:]
     missing = [name for name in columns if name not in header]
-    check(not missing, f"{shown} has the columns {_names(header)}", f"also {_names(missing)}", look)
+    check(
+        not missing,
+        f"{shown} has the columns {_format_names(header)}",
+        f"also {_format_names(missing)}",
+        look,
+    )
     check(
         len(set(header)) == len(header),
-        f"{shown} has two columns of one name: {_names(header)}",
-        wanted,
+        f"{shown} has two columns with the same name: {_format_names(header)}",
+        expected,
         look,
     )
     for count, row in enumerate(rows, 1):
         check(
             len(row) == len(header),
             f"row {count} of {shown} has {len(row)} values",
-            f"{len(header)}, one for each column of its header",
+            f"{len(header)}, one for each column in the header",
             look,
         )
     return [dict(zip(header, (value.strip() for value in row), strict=True)) for row in rows]
 
 
 def number(value: object, what: str) -> float:
-    """``value`` (of a table, of JSON, of a line of output) as a finite number; ``what`` names it in the failure."""
+    """Return ``value`` (from a table, JSON or output) as a finite float; ``what`` names it if the check fails."""
     try:
-        found = (
+        result = (
             float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
         )
     except (ValueError, OverflowError):
-        found = math.nan
-    check(math.isfinite(found), f"{what} is {_short(value)}", "a number")
-    return found
+        result = math.nan
+    check(math.isfinite(result), f"{what} is {shorten(value)}", "a number")
+    return result
 
 
 def job_id(path: str | os.PathLike[str]) -> str:
-    """The job ID that a file holds, and nothing else."""
+    """Return the job ID in a file that holds nothing else."""
     content = text(path).strip()
-    found = re.fullmatch(r"(\d+)(;\S+)?", content)
+    match = re.fullmatch(r"(\d+)(;\S+)?", content)
     check(
-        found,
+        match,
         f"{os.fspath(path)} holds {content[:60]!r}",
         "a job ID and nothing else",
         f"cat {os.fspath(path)}",
     )
-    assert found
-    return found[1]
+    assert match
+    return match[1]
 
 
 def modified(path: str | os.PathLike[str]) -> float:
-    """When a file was last written, in seconds since the epoch; or renamed, or given other rights or times.
+    """Return when a file was last changed, in seconds since the epoch: the later of its mtime and ctime.
 
-    The time of writing can be set to any other with touch(1); that of the last change cannot.
+    touch(1) can set the mtime to any value, but not the ctime.
     """
-    descriptor = _opened(path)
+    descriptor = open_regular(path)
     try:
-        found = os.fstat(descriptor)
+        status = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    return max(found.st_mtime, found.st_ctime)
+    return max(status.st_mtime, status.st_ctime)
 
 
-def _opened(path: str | os.PathLike[str]) -> int:
-    """A descriptor of a regular file; anything else fails the check, and no FIFO or device makes it wait."""
+def open_regular(path: str | os.PathLike[str]) -> int:
+    """Open a regular file and return its descriptor; a FIFO or device is refused without waiting for it."""
     shown, where = os.fspath(path), Path.cwd() / path
     if learner := os.environ.get("HPCLAB_LEARNER"):
-        where = _own(where, shown, learner)
+        where = _resolve_in_roots(where, shown, learner)
     try:
         if not stat.S_ISREG(where.stat().st_mode):  # opening a device can have effects of its own
-            raise CheckFailed(
-                f"Found: {shown} is no regular file.\nExpected: {WRITTEN}.\nLook: ls -ld {shown}"
-            )
+            raise CheckFailed(f"{shown} is not a regular file", EXPECTED_FILE, f"ls -ld {shown}")
         descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        raise CheckFailed(f"Found: no file {shown}.\nExpected: {WRITTEN}.\nLook: ls -l") from None
+        raise CheckFailed(f"no file {shown}", EXPECTED_FILE, "ls -l") from None
     except (OSError, ValueError) as problem:  # ValueError: a null byte in the name
         why = problem.strerror if isinstance(problem, OSError) else str(problem)
-        raise CheckFailed(
-            f"Found: {shown!r} cannot be read ({why}).\nExpected: {WRITTEN}.\nLook: ls -l"
-        ) from None
+        raise CheckFailed(f"{shown!r} cannot be read ({why})", EXPECTED_FILE, "ls -l") from None
     return descriptor
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
 
 
-def _own(where: Path, shown: str, learner: str) -> Path:
-    """``where`` without links. A grader may read more than the learner, who chose the path, or what lies there:
+def _resolve_in_roots(where: Path, shown: str, learner: str) -> Path:
+    """Resolve links in ``where`` and refuse a path outside the folders that a check may read.
 
-    so nothing is read but what is in the lab's folder, in the learner's home or in a scratch folder, and no
-    link leads from one of them to another place.
+    A grader may be able to read more than the learner, who chose the path and may have placed links. So only files
+    in the lab's folder, the learner's home and the scratch folder are read, and no link may lead out of the folder.
     """
     try:
         real = Path(os.path.realpath(where))
     except ValueError:  # a null byte in the name
         return where
-    named = Path(os.path.normpath(where))
-    home = next((root for root in _roots(learner) if named.is_relative_to(root)), None)
-    if home is None:
+    normalized = Path(os.path.normpath(where))
+    root = next((root for root in _allowed_roots(learner) if normalized.is_relative_to(root)), None)
+    if root is None:
         raise CheckFailed(
-            f"Found: {shown} is outside the places where your work is looked for.\n"
-            "Expected: a file in this folder, in your home or in a scratch folder.\nLook: ls -l"
+            f"{shown} is outside the folders that a check reads",
+            "a file in this folder, your home folder or a scratch folder",
+            "ls -l",
         )
-    if not real.is_relative_to(home.resolve()):
-        raise CheckFailed(
-            f"Found: {shown} is a link to another place.\nExpected: a file of its own.\nLook: ls -l"
-        )
+    if not real.is_relative_to(root.resolve()):
+        raise CheckFailed(f"{shown} is a link to another folder", "a regular file", "ls -l")
     return real
 
 
-def _roots(learner: str) -> list[Path]:
-    """Where a learner's files may be, the lab's folder first."""
+def _allowed_roots(learner: str) -> list[Path]:
+    """The folders that may hold the learner's files, the lab's folder first."""
     roots = [Path.cwd()]
     with contextlib.suppress(KeyError):
         roots.append(Path(pwd.getpwnam(learner).pw_dir))
     return [*roots, SCRATCH] if len(roots[-1].parts) > 1 else [roots[0], SCRATCH]
 
 
-def _read(descriptor: int, shown: str) -> bytes:
+def _read_start(descriptor: int, shown: str) -> bytes:
     try:
         with open(descriptor, "rb") as file:
-            return file.read(MOST_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as problem:
-        raise CheckFailed(
-            f"Found: {shown} cannot be read ({problem.strerror}).\nExpected: {WRITTEN}."
-        ) from None
+        raise CheckFailed(f"{shown} cannot be read ({problem.strerror})", EXPECTED_FILE) from None
 
 
-def _is(value: object, kind: type) -> bool:
+def is_type(value: object, kind: type) -> bool:
     if kind in (int, float) and isinstance(value, bool):
         return False
     if isinstance(value, float) and not math.isfinite(value):  # 1e999
@@ -232,16 +233,16 @@ def _is(value: object, kind: type) -> bool:
     return isinstance(value, int | float) if kind is float else isinstance(value, kind)
 
 
-def _kind(value: object) -> str:
-    return next((words for kind, words in KINDS.items() if isinstance(value, kind)), "null")
+def _type_name(value: object) -> str:
+    return next((name for kind, name in TYPE_NAMES.items() if isinstance(value, kind)), "null")
 
 
-def _short(value: object) -> str:
+def shorten(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    shown = _kind(value) if isinstance(value, list | dict | None) else repr(value)
+    shown = _type_name(value) if isinstance(value, list | dict | None) else repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
-def _names(names: object) -> str:
+def _format_names(names: object) -> str:
     return ", ".join(str(name)[:30] or "(empty)" for name in list(names)[:12])  # type: ignore[call-overload]

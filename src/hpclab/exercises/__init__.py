@@ -1,13 +1,13 @@
-"""Exercises: one text file of an author becomes several notebooks.
+"""Labs: an author's text file becomes several notebooks.
 
-source    reads the text file; cells knows the options of its cells
-fences    finds the blocks of a MyST text
-plain     turns MyST directives into Markdown that any JupyterLab shows
-links     finds the links and pictures of a text
-views     computes each notebook, pure: learner's, grader's, reference, book page, proofs
-wrong     reads the wrong answers that are kept beside an exercise
-lint      everything wrong with an exercise, as problems: form, leaks, commands, links, cells
-build     writes notebooks to disk and hands files to learners
-release   the learners' edition of the course, a folder or an archive
-new       the skeleton of a new exercise
+source           reads the text file; cells checks the options of its cells
+fences           finds the blocks of a MyST text
+plain_markdown   converts MyST directives into Markdown that any JupyterLab shows
+links            finds the links and pictures of a text
+views            builds each notebook (pure): learner's, grader's, reference, book page, proofs
+wrong_answers    reads the wrong answers that are stored beside a lab
+lint             finds the problems of a lab: required_parts, answer_leaks, commands, shadowed_names, links
+build            writes notebooks to disk and delivers files to learners
+release          the learners' edition of the course, as a folder or an archive
+scaffold         the skeleton of a new lab
 """

@@ -1,12 +1,12 @@
-"""The options of an author's cells: what they mean, and what can be wrong with them.
+"""The options of an author's cells, and the problems that they can have.
 
 exercise  the task that the cell belongs to
 role      answer, tests, hidden-tests or predict
 points    what the tests are worth (tests and hidden-tests only)
-part      tells several cells of one role and task apart
+part      a name that distinguishes several cells of one role and task
 tags      as in Jupyter
 
-An answer's solution stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION``.
+An answer's solution is between ``### BEGIN SOLUTION`` and ``### END SOLUTION``.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ OPTIONS = ("exercise", "role", "points", "part", "tags")
 GRADED = ("tests", "hidden-tests")
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # also a valid cell id and nbgrader id
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-# nbgrader looks for these words anywhere in any cell; only the views may write them.
+# nbgrader acts on these marks anywhere in a cell; only the views may write them.
 RESERVED = re.compile(r"(BEGIN|END) (HIDDEN TESTS|MARK SCHEME)|### (HASHED )?AUTOTEST")
 
 
-def identity(cell: NotebookNode) -> str:
-    """The cell's fixed id, and its nbgrader id, from its kept options; '' for ordinary cells."""
+def cell_id(cell: NotebookNode) -> str:
+    """Return the cell's id, which is also its nbgrader id, from its options; empty for ordinary cells."""
     mark = cell.metadata.hpclab
     if not mark.get("role") or not mark.get("exercise"):
         return ""
-    ending = "" if mark.role == "answer" else mark.role
-    return "-".join(str(word) for word in (mark.exercise, ending, mark.get("part")) if word)
+    suffix = "" if mark.role == "answer" else mark.role
+    return "-".join(str(part) for part in (mark.exercise, suffix, mark.get("part")) if part)
 
 
 def keep_options(cell: NotebookNode, line: int, first: int) -> None:
-    """Move the options to ``metadata.hpclab``; tags stay Jupyter's.
+    """Move the options to ``metadata.hpclab``; tags stay where Jupyter expects them.
 
-    ``line`` is where the cell begins in the file, ``first`` where its own text does.
+    ``line`` is the line in the file where the cell begins, ``first`` the line where its text begins.
     """
     options = {key: value for key, value in cell.metadata.items() if key in OPTIONS}
     tags = options.pop("tags", [])
-    # YAML reads 1, 2020-01-01 and [a] as other than text; here they are names, if not good ones.
+    # YAML reads 1, 2020-01-01 and [a] as other types; here they are names, although invalid ones.
     for key in ("exercise", "role", "part"):
         if options.get(key) is not None:
             options[key] = str(options[key])
@@ -51,8 +51,8 @@ def keep_options(cell: NotebookNode, line: int, first: int) -> None:
     cell.metadata = nbformat.from_dict(kept | ({"tags": tags} if tags else {}))  # type: ignore[no-untyped-call]
 
 
-def solution(source: str) -> list[str]:
-    """The lines that the learner does not see."""
+def solution_lines(source: str) -> list[str]:
+    """Return the lines of the solution, which the learner's notebook does not have."""
     lines: list[str] = []
     inside = False
     for line in source.splitlines():
@@ -63,8 +63,8 @@ def solution(source: str) -> list[str]:
     return lines
 
 
-def problems(cell: NotebookNode) -> Iterator[tuple[str, str]]:
-    """What is wrong with one cell as it was read, each with its cure."""
+def find_problems(cell: NotebookNode) -> Iterator[tuple[str, str]]:
+    """Yield the problems of one cell as it was read, each with its remedy."""
     options = dict(cell.metadata)
     for key in options:
         if key not in OPTIONS:
@@ -76,20 +76,20 @@ def problems(cell: NotebookNode) -> Iterator[tuple[str, str]]:
         yield f"unknown role {role!r}", f"Valid roles: {', '.join(ROLES)}."
         return
     if (role is None) != (task is None):
-        yield "'exercise' and 'role' come together; one is missing", "Add the other option."
+        yield "'exercise' and 'role' belong together, and one is missing", "Add the other option."
     for key in ("exercise", "part"):
         if options.get(key) is not None and not NAME.fullmatch(str(options[key])):
-            yield f"{key} {options[key]!r} is no name", "Use lower-case letters, digits and hyphens."
+            yield f"{key} {options[key]!r} is not a valid name", "Use lower-case letters, digits and hyphens."
     if role in GRADED and points is None:
         yield f"the tests of {task!r} have no points", "Add ':points: N'."
     if role not in GRADED and points is not None:
-        yield f"points on a cell with the role {role}", "Only tests and hidden-tests carry points."
+        yield f"points on a cell with the role {role}", "Only tests and hidden-tests have points."
     elif points is not None and not (_is_number(points) and points > 0):
-        yield f"points {points!r}", "Points are a number above zero."
+        yield f"points {points!r} are invalid", "Points are a number above zero."
     if role and cell.cell_type != "code":
         yield f"a text cell with the role {role}", "Roles belong to code cells."
-    if found := RESERVED.search(cell.source):
-        yield f"the words {found[0]!r}", "nbgrader gives them a meaning; say it otherwise."
+    if mark := RESERVED.search(cell.source):
+        yield f"the text {mark[0]!r}, to which nbgrader gives a meaning", "Use other words."
     yield from _solution_problems(cell.source, role)
 
 
@@ -113,24 +113,24 @@ def _solution_problems(source: str, role: str | None) -> Iterator[tuple[str, str
     if inside:
         yield f"'{BEGIN}' in this cell has no '{END}'", f"Add '{END}'."
     if regions and role != "answer":
-        yield "a solution in a cell that is no answer", "Give the cell ':role: answer'."
+        yield "a solution in a cell without the role answer", "Give the cell ':role: answer'."
     if role == "answer" and not regions:
-        yield "this answer shows its solution to the learner", f"Set it between '{BEGIN}' and '{END}'."
+        yield "this answer shows its solution to the learner", f"Put it between '{BEGIN}' and '{END}'."
 
 
-def task_problems(notebook: NotebookNode, points: float) -> Iterator[tuple[int, str, str]]:
-    """Every task has answers and tests, every id is unique, and the points add up to ``points``."""
+def find_task_problems(notebook: NotebookNode, points: float) -> Iterator[tuple[int, str, str]]:
+    """Yield tasks without answers or tests, duplicate ids, and a sum of points other than ``points``."""
     seen: dict[str, int] = {}
     roles: dict[str, dict[str, int]] = {}
     total: float = 0
     for cell in notebook.cells:
         mark = cell.metadata.hpclab
-        name = identity(cell)
+        name = cell_id(cell)
         if not name:
             continue
         if name in seen:
-            cure = "Name the exercise otherwise, or tell its cells apart with ':part: NAME'."
-            yield mark.line, f"the id {name!r} is taken by line {seen[name]}", cure
+            remedy = "Rename the task, or distinguish its cells with ':part: NAME'."
+            yield mark.line, f"the id {name!r} is already used in line {seen[name]}", remedy
         if len(name) > 64:
             yield mark.line, f"the id {name!r} is too long", "A cell id has at most 64 characters."
         seen.setdefault(name, mark.line)
@@ -144,4 +144,8 @@ def task_problems(notebook: NotebookNode, points: float) -> Iterator[tuple[int, 
             if role in lines and "answer" not in lines:
                 yield lines[role], f"the {role} of {task!r} have no answer cell", "Add ':role: answer'."
     if total != points:
-        yield 1, f"the tests add up to {total:g} points, the head says {points}", "Make them agree."
+        yield (
+            1,
+            f"the tests add up to {total:g} points, but the front matter says {points}",
+            "Change one of them.",
+        )

@@ -1,7 +1,6 @@
-"""Fenced blocks of a MyST text: where each begins and ends, and whether all are closed.
+"""Find the fenced blocks of a MyST text and report fences that are not closed.
 
-Markdown itself never complains about fences: a forgotten one silently swallows
-the rest of the page, or the next cell. An author must hear of it instead.
+Markdown itself accepts an open fence, which then silently includes the rest of the page or the next cell.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ FENCE = re.compile(r"( {0,3})(`{3,}|~{3,}|:{3,})(.*)$")
 DIRECTIVE = re.compile(r"\{([\w-]+)\}\s*(.*)$")
 
 
-class Unbalanced(ValueError):
+class UnbalancedFence(ValueError):
     """A fence is not closed, or closes nothing. ``line`` counts from 1."""
 
     def __init__(self, line: int, what: str) -> None:
@@ -26,7 +25,7 @@ class Unbalanced(ValueError):
 
 @dataclass(frozen=True)
 class Block:
-    """One outermost fenced block; ``start`` and ``end`` index its fence lines, from 0."""
+    """An outermost fenced block; ``start`` and ``end`` are the indices of its fence lines, from 0."""
 
     start: int
     end: int
@@ -34,19 +33,19 @@ class Block:
 
     @property
     def directive(self) -> tuple[str, str] | None:
-        """Name and argument of a MyST directive, or None for plain code."""
-        found = DIRECTIVE.match(self.info)
-        return (found[1], found[2].strip()) if found else None
+        """Name and argument of a MyST directive; None for a code block."""
+        match = DIRECTIVE.match(self.info)
+        return (match[1], match[2].strip()) if match else None
 
 
-def outermost(lines: Sequence[str]) -> Iterator[Block]:
-    """The outermost blocks of a text, in order. Raises Unbalanced."""
+def find_blocks(lines: Sequence[str]) -> Iterator[Block]:
+    """Yield the outermost blocks of a text in order. Raises UnbalancedFence."""
     opened: list[tuple[int, str, str]] = []  # index, fence, info
     for index, line in enumerate(lines):
-        found = FENCE.match(line)
-        if not found:
+        match = FENCE.match(line)
+        if not match:
             continue
-        fence, info = found[2], found[3].strip()
+        fence, info = match[2], match[3].strip()
         if opened:
             start, outer, outer_info = opened[-1]
             closes = fence[0] == outer[0] and len(fence) >= len(outer) and not info
@@ -55,15 +54,19 @@ def outermost(lines: Sequence[str]) -> Iterator[Block]:
                 if not opened:
                     yield Block(start, index, outer_info)
                 continue
-            if outer[0] != ":":  # inside code nothing is a fence, but a directive tells of a lost one
+            if (
+                outer[0] != ":"
+            ):  # code has no fences inside, but a directive there means that a fence is missing
                 if fence == outer and info.startswith("{"):
-                    raise Unbalanced(start + 1, f"{outer}{outer_info} is not closed before line {index + 1}")
+                    raise UnbalancedFence(
+                        start + 1, f"{outer}{outer_info} is not closed before line {index + 1}"
+                    )
                 continue
         if not info and fence[0] == ":":
-            raise Unbalanced(index + 1, f"{fence} closes nothing")
+            raise UnbalancedFence(index + 1, f"{fence} closes nothing")
         if fence[0] == "`" and "`" in info:
             continue  # inline code, not a fence
         opened.append((index, fence, info))
     if opened:
         start, outer, outer_info = opened[-1]
-        raise Unbalanced(start + 1, f"{outer}{outer_info} is never closed")
+        raise UnbalancedFence(start + 1, f"{outer}{outer_info} is never closed")

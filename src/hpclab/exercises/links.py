@@ -11,30 +11,30 @@ from urllib.parse import unquote, urlsplit
 from markdown_it import MarkdownIt
 
 HTML = re.compile(r"""<(img|a)\b[^>]*?\b(?:src|href)\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
-# Another exercise, as one exercise's text points at it.
+# A link from one lab's source to another.
 LAB = re.compile(r"(?:\.\./[0-9][0-9]-[\w-]+/)?ex[0-9][0-9]-[\w-]+\.md")
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One link or picture, and what it points at, as the text says it."""
+    """A link or picture with its target as written."""
 
     target: str
     image: bool
 
     @property
     def local(self) -> bool:
-        """Whether it points at a file, not at an address or a place in the same text."""
+        """Whether the target is a file, not a URL or a place in the same text."""
         try:
             parts = urlsplit(self.target)
-        except ValueError:  # "http://[": no address, so it counts as a file, and none is found
+        except ValueError:  # "http://[" is not a URL; as a file it will not be found
             return True
         return not parts.scheme and not parts.netloc and bool(parts.path)
 
 
-def references(text: str) -> Iterator[Reference]:
-    """Every link and picture of ``text``, which is Markdown without MyST; code does not count."""
+def find_references(text: str) -> Iterator[Reference]:
+    """Yield every link and picture of ``text``, which is Markdown without MyST; code is skipped."""
     for block in _MARKDOWN.parse(text):
         for token in (block, *(block.children or ())):
             if token.type == "image":
@@ -47,22 +47,22 @@ def references(text: str) -> Iterator[Reference]:
 
 
 def retarget(text: str, old: str, new: str) -> str:
-    """``text`` with every link or picture that points at ``old`` pointing at ``new``."""
-    return _pointed(text, re.escape(old), lambda _: new)
+    """Replace the target ``old`` of links and pictures with ``new``."""
+    return _replace_targets(text, re.escape(old), lambda _: new)
 
 
-def to_notebooks(text: str) -> str:
-    """``text`` with links between authors' files as links between notebooks, each in a folder of its own."""
+def link_notebooks(text: str) -> str:
+    """Replace links between lab sources with links between notebooks, each of which has its own folder."""
 
     def notebook(lab: str) -> str:
         name = lab.rpartition("/")[2].removesuffix(".md")
         return f"../{lab.removesuffix('.md')}/{name}.ipynb"
 
-    return _pointed(text, LAB.pattern, notebook)
+    return _replace_targets(text, LAB.pattern, notebook)
 
 
-def _pointed(text: str, target: str, new: Callable[[str], str]) -> str:
-    """``text`` with what ``new`` makes of each ``target`` (a pattern) of a link or picture."""
+def _replace_targets(text: str, target: str, new: Callable[[str], str]) -> str:
+    """Replace each target of a link or picture that matches the pattern ``target`` with ``new(target)``."""
     inline = re.compile(rf"(\]\(\s*<?)({target})(?=[\s)>#])")
     attribute = re.compile(rf"""((?:src|href)\s*=\s*["'])({target})(?=["'#])""", re.IGNORECASE)
     named = re.compile(rf"^(\[[^\]]+\]:\s*<?)({target})(?=[\s>#]|$)", re.MULTILINE)

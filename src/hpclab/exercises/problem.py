@@ -1,4 +1,4 @@
-"""What is wrong with a file of an author: where, what, and the cure."""
+"""A problem in an author's file: where, what, and its remedy."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hpclab.errors import ExerciseError
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One problem. ``line`` counts from 1; 0 stands for the file as a whole."""
+    """A problem in an author's file. ``line`` counts from 1; 0 means the whole file."""
 
     path: Path
     line: int
     what: str
-    cure: str
+    remedy: str
 
     def __str__(self) -> str:
         return f"{self.path}, line {self.line}: {self.what}" if self.line else f"{self.path}: {self.what}"
 
-    def error(self) -> ExerciseError:
-        """The same as an exception."""
-        return ExerciseError(str(self), self.cure)
+    def to_error(self) -> ExerciseError:
+        """Return the problem as an exception."""
+        return ExerciseError(str(self), self.remedy)

@@ -1,7 +1,7 @@
 """The learners' edition of the course: notebooks and templates, as a folder or an archive.
 
-The folder is what nbgitpuller pulls: notebooks without answers, nothing to
-build. Equal sources give equal bytes.
+nbgitpuller can pull the folder: it has notebooks without answers, and nothing needs to be built. Equal sources
+give equal bytes.
 """
 
 from __future__ import annotations
@@ -19,93 +19,93 @@ from pathlib import Path, PurePosixPath
 
 from hpclab.errors import UsageError
 from hpclab.exercises import build, source, views
+from hpclab.exercises.lab_names import list_sources
 from hpclab.files import write_whole
 
-MANIFEST = "MANIFEST.sha256"  # for `sha256sum --check`, and to know our own files again
-# Its first line, which sha256sum passes over: other collections of files have a manifest of this name too.
-OURS = "# HPC Lab, the learners' edition"
-TOP = "hpc-lab"  # the folder within an archive
+MANIFEST = "MANIFEST.sha256"  # for `sha256sum --check`, and to recognize the files of an earlier release
+# Its first line, which sha256sum ignores. It distinguishes this manifest from others with the same name.
+SIGNATURE = "# HPC Lab, the learners' edition"
+ARCHIVE_ROOT = "hpc-lab"  # the folder within an archive
 README = """\
 # HPC Lab
 
 Notebooks of a hands-on course in high-performance computing. You submit real
 Slurm jobs; the checks look at what really happened. Open the first notebook in
-JupyterLab on a machine that has Slurm's commands, and go on in this order:
+JupyterLab on a machine with Slurm's commands, and continue in this order:
 
 {labs}
 
-`templates/` holds batch scripts that run as they stand. The checks import the
-Python package `hpclab`: whoever teaches the course says how to get it. Your own
-changes in these files are kept when the course is pulled again with nbgitpuller.
-`sha256sum --check {manifest}` tells which files differ from the ones handed out.
+`templates/` has batch scripts that run unchanged. The checks import the Python
+package `hpclab`; your instructor tells you how to get it. Your own changes in
+these files are kept when you pull the course again with nbgitpuller.
+`sha256sum --check {manifest}` lists the files that differ from the originals.
 """
 
 
 @dataclass(frozen=True)
-class File:
-    """One file of the release."""
+class ReleaseFile:
+    """A file of the release."""
 
     data: bytes
-    program: bool = False
+    executable: bool = False
 
 
-def contents(course: Path) -> dict[str, File]:
-    """The files of the release of the clone ``course``, by their path in it. Raises ExerciseError."""
-    files: dict[str, File] = {}
+def collect_files(course: Path) -> dict[str, ReleaseFile]:
+    """Return the files of the release of the clone ``course``, by path. Raises ExerciseError."""
+    files: dict[str, ReleaseFile] = {}
     labs = []
-    for path in build.sources(course / "notebooks"):
+    for path in list_sources(course / "notebooks"):
         exercise = source.load(path)
         name = f"{exercise.module}/{exercise.name}/{exercise.name}.ipynb"
-        files[name] = File(build.as_bytes(views.student_view(exercise)))
+        files[name] = ReleaseFile(build.serialize(views.student_view(exercise)))
         labs.append(f"- [{exercise.about.title}]({name}), about {exercise.about.minutes} minutes")
-    for path in build.given(course / "templates"):
+    for path in build.list_templates(course / "templates"):
         name = path.relative_to(course).as_posix()
-        files[name] = File(path.read_bytes(), os.access(path, os.X_OK))
+        files[name] = ReleaseFile(path.read_bytes(), os.access(path, os.X_OK))
     if (course / "LICENSE").is_file():
-        files["LICENSE"] = File((course / "LICENSE").read_bytes())
-    files["README.md"] = File(README.format(labs="\n".join(labs), manifest=MANIFEST).encode())
+        files["LICENSE"] = ReleaseFile((course / "LICENSE").read_bytes())
+    files["README.md"] = ReleaseFile(README.format(labs="\n".join(labs), manifest=MANIFEST).encode())
     sums = [f"{hashlib.sha256(file.data).hexdigest()}  {name}" for name, file in sorted(files.items())]
-    files[MANIFEST] = File("".join(f"{line}\n" for line in (OURS, *sums)).encode())
+    files[MANIFEST] = ReleaseFile("".join(f"{line}\n" for line in (SIGNATURE, *sums)).encode())
     return dict(sorted(files.items()))
 
 
-def archive(files: Mapping[str, File], path: Path) -> None:
-    """Write ``files`` to ``path`` as a .tar.gz whose bytes depend on nothing but the files."""
+def write_archive(files: Mapping[str, ReleaseFile], path: Path) -> None:
+    """Write ``files`` to ``path`` as a .tar.gz; equal files give equal bytes."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
         for name, file in sorted(files.items()):
-            entry = tarfile.TarInfo(f"{TOP}/{name}")
-            entry.size, entry.mode = len(file.data), 0o755 if file.program else 0o644
+            entry = tarfile.TarInfo(f"{ARCHIVE_ROOT}/{name}")
+            entry.size, entry.mode = len(file.data), 0o755 if file.executable else 0o644
             tar.addfile(entry, io.BytesIO(file.data))
     write_whole(path, packed.getvalue())
 
 
-def folder(files: Mapping[str, File], path: Path) -> None:
-    """Make ``path`` hold ``files``: new, empty, or an earlier release, which is brought up to date.
+def write_folder(files: Mapping[str, ReleaseFile], path: Path) -> None:
+    """Write ``files`` into ``path``, which may be new, empty, or an earlier release.
 
-    A new folder is made aside and renamed. In an earlier release each file is
-    written whole, the manifest last; files that are no longer part of it go, and
-    files that never were stay (a ``.git`` for instance). Links in it are not
-    followed: whoever runs this may be able to write where they lead. Raises UsageError.
+    A new folder is written under a temporary name and renamed. In an earlier release each file is replaced
+    atomically, the manifest last; files that are no longer part of the release are removed, and other files (for
+    example ``.git``) stay. Links in it are not followed, because their targets may be writable. Raises UsageError.
     """
     path = path.resolve()
-    earlier = _earlier(path)
+    earlier = _list_earlier(path)
     if earlier is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
-            aside.chmod(0o755)
-            _write(files, aside)
-            aside.rename(path)
+            temporary.chmod(0o755)
+            _write(files, temporary)
+            temporary.rename(path)
         except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
         return
     for name in earlier | files.keys():
-        _no_link(path, name)
+        _refuse_links(path, name)
     _write(files, path)
     for name in earlier - files.keys():
         (path / name).unlink(missing_ok=True)
@@ -114,41 +114,41 @@ def folder(files: Mapping[str, File], path: Path) -> None:
                 (path / parent).rmdir()
 
 
-def _earlier(path: Path) -> set[str] | None:
-    """The files of the release that ``path`` holds; None where there is nothing yet."""
+def _list_earlier(path: Path) -> set[str] | None:
+    """The files of the release in ``path``; None if it is new or empty."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return None
     if (path / MANIFEST).is_file():
         manifest = (path / MANIFEST).read_text(errors="replace")
-        if manifest.startswith(f"{OURS}\n"):
-            return set(_listed(manifest))
-    if path.is_dir() and [one.name for one in path.iterdir()] == [".git"]:
+        if manifest.startswith(f"{SIGNATURE}\n"):
+            return set(_parse_manifest(manifest))
+    if path.is_dir() and [entry.name for entry in path.iterdir()] == [".git"]:
         return set()
     raise UsageError(
-        f"{path} holds something else than a release of this course",
-        f"Name a new or empty folder, or one with the {MANIFEST} of an earlier release.",
+        f"{path} is not a release of this course",
+        f"Give a new or empty folder, or one with the {MANIFEST} of an earlier release.",
     )
 
 
-def _no_link(path: Path, name: str) -> None:
-    """Raise UsageError where a link stands for one of the folders above ``path / name``."""
+def _refuse_links(path: Path, name: str) -> None:
+    """Raise UsageError if a folder between ``path`` and ``path / name`` is a link."""
     for parent in PurePosixPath(name).parents:
         if (path / parent).is_symlink() and parent != PurePosixPath():
             raise UsageError(
-                f"{path / parent} is a link to another place", "Remove the link, or name a new folder."
+                f"{path / parent} is a link to another folder", "Remove the link, or give a new folder."
             )
 
 
-def _listed(manifest: str) -> Iterator[str]:
+def _parse_manifest(manifest: str) -> Iterator[str]:
     for line in manifest.splitlines():
         name = line.partition("  ")[2]
-        inside = PurePosixPath(name)
-        if name and not inside.is_absolute() and ".." not in inside.parts:
+        relative = PurePosixPath(name)
+        if name and not relative.is_absolute() and ".." not in relative.parts:
             yield name
 
 
-def _write(files: Mapping[str, File], path: Path) -> None:
+def _write(files: Mapping[str, ReleaseFile], path: Path) -> None:
     for name, file in sorted(files.items(), key=lambda item: item[0] == MANIFEST):
         write_whole(path / name, file.data)
-        if file.program:
+        if file.executable:
             (path / name).chmod(0o755)

@@ -1,7 +1,6 @@
-"""An exercise → the notebook that somebody needs. Pure: no file is touched.
+"""Build the notebooks of a lab: learner's, grader's, reference, proof and book page. Pure.
 
-A view is an ordered list of small steps, as in nbgrader, whose own
-transformations do the work that graders depend on.
+A view is an ordered list of small steps. nbgrader's own preprocessors do the steps that grading depends on.
 """
 
 from __future__ import annotations
@@ -15,43 +14,44 @@ from typing import Literal
 import nbformat
 from nbformat import NotebookNode
 
-from hpclab.exercises import links, plain
+from hpclab.exercises import links, plain_markdown
 from hpclab.exercises.problem import Problem
 from hpclab.exercises.source import GRADED, Exercise
 
 Step = Callable[[NotebookNode, Exercise], None]
 
-# A comment in Python, in shell and in a batch script alike: an answer may be any of them.
+# A comment in Python, shell and batch scripts, because an answer may be any of them.
 STUB = "# YOUR WORK HERE"
-HIDDEN = "# More checks of this task run here when your work is marked."
+HIDDEN_NOTE = "# More checks of this task run here when your work is marked."
 HIDDEN_TAG = "hidden-tests"
-GO_ON_TAG = "raises-exception"  # what papermill and nbclient know a cell by that may fail
+CONTINUE_TAG = "raises-exception"  # papermill and nbclient continue after an error in a cell with this tag
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 def student_view(exercise: Exercise) -> NotebookNode:
-    """The learner's notebook: no answers, no hidden tests, valid nbgrader metadata."""
+    """Return the learner's notebook: no answers, no hidden tests, valid nbgrader metadata."""
     notebook = grader_view(exercise)
-    _release(notebook)
+    _run_nbgrader_steps(notebook)
     return notebook
 
 
 def grader_view(exercise: Exercise) -> NotebookNode:
-    """nbgrader's "source" notebook: answers and hidden tests between nbgrader's own marks.
+    """Return nbgrader's source notebook: answers and hidden tests between nbgrader's marks.
 
-    What ``nbgrader generate_assignment`` makes of it, with ``STUB`` as its code
-    stub, is ``student_view``, cell for cell.
+    ``nbgrader generate_assignment`` with the code stub ``STUB`` turns it into ``student_view``, cell for cell.
     """
-    return _view(exercise, [*_TEXT, _mark_for_nbgrader, _fold_checks, _wrap_hidden_tests, _without_options])
+    return _view(
+        exercise, [*_TEXT_STEPS, _mark_for_nbgrader, _fold_checks, _wrap_hidden_tests, _remove_options]
+    )
 
 
 def reference_view(exercise: Exercise, answers: Mapping[str, str] | None = None) -> NotebookNode:
-    """The author's notebook: answers and every test, runnable from top to bottom.
+    """Return the author's notebook: answers and every test, runnable from top to bottom.
 
-    A failed check does not stop the run, so that every task is marked.
-    ``answers`` replaces answer cells, by id: that is how wrong answers are tried.
+    A failed check does not stop the run, so every task gets a mark. ``answers`` replaces answer cells by id, to try
+    wrong answers.
     """
-    notebook = _view(exercise, [*_TEXT, _mark_for_nbgrader, _go_on_after_checks])
+    notebook = _view(exercise, [*_TEXT_STEPS, _mark_for_nbgrader, _continue_after_checks])
     for cell in notebook.cells:
         cell.source = (answers or {}).get(cell.id, cell.source)
     return notebook
@@ -60,36 +60,34 @@ def reference_view(exercise: Exercise, answers: Mapping[str, str] | None = None)
 def proof_view(
     exercise: Exercise, answers: Mapping[str, str] | None = None, *, untouched: bool = False
 ) -> NotebookNode:
-    """The reference notebook with other answers: what must *not* get full marks.
+    """Return the reference notebook with other answers, which must not get full marks.
 
-    Every test is there, hidden ones too. ``answers`` replaces answer cells by id;
-    ``untouched`` puts the learner's stub into every answer cell that ``answers``
-    does not name. Either way no cell stops the run, whatever it raises.
+    It has every test, hidden ones too. ``answers`` replaces answer cells by id; ``untouched`` puts the learner's stub
+    into all other answer cells. No cell stops the run, whatever it raises.
     """
-    stubs = _stubs(exercise) if untouched else {}
+    stubs = _answer_stubs(exercise) if untouched else {}
     replaced = stubs | dict(answers or {})
     notebook = reference_view(exercise, replaced)
     if replaced:
         for cell in notebook.cells:
             if cell.cell_type == "code":
-                _tag(cell, GO_ON_TAG)
+                _tag(cell, CONTINUE_TAG)
     return notebook
 
 
 def book_view(
     exercise: Exercise, executed: NotebookNode | None, answers: Literal["out", "folded"] = "out"
 ) -> NotebookNode:
-    """The page of the book: the author's MyST text, and outputs of an executed run.
+    """Return the page of the book: the author's MyST text with the outputs of an executed run.
 
-    Outputs are taken from ``executed``, a run of ``reference_view``, by cell id,
-    and only where the cell is still the one that ran; None gives a page without
-    outputs. ``answers="out"`` shows the learner's stub in place of each answer
-    and leaves hidden tests out; ``"folded"`` keeps both, folded, for instructors.
-    Tests are always folded. Only tags are left of the metadata.
+    Outputs come from ``executed``, a run of ``reference_view``, for the cells whose source is unchanged; None gives
+    a page without outputs. ``answers="out"`` shows the learner's stub in place of each answer
+    and omits hidden tests; ``"folded"`` keeps both, folded, for instructors. Tests are always folded. Of the
+    metadata only tags remain.
     """
     ran = {cell.id: cell for cell in executed.cells if "id" in cell} if executed else {}
-    stubs = _stubs(exercise) if answers == "out" else {}
-    page = _view(exercise, [_title, _link_notebooks, _name_checks])
+    stubs = _answer_stubs(exercise) if answers == "out" else {}
+    page = _view(exercise, [_add_title, _link_notebooks, _label_checks])
     if answers == "out":
         page.cells = [cell for cell in page.cells if _role(cell) != "hidden-tests"]
     for cell in page.cells:
@@ -130,8 +128,8 @@ def _tag(cell: NotebookNode, tag: str) -> None:
         cell.metadata["tags"] = [*tags, tag]
 
 
-def _stubs(exercise: Exercise) -> dict[str, str]:
-    """What the learner finds in each answer cell, by id."""
+def _answer_stubs(exercise: Exercise) -> dict[str, str]:
+    """The learner's stub of each answer cell, by id."""
     return {
         cell.id: cell.source
         for cell in student_view(exercise).cells
@@ -139,8 +137,8 @@ def _stubs(exercise: Exercise) -> dict[str, str]:
     }
 
 
-def _title(notebook: NotebookNode, exercise: Exercise) -> None:
-    """Add the first cell: title, stars, minutes, points, what it builds on."""
+def _add_title(notebook: NotebookNode, exercise: Exercise) -> None:
+    """Add the first cell: title, difficulty, minutes, points, and the labs that it builds on."""
     about = exercise.about
     stars = "★" * about.difficulty + "☆" * (4 - about.difficulty)
     builds_on = ", ".join(about.builds_on) or "nothing: start here"
@@ -158,27 +156,27 @@ def _title(notebook: NotebookNode, exercise: Exercise) -> None:
     notebook.cells.insert(0, nbformat.from_dict(cell))  # type: ignore[no-untyped-call]
 
 
-def _plain_text(notebook: NotebookNode, exercise: Exercise) -> None:
+def _convert_text(notebook: NotebookNode, exercise: Exercise) -> None:
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
         try:
-            cell.source = plain.plain(cell.source)
-        except plain.NotPlain as wrong:
-            line = cell.metadata.hpclab.line + wrong.line
-            cure = f"Use Markdown, or one of: {', '.join(plain.OTHERS + plain.ADMONITIONS)}."
-            raise Problem(exercise.path, line, wrong.what, cure).error() from None
+            cell.source = plain_markdown.to_plain_markdown(cell.source)
+        except plain_markdown.UnsupportedMarkup as problem:
+            line = cell.metadata.hpclab.line + problem.line
+            remedy = f"Use Markdown, or one of: {', '.join(plain_markdown.OTHER_DIRECTIVES + plain_markdown.ADMONITIONS)}."
+            raise Problem(exercise.path, line, problem.what, remedy).to_error() from None
 
 
 def _link_notebooks(notebook: NotebookNode, exercise: Exercise) -> None:
-    """Links between authors' files become links between notebooks."""
+    """Turn links between lab sources into links between notebooks."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = links.to_notebooks(cell.source)
+            cell.source = links.link_notebooks(cell.source)
 
 
 def _attach_images(notebook: NotebookNode, exercise: Exercise) -> None:
-    """Put pictures into the notebook itself: it may be copied to anywhere, alone."""
+    """Embed pictures as attachments, so that the notebook can be copied alone."""
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
@@ -195,7 +193,7 @@ def _attach_images(notebook: NotebookNode, exercise: Exercise) -> None:
 
 
 def _mark_for_nbgrader(notebook: NotebookNode, exercise: Exercise) -> None:
-    """Options of the author → nbgrader's metadata, schema 3."""
+    """Convert the author's options into nbgrader's metadata, schema 3."""
     for cell in notebook.cells:
         role = _role(cell)
         if role == "answer":
@@ -208,8 +206,8 @@ def _mark_for_nbgrader(notebook: NotebookNode, exercise: Exercise) -> None:
         cell.metadata["nbgrader"] = nbformat.from_dict(fixed | kind)  # type: ignore[no-untyped-call]
 
 
-def _name_checks(notebook: NotebookNode, exercise: Exercise) -> None:
-    """The first line of a check says what it is: folded, a cell shows nothing else."""
+def _label_checks(notebook: NotebookNode, exercise: Exercise) -> None:
+    """Add a first line that says what the check is; a folded cell shows only that line."""
     for cell in notebook.cells:
         if _role(cell) == "tests" and not cell.source.startswith("%%"):
             mark = cell.metadata.hpclab
@@ -218,7 +216,7 @@ def _name_checks(notebook: NotebookNode, exercise: Exercise) -> None:
 
 
 def _fold_checks(notebook: NotebookNode, exercise: Exercise) -> None:
-    """A check is there to be run: JupyterLab shows its first line and dots, which a click opens."""
+    """Fold checks: JupyterLab shows the first line, and a click opens the cell."""
     for cell in notebook.cells:
         if _role(cell) in GRADED:
             cell.metadata["jupyter"] = nbformat.from_dict({"source_hidden": True})  # type: ignore[no-untyped-call]
@@ -227,20 +225,19 @@ def _fold_checks(notebook: NotebookNode, exercise: Exercise) -> None:
 def _wrap_hidden_tests(notebook: NotebookNode, exercise: Exercise) -> None:
     for cell in notebook.cells:
         if _role(cell) == "hidden-tests":
-            cell.source = f"{HIDDEN}\n### BEGIN HIDDEN TESTS\n{cell.source}\n### END HIDDEN TESTS"
+            cell.source = f"{HIDDEN_NOTE}\n### BEGIN HIDDEN TESTS\n{cell.source}\n### END HIDDEN TESTS"
             _tag(cell, HIDDEN_TAG)
 
 
-def _without_options(notebook: NotebookNode, exercise: Exercise) -> None:
+def _remove_options(notebook: NotebookNode, exercise: Exercise) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("hpclab", None)
 
 
-def _release(notebook: NotebookNode) -> None:
-    """The steps of ``nbgrader generate_assignment``, in its own order, without its database.
+def _run_nbgrader_steps(notebook: NotebookNode) -> None:
+    """Run the preprocessors of ``nbgrader generate_assignment`` in its order, without its database.
 
-    They remove answers, hidden tests and outputs, lock the tests and store the
-    checksums that autograding compares.
+    They remove answers, hidden tests and outputs, lock the tests and store the checksums that autograding compares.
     """
     from nbgrader.preprocessors import (  # type: ignore[import-untyped,unused-ignore]
         CheckCellMetadata,
@@ -264,11 +261,11 @@ def _release(notebook: NotebookNode) -> None:
         _, resources = preprocessor.preprocess(notebook, resources)
 
 
-def _go_on_after_checks(notebook: NotebookNode, exercise: Exercise) -> None:
+def _continue_after_checks(notebook: NotebookNode, exercise: Exercise) -> None:
     for cell in notebook.cells:
         if _role(cell) in GRADED:
-            _tag(cell, GO_ON_TAG)
+            _tag(cell, CONTINUE_TAG)
 
 
-# What every notebook for JupyterLab needs, whoever it is for.
-_TEXT: tuple[Step, ...] = (_title, _plain_text, _link_notebooks, _attach_images, _name_checks)
+# The steps of every notebook for JupyterLab.
+_TEXT_STEPS: tuple[Step, ...] = (_add_title, _convert_text, _link_notebooks, _attach_images, _label_checks)

@@ -70,7 +70,7 @@ def submit(
 def waiting(launch: Runner, batch: Batch) -> list[Job]:
     """The tasks of this batch's arrays that are not over, by the UUID in their comment."""
     me = launch(["id", "-un"]).stdout.strip()
-    return [job for job in slurm.ask_queue(launch, user=me) if job.comment == batch.uuid and not job.ended]
+    return [job for job in slurm.query_queue(launch, user=me) if job.comment == batch.uuid and not job.ended]
 
 
 def cancel(launch: Runner, jobs: Sequence[Job]) -> None:

@@ -196,11 +196,11 @@ class JobWatch:
 
     def _look(self, before: Job) -> Job:
         """The job as the queue and then accounting know it. The reason why it waits is the queue's."""
-        for record in slurm.ask_queue(self.launch, jobs=[self.job_id]):
+        for record in slurm.query_queue(self.launch, jobs=[self.job_id]):
             if not record.ended:
                 self.progress(self._describe(record))
                 return record
-        for record in slurm.ask_accounting(self.launch, jobs=[self.job_id]):
+        for record in slurm.query_accounting(self.launch, jobs=[self.job_id]):
             return record
         return before
 
@@ -256,7 +256,7 @@ def _submitted_jobs(job: NotebookJob, record: Job, launch: Runner) -> list[str]:
     """The jobs that the notebook submitted: those whose folder is in its own."""
     minutes = math.ceil((record.elapsed or 0) / 60) + 10
     try:
-        jobs = slurm.ask_accounting(launch, since=f"now-{minutes}minutes")
+        jobs = slurm.query_accounting(launch, since=f"now-{minutes}minutes")
     except CommandFailed:
         return []  # sacct is unavailable; the result does not depend on it
     return [

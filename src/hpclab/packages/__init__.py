@@ -1,8 +1,8 @@
-"""System packages of the embedded cluster, unpacked privately.
+"""System packages of the embedded cluster, unpacked into a private folder.
 
-prefix      what is needed, and the finished folder that holds it
-apt         asks the distribution's own apt, with private state
-deb         unpacks archives and does what their install scripts would
-apptainer   adds Apptainer where the distribution lacks it
-elf         binds a program made for a newer C library to this one
+prefix      the list of packages, and the finished folder
+apt         downloads with the distribution's apt, with private state
+deb         unpacks archives and does the work of their install scripts
+apptainer   adds Apptainer if the distribution does not have it
+elf         adapts a program that was linked against a newer glibc
 """

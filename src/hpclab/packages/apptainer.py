@@ -1,6 +1,6 @@
-"""Apptainer for a distribution that has none: Debian unstable's, signature checked, adapted if need be.
+"""Apptainer from Debian unstable, for a distribution without it; signatures are checked.
 
-It is unpacked into the prefix like everything else; unstable never joins the machine's apt sources.
+It is unpacked into the prefix and adapted to an older glibc if needed. The machine's apt sources stay unchanged.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from hpclab.errors import PackagesError
 from hpclab.packages import deb, elf
 from hpclab.packages.apt import Apt, Progress
 
-# squashfuse and its library too: before 0.2 it lacks the option that lets a user's overlay be written.
-WANTED = ("apptainer", "squashfuse", "libfuse3-4")
+# squashfuse before 0.2 has no option for writable overlays of users.
+PACKAGES = ("apptainer", "squashfuse", "libfuse3-4")
 
 REMEDY = (
-    "Install Apptainer from its project's own packages or ask the administrator; the machine's own is used "
-    "as soon as it is there. Everything but containers works without."
+    "Install Apptainer from its project's packages, or ask an administrator to; an installed one is used "
+    "automatically. Everything except containers works without it."
 )
 
 
-def of_machine() -> Path | None:
-    """The machine's own Apptainer, which is always preferred."""
-    found = shutil.which("apptainer", path="/usr/local/bin:/usr/bin")
-    return Path(found) if found else None
+def find_installed() -> Path | None:
+    """Return the path of the machine's own Apptainer, which is preferred; None if there is none."""
+    path = shutil.which("apptainer", path="/usr/local/bin:/usr/bin")
+    return Path(path) if path else None
 
 
-def add(prefix: Path, work: Path, status: Path, progress: Progress) -> dict[str, str]:
-    """Unpack Apptainer into ``prefix`` with ``work`` for scratch; return names and versions.
+def unpack_into(prefix: Path, work: Path, status: Path, progress: Progress) -> dict[str, str]:
+    """Unpack Apptainer into ``prefix``, with ``work`` as scratch folder; return package names and versions.
 
-    Raises PackagesError, the prefix untouched, if it cannot be had.
+    Raises PackagesError and leaves the prefix unchanged if Apptainer is not available.
     """
     progress("downloading Apptainer from Debian unstable")
     work.mkdir()
     sources = work / "sources.list"
-    sources.write_text(f"deb {mirror(Apt(work, status, Path('/var/lib/apt/lists')))} unstable main\n")
+    sources.write_text(f"deb {find_mirror(Apt(work, status, Path('/var/lib/apt/lists')))} unstable main\n")
     apt = Apt(
         work,
         status,
@@ -52,51 +52,53 @@ def add(prefix: Path, work: Path, status: Path, progress: Progress) -> dict[str,
         ),
     )
     try:
-        archives = apt.download(*WANTED, complaint=apt.update())
+        archives = apt.download(*PACKAGES, complaint=apt.update())
     except PackagesError as problem:
         raise PackagesError(problem.problem, REMEDY) from None
     progress("unpacking and adapting Apptainer")
-    own = work / "unpacked"
-    deb.prepare(own)
+    unpacked = work / "unpacked"
+    deb.create_root(unpacked)
     for archive in archives:
-        deb.unpack(archive, own)
+        deb.unpack(archive, unpacked)
     glibc = host_glibc()
-    for path in sorted(own.rglob("*")):
+    for path in sorted(unpacked.rglob("*")):
         if elf.is_elf(path):
             try:
                 elf.adapt(path, glibc)
             except PackagesError as problem:
                 raise PackagesError(problem.problem, REMEDY) from None
-    settings = own / "etc/apptainer/apptainer.conf"
-    settings.write_text(without_systemd(settings.read_text()))
-    shell.run(["cp", "-a", "--no-target-directory", own, prefix], step="adding Apptainer to the packages")
+    settings = unpacked / "etc/apptainer/apptainer.conf"
+    settings.write_text(disable_systemd_cgroups(settings.read_text()))
+    shell.run(
+        ["cp", "-a", "--no-target-directory", unpacked, prefix], step="adding Apptainer to the packages"
+    )
     return {name: version for name, version, _ in (archive.stem.split("_") for archive in archives)}
 
 
 def host_glibc() -> tuple[int, ...]:
-    """The version of this machine's C library, such as (2, 36)."""
+    """Return the version of this machine's glibc, such as (2, 36)."""
     return tuple(map(int, (os.confstr("CS_GNU_LIBC_VERSION") or "glibc 0").split()[1].split(".")))
 
 
-def without_systemd(settings: str) -> str:
-    """Apptainer's settings for a cluster in which no systemd manages the cgroups."""
+def disable_systemd_cgroups(settings: str) -> str:
+    """Change Apptainer's settings for a cluster in which systemd does not manage the cgroups."""
     return re.sub(r"^systemd cgroups = yes", "systemd cgroups = no", settings, flags=re.M)
 
 
-def mirror(apt: Apt) -> str:
-    """The Debian mirror to ask: HPCLAB_DEBIAN_MIRROR, or the one that the machine itself uses."""
-    if chosen := os.environ.get("HPCLAB_DEBIAN_MIRROR"):
-        return chosen
-    found = first_debian(apt.run("indextargets", "--format", "$(REPO_URI)").stdout)
-    if not found:
+def find_mirror(apt: Apt) -> str:
+    """Return the Debian mirror: HPCLAB_DEBIAN_MIRROR, or the one in the machine's apt sources. Raises PackagesError."""
+    if configured := os.environ.get("HPCLAB_DEBIAN_MIRROR"):
+        return configured
+    mirror = select_debian(apt.run("indextargets", "--format", "$(REPO_URI)").stdout)
+    if not mirror:
         raise PackagesError(
-            "this machine's apt sources name no Debian mirror from which Apptainer could be taken",
-            "Set HPCLAB_DEBIAN_MIRROR to the address of one, and remove the packages folder so that it is "
-            "made again. " + REMEDY,
+            "this machine's apt sources have no Debian mirror from which to download Apptainer",
+            "Set HPCLAB_DEBIAN_MIRROR to the URL of a mirror, delete the packages folder, and run the command "
+            "again. " + REMEDY,
         )
-    return found
+    return mirror
 
 
-def first_debian(repositories: str) -> str | None:
-    """The first address in apt's list that is a Debian archive (and not its security archive)."""
+def select_debian(repositories: str) -> str | None:
+    """Return the first URL in apt's list that is a Debian archive, but not the security archive."""
     return next((line for line in repositories.splitlines() if re.search(r"/debian/?$", line)), None)

@@ -1,7 +1,7 @@
-"""Ask the distribution's apt what to fetch and let it fetch, with private state.
+"""Download packages with the distribution's apt, with private state.
 
-Nothing here needs root and nothing is installed: apt reads this machine's own sources,
-keys, proxies and mirrors, checks the signatures as ever, and writes only below the folder it is given.
+Nothing needs root and nothing is installed. apt reads this machine's sources, keys and proxies, checks signatures as
+usual, and writes only into the given folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Progress = Callable[[str], None]
 HOST_STATUS = Path("/var/lib/dpkg/status")
 HOST_LISTS = Path("/var/lib/apt/lists")
 
-# Hooks of this machine that follow an update of its own lists; ours are none of their business.
+# Disables the machine's hooks that run after an update of its own package lists.
 _CONFIG = """\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -33,7 +33,7 @@ _CONFIG = """\
 
 @dataclass(frozen=True)
 class Archive:
-    """One package as apt resolved it, and how large its download is."""
+    """A package as apt resolved it; ``size`` is that of its download in bytes."""
 
     name: str
     version: str
@@ -42,15 +42,15 @@ class Archive:
 
 @dataclass(frozen=True)
 class Apt:
-    """apt with its state below ``home``; ``lists`` may be the machine's own, which are only read."""
+    """apt with its state in ``home``; ``lists`` may be the machine's own package lists, which are only read."""
 
     home: Path
     status: Path
     lists: Path
     options: Sequence[str] = field(default=())
 
-    def run(self, *words: str, timeout: float = 300, cwd: Path | None = None) -> CompletedProcess[str]:
-        """Run apt-get; the caller looks at the exit status."""
+    def run(self, *arguments: str, timeout: float = 300, cwd: Path | None = None) -> CompletedProcess[str]:
+        """Run apt-get; the caller checks the exit status."""
         for folder in (self.archives / "partial", self.home / "state"):
             folder.mkdir(parents=True, exist_ok=True)
         config = self.home / "apt.conf"
@@ -60,14 +60,20 @@ class Apt:
             f"Dir::State::Lists={self.lists}",
             f"Dir::State::Status={self.status}",
             f"Dir::Cache={self.home}/cache",
-            "Debug::NoLocking=1",  # the folder is ours alone, and the machine's locks need root
+            "Debug::NoLocking=1",  # the folder is private, and the machine's locks need root
             "Acquire::Languages=none",
             "Acquire::Retries=2",
             *_sandbox(Path("/proc/self/uid_map").read_text()),
             *self.options,
         )
         return shell.run(
-            ["apt-get", "-c", config, *(word for one in settings for word in ("-o", one)), *words],
+            [
+                "apt-get",
+                "-c",
+                config,
+                *(word for setting in settings for word in ("-o", setting)),
+                *arguments,
+            ],
             timeout=timeout,
             check=False,
             cwd=cwd,
@@ -80,103 +86,105 @@ class Apt:
         return self.home / "cache/archives"
 
     def update(self) -> str:
-        """Fetch the lists; return what apt complained of.
+        """Download the package lists; return apt's error output.
 
-        One broken source among many must not matter while the others offer all that is
-        needed, so the complaint is only told when resolving fails afterwards.
+        A broken source does not matter while the others have all packages, so the errors are shown only if
+        resolving fails afterwards.
         """
         (self.lists / "partial").mkdir(parents=True, exist_ok=True)
         return self.run("update").stderr
 
     def resolve(self, packages: Sequence[str], complaint: str = "") -> list[Archive]:
-        """The packages and all they need, in the order to unpack them.
+        """Return the packages and their dependencies, in the order to unpack them.
 
-        ``complaint`` is what ``update`` returned; it explains a failure.
+        ``complaint`` is the result of ``update``; it explains a failure. Raises PackagesError.
         """
-        done = self.run("install", "-y", "--no-install-recommends", "--print-uris", *packages)
-        if done.returncode:
-            raise explain(complaint + done.stderr)
-        return list(parse_uris(done.stdout))
+        result = self.run("install", "-y", "--no-install-recommends", "--print-uris", *packages)
+        if result.returncode:
+            raise explain_failure(complaint + result.stderr)
+        return list(parse_uris(result.stdout))
 
     def fetch(self, packages: Sequence[str], size: int, progress: Progress) -> None:
-        """Download what ``resolve`` named (``size`` bytes) into ``archives``."""
+        """Download the packages of ``resolve`` (``size`` bytes) into ``archives``. Raises PackagesError."""
         with ThreadPoolExecutor(1) as pool:
-            words = ("install", "-y", "--no-install-recommends", "--download-only", *packages)
-            work = pool.submit(self.run, *words, timeout=3600)
+            arguments = ("install", "-y", "--no-install-recommends", "--download-only", *packages)
+            work = pool.submit(self.run, *arguments, timeout=3600)
             while wait([work], timeout=1).not_done:
                 progress(f"downloading packages: {_bytes_below(self.archives) >> 20} of {size >> 20} MiB")
-        if (done := work.result()).returncode:
-            raise explain(done.stderr)
+        if (result := work.result()).returncode:
+            raise explain_failure(result.stderr)
 
     def download(self, *packages: str, complaint: str = "") -> list[Path]:
-        """Download just these packages, not what they depend on; ``complaint`` is as in ``resolve``."""
+        """Download these packages without their dependencies; ``complaint`` is as in ``resolve``."""
         folder = self.home / "alone"
         folder.mkdir(exist_ok=True)
-        done = self.run("download", *packages, cwd=folder, timeout=3600)
-        if done.returncode:
-            raise explain(complaint + done.stderr)
+        result = self.run("download", *packages, cwd=folder, timeout=3600)
+        if result.returncode:
+            raise explain_failure(complaint + result.stderr)
         return sorted(path for path in folder.iterdir() if path.name.split("_")[0] in packages)
 
 
 def _sandbox(uid_map: str) -> list[str]:
-    """Root of a user namespace may not become apt's download user: there apt stays what it is."""
+    """Options for root of a small user namespace, which has no id for apt's download user."""
     users = sum(int(line.split()[2]) for line in uid_map.splitlines())
     return [] if users >= 65535 else ["APT::Sandbox::User=root"]
 
 
 def parse_uris(text: str) -> Iterator[Archive]:
-    """Read the lines ``'URI' name_version_arch.deb size hash`` that apt prints, in their order."""
+    """Parse the lines ``'URI' name_version_arch.deb size hash`` that apt prints, in their order."""
     for line in text.splitlines():
-        if found := re.match(r"'\S+' (\S+)\.deb (\d+)\b", line):
-            name, version, _architecture = unquote(found[1]).rsplit("_", 2)
-            yield Archive(name, version, int(found[2]))
+        if match := re.match(r"'\S+' (\S+)\.deb (\d+)\b", line):
+            name, version, _architecture = unquote(match[1]).rsplit("_", 2)
+            yield Archive(name, version, int(match[2]))
 
 
 def archive_path(folder: Path, name: str) -> Path:
-    """The one file of package ``name`` in ``folder``."""
+    """Return the file of package ``name`` in ``folder``."""
     return next(iter(folder.glob(f"{name}_*.deb")))
 
 
-def essential(status: str) -> str:
-    """The part of dpkg's status file that every machine of the distribution shares.
+def select_essential(status: str) -> str:
+    """Return the part of dpkg's status file that every machine of the distribution has.
 
-    These are the packages marked essential and all they depend on. apt that knows of no others
-    resolves the same for each machine, whatever else is installed, broken or held there.
+    These are the essential packages and their dependencies. With this status apt resolves the same packages on each
+    machine, whatever else is installed, broken or held there.
     """
-    stanzas = [one for one in status.split("\n\n") if re.search(r"^Status: .* installed$", one, re.M)]
-    named = {_field(one, "Package"): one for one in stanzas}
+    stanzas = [text for text in status.split("\n\n") if re.search(r"^Status: .* installed$", text, re.M)]
+    by_name = {_field(stanza, "Package"): stanza for stanza in stanzas}
     provided = {
-        virtual: name for name, one in named.items() for virtual in _names(_field(one, "Provides"), ",")
+        virtual: name
+        for name, stanza in by_name.items()
+        for virtual in _package_names(_field(stanza, "Provides"), ",")
     }
-    todo = [name for name, one in named.items() if _field(one, "Essential") == "yes"]
+    todo = [name for name, stanza in by_name.items() if _field(stanza, "Essential") == "yes"]
     kept: set[str] = set()
     while todo:
         name = todo.pop()
         if name in kept:
             continue
         kept.add(name)
-        needs = _field(named[name], "Depends") + "," + _field(named[name], "Pre-Depends")
+        needs = _field(by_name[name], "Depends") + "," + _field(by_name[name], "Pre-Depends")
         for choices in needs.split(","):
-            present = (n if n in named else provided.get(n) for n in _names(choices, "|"))
+            present = (n if n in by_name else provided.get(n) for n in _package_names(choices, "|"))
             todo.extend(next(([name] for name in present if name), []))
-    return "".join(f"{named[name].strip()}\n\n" for name in sorted(kept))
+    return "".join(f"{by_name[name].strip()}\n\n" for name in sorted(kept))
 
 
 def _field(stanza: str, name: str) -> str:
-    found = re.search(rf"^{name}: (.*)$", stanza, re.M)
-    return found[1] if found else ""
+    match = re.search(rf"^{name}: (.*)$", stanza, re.M)
+    return match[1] if match else ""
 
 
-def _names(relation: str, separator: str) -> Iterable[str]:
+def _package_names(relation: str, separator: str) -> Iterable[str]:
     """Package names in a relation, without versions and architectures."""
-    return [one.split()[0].split(":")[0] for one in relation.split(separator) if one.strip()]
+    return [name.split()[0].split(":")[0] for name in relation.split(separator) if name.strip()]
 
 
 _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"No space left on device|enough free space",
         "the disk is full",
-        "Make room, or set HPCLAB_CACHE to a folder on a larger disk.",
+        "Free some space, or set HPCLAB_CACHE to a folder on a larger disk.",
     ),
     (
         r"Temporary failure resolving|Could not resolve|[Cc]ould not connect|[Uu]nable to connect|"
@@ -187,9 +195,9 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"NO_PUBKEY|BADSIG|EXPKEYSIG|is not signed|cannot be authenticated|unauthenticated packages|"
         r"signatures? (couldn't|were invalid|could not)|Hash Sum mismatch",
-        "what the package mirror sent does not carry a valid signature",
-        "Nothing of it was used. Check the machine's clock and its apt sources, and bring the package with "
-        "its archive keyring up to date.",
+        "files from the package mirror have no valid signature",
+        "They were not used. Check the machine's clock and apt sources, and update its archive keyring "
+        "package.",
     ),
     (
         r"is not valid yet|is expired",
@@ -204,19 +212,21 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"404 +Not Found",
         "the package lists name files that the mirror no longer has",
-        "Run `apt-get update` as the administrator, or choose another mirror.",
+        "Ask an administrator to run `apt-get update`, or choose another mirror.",
     ),
 )
 
 
-def explain(stderr: str) -> PackagesError:
-    """Turn apt's complaint into what happened and what to do."""
+def explain_failure(stderr: str) -> PackagesError:
+    """Convert apt's error output into an error with a remedy."""
     lines = [line for line in stderr.splitlines() if line.startswith(("E:", "W:", "Err:", "   "))]
     shown = shell.indented("\n".join(lines[-12:]) or stderr.strip())
     for pattern, problem, remedy in _CAUSES:
         if re.search(pattern, stderr):
             return PackagesError(problem + shown, remedy)
-    return PackagesError("apt-get could not fetch the packages" + shown, "Try later, or another mirror.")
+    return PackagesError(
+        "apt-get could not fetch the packages" + shown, "Try again later, or choose another mirror."
+    )
 
 
 def _bytes_below(folder: Path) -> int:
@@ -224,6 +234,6 @@ def _bytes_below(folder: Path) -> int:
     for path in (*folder.glob("*.deb"), *folder.glob("partial/*")):
         try:
             total += path.stat().st_size
-        except FileNotFoundError:  # renamed by apt in this moment
+        except FileNotFoundError:  # apt has just renamed it
             continue
     return total

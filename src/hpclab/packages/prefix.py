@@ -1,9 +1,9 @@
-"""The private folder of system packages (the prefix) that the embedded cluster lays over /usr and /etc.
+"""The private folder of system packages (the prefix) that the embedded cluster overlays on /usr and /etc.
 
-What is in it does not depend on what the machine has installed: apt is told of nothing but the
-distribution's essential packages, which every machine has, and brings all the rest. So the folder
-stays right when the machine gains or loses packages, and machines that share a home share it. It is
-named by the distribution, its version, the architecture and the list below: finding it asks no apt.
+Its content does not depend on the packages that the machine has installed: apt sees only the distribution's essential
+packages, which every machine has, and resolves all others. So the prefix stays valid when packages are installed or
+removed, and machines with a shared home can share it. Its name is a hash of the distribution, its version, the
+architecture and the list below, so finding it does not need apt.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from pathlib import Path
 from hpclab import layout, locks, shell
 from hpclab.errors import HostUnsuitable, HpclabError, PackagesError
 from hpclab.packages import apptainer, deb
-from hpclab.packages.apt import HOST_LISTS, HOST_STATUS, Apt, Archive, Progress, archive_path, essential
+from hpclab.packages.apt import (
+    HOST_LISTS,
+    HOST_STATUS,
+    Apt,
+    Archive,
+    Progress,
+    archive_path,
+    select_essential,
+)
 
 PACKAGES = {
     "slurmctld": "the controller",
@@ -65,17 +73,17 @@ PACKAGES = {
     "liblzo2-2": "squashfuse links to it",
 }
 
-# Unpacked without what they depend on, which is a compiler: mpicc works where the machine has one.
-ALONE = {"libopenmpi-dev": "mpi.h and libmpi.so, for mpicc"}
+# Unpacked without their dependencies, which include a compiler: mpicc works if the machine has one.
+WITHOUT_DEPENDENCIES = {"libopenmpi-dev": "mpi.h and libmpi.so, for mpicc"}
 
-RECIPE = 1  # raise it when the same packages would be unpacked differently
-ROOM = 700 << 20  # bytes free that building takes at its height, measured with a margin
-LOCK_WAIT = 1800.0  # seconds; the other builder may be on a slow line
+RECIPE = 1  # increase it when the same packages are unpacked differently
+NEEDED_BYTES = 700 << 20  # bytes; the measured peak of a build, with a margin
+LOCK_TIMEOUT_S = 1800.0  # another build may have a slow network
 
 
 @dataclass(frozen=True)
-class Missing:
-    """Something that could not be had; all the rest of the prefix is usable."""
+class MissingPackage:
+    """A package that could not be added; the rest of the prefix is usable."""
 
     what: str
     why: str
@@ -84,92 +92,101 @@ class Missing:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a complete prefix says of itself, in its manifest.json."""
+    """The manifest.json of a complete prefix."""
 
     distribution: str
     packages: dict[str, str]  # name: version
-    set_id: list[str]  # programs that an installation makes set-uid or set-gid; here they are not
-    missing: list[Missing]
+    set_id: list[str]  # programs that an installation makes set-uid or set-gid
+    missing: list[MissingPackage]
 
 
 def ensure(progress: Progress = lambda text: None) -> Path:
-    """Return the complete prefix of this machine; make it first if it is not there."""
+    """Return the complete prefix of this machine; build it first if it does not exist."""
     home = (layout.cache_home() / "packages").absolute()
-    prefix = home / key(distribution(), architecture(), with_apptainer=apptainer.of_machine() is None)
-    if complete(prefix):
+    prefix = home / prefix_name(
+        detect_distribution(), detect_architecture(), with_apptainer=apptainer.find_installed() is None
+    )
+    if is_complete(prefix):
         return prefix
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with locked(home / "lock", progress):
-            if not complete(prefix):
-                sweep(home)
-                enough_room(home)
-                # A name of its own: children of a killed builder may still write into theirs.
-                build(prefix, Path(tempfile.mkdtemp(prefix=BUILDING, dir=home)), progress)
+        with hold_lock(home / "lock", progress):
+            if not is_complete(prefix):
+                remove_leftovers(home)
+                check_free_space(home)
+                # A new name, because children of a killed build may still write into their folder.
+                build(prefix, Path(tempfile.mkdtemp(prefix=BUILD_PREFIX, dir=home)), progress)
     except OSError as problem:
-        raise from_os(problem, home) from problem
+        raise explain_os_error(problem, home) from problem
     return prefix
 
 
-def manifest(prefix: Path) -> Manifest:
-    """What the prefix holds and lacks."""
-    read = json.loads((prefix / "manifest.json").read_text())
-    return Manifest(**{**read, "missing": [Missing(**one) for one in read["missing"]]})
+def read_manifest(prefix: Path) -> Manifest:
+    """Read the manifest of a prefix."""
+    content = json.loads((prefix / "manifest.json").read_text())
+    return Manifest(**{**content, "missing": [MissingPackage(**entry) for entry in content["missing"]]})
 
 
-def complete(prefix: Path) -> bool:
-    """Whether the prefix is there: it only ever gets its name when it is finished."""
+def is_complete(prefix: Path) -> bool:
+    """Return whether the prefix exists; a build gets this name only when it is complete."""
     return (prefix / "manifest.json").is_file()
 
 
-def key(distribution: str, architecture: str, *, with_apptainer: bool) -> str:
-    """The name of the prefix for such a machine: equal for equal content."""
-    recipe = [RECIPE, distribution, architecture, with_apptainer, sorted(PACKAGES), sorted(ALONE)]
+def prefix_name(distribution: str, architecture: str, *, with_apptainer: bool) -> str:
+    """Return the folder name of the prefix for such a machine; equal for equal content."""
+    recipe = [
+        RECIPE,
+        distribution,
+        architecture,
+        with_apptainer,
+        sorted(PACKAGES),
+        sorted(WITHOUT_DEPENDENCIES),
+    ]
     return f"{distribution}-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]}"
 
 
-def distribution() -> str:
-    """This machine's distribution and version, such as ``debian12``."""
+def detect_distribution() -> str:
+    """Return this machine's distribution and version, such as ``debian12``. Raises HostUnsuitable."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
         release = {}
     if not shutil.which("apt-get"):
         raise HostUnsuitable(
-            f"this machine ({release.get('PRETTY_NAME', 'an unknown system')}) has no apt-get: "
-            "the embedded cluster is made of Debian's or Ubuntu's packages",
+            f"this machine ({release.get('PRETTY_NAME', 'an unknown system')}) has no apt-get, but "
+            "the embedded cluster needs packages of Debian or Ubuntu",
             "Use a machine, container or virtual machine with Debian 12 or newer or Ubuntu 24.04 or newer.",
         )
     version = release.get("VERSION_ID") or release.get("VERSION_CODENAME") or "rolling"
     return f"{release.get('ID', 'unknown')}{version}"
 
 
-def architecture() -> str:
-    """This machine's architecture in Debian's words."""
+def detect_architecture() -> str:
+    """Return Debian's name of this machine's architecture. Raises HostUnsuitable."""
     machine = platform.machine()
     names = {"x86_64": "amd64", "aarch64": "arm64"}
     if machine not in names:
         raise HostUnsuitable(
             f"this machine is {machine}; the embedded cluster runs on x86_64 and aarch64",
-            "Use another machine, or a cluster that exists already.",
+            "Use another machine or a real cluster.",
         )
     return names[machine]
 
 
-BUILDING = ".building-"
+BUILD_PREFIX = ".building-"
 
 
-def build(prefix: Path, aside: Path, progress: Progress) -> None:
-    """Make the prefix in ``aside``, and give it its name when all of it is on the disk."""
+def build(prefix: Path, folder: Path, progress: Progress) -> None:
+    """Build the prefix in ``folder``, and rename it to ``prefix`` when all of it is on disk."""
     try:
-        root, work = aside / "root", aside / "work"
-        deb.prepare(root)
+        root, work = folder / "root", folder / "work"
+        deb.create_root(root)
         work.mkdir()
         status = work / "status"
-        status.write_text(essential(HOST_STATUS.read_text()))
-        apt, archives = fetched(work, status, progress)
+        status.write_text(select_essential(HOST_STATUS.read_text()))
+        apt, archives = fetch_packages(work, status, progress)
         files = [archive_path(apt.archives, archive.name) for archive in archives]
-        files += apt.download(*ALONE)
+        files += apt.download(*WITHOUT_DEPENDENCIES)
         for number, file in enumerate(files, start=1):
             if number % 20 == 1:
                 progress(f"unpacking packages: {number} of {len(files)}")
@@ -178,34 +195,34 @@ def build(prefix: Path, aside: Path, progress: Progress) -> None:
         deb.link_alternatives(files, root)
         link_pmix(root)
         packages = {archive.name: archive.version for archive in archives}
-        missing: list[Missing] = []
-        if apptainer.of_machine() is None:
+        missing: list[MissingPackage] = []
+        if apptainer.find_installed() is None:
             try:
-                packages |= apptainer.add(root, work / "apptainer", status, progress)
+                packages |= apptainer.unpack_into(root, work / "apptainer", status, progress)
             except HpclabError as problem:
-                again = f"To try again, remove {prefix}."
-                missing.append(Missing("Apptainer", problem.problem, f"{problem.remedy} {again}"))
-        found = Manifest(distribution(), packages, deb.tidy(root), missing)
-        (root / "manifest.json").write_text(json.dumps(asdict(found), indent=1, sort_keys=True) + "\n")
-        progress("writing packages to the disk")
+                retry = f"To try again, delete {prefix}."
+                missing.append(MissingPackage("Apptainer", problem.problem, f"{problem.remedy} {retry}"))
+        manifest = Manifest(detect_distribution(), packages, deb.remove_host_settings(root), missing)
+        (root / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
+        progress("writing packages to disk")
         shell.run(["sync", "--file-system", root], timeout=600)
         root.rename(prefix)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def link_pmix(root: Path) -> None:
-    """Slurm's plugin opens libpmix.so, a name that only Debian's development package brings."""
+    """Add the link libpmix.so, which Slurm's plugin opens and only Debian's development package has."""
     for library in root.glob("usr/lib/*/pmix2/lib/libpmix.so.2"):
         library.with_suffix("").symlink_to(library.name)
 
 
-def fetched(work: Path, status: Path, progress: Progress) -> tuple[Apt, list[Archive]]:
-    """Download everything; with the machine's own package lists if they serve, else with new private ones."""
+def fetch_packages(work: Path, status: Path, progress: Progress) -> tuple[Apt, list[Archive]]:
+    """Download all packages, with the machine's package lists or, if that fails, with private ones."""
     complaint = ""
     for lists in (HOST_LISTS, work / "lists"):
         apt = Apt(work, status, lists)
-        progress("asking apt which packages are needed")
+        progress("resolving packages")
         try:
             if lists != HOST_LISTS:
                 progress("fetching package lists")
@@ -219,43 +236,43 @@ def fetched(work: Path, status: Path, progress: Progress) -> tuple[Apt, list[Arc
     raise AssertionError("unreachable")
 
 
-def locked(path: Path, progress: Progress) -> AbstractContextManager[int]:
-    """Hold the lock of the packages folder; it ends with this process, however that ends."""
+def hold_lock(path: Path, progress: Progress) -> AbstractContextManager[int]:
+    """Hold the lock of the packages folder; the kernel releases it when the process ends."""
     return locks.held(
         path,
-        "another process that makes the same packages",
-        seconds=LOCK_WAIT,
+        "another process that builds the same packages",
+        seconds=LOCK_TIMEOUT_S,
         every=0.2,
-        waits=lambda: progress("waiting for another process that makes the same packages"),
+        waits=lambda: progress("waiting for another process that builds the same packages"),
     )
 
 
-def sweep(home: Path) -> None:
-    """Remove what killed builders left; call it with the lock held, when no builder can be alive."""
-    for left in home.glob(f"{BUILDING}*"):
-        shutil.rmtree(left, ignore_errors=True)
+def remove_leftovers(home: Path) -> None:
+    """Delete the folders of killed builds. The caller holds the lock, so no other build is running."""
+    for folder in home.glob(f"{BUILD_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def enough_room(home: Path) -> None:
-    """Refuse to begin what the disk cannot hold."""
+def check_free_space(home: Path) -> None:
+    """Raise PackagesError if the disk has too little free space for a build."""
     free = shutil.disk_usage(home).free
-    if free < ROOM:
+    if free < NEEDED_BYTES:
         raise PackagesError(
-            f"making the packages takes {ROOM >> 20} MiB in {home}, and {free >> 20} MiB are free",
-            "Make room, or set HPCLAB_CACHE to a folder on a larger disk.",
+            f"building the packages needs {NEEDED_BYTES >> 20} MiB in {home}, and {free >> 20} MiB are free",
+            "Free some space, or set HPCLAB_CACHE to a folder on a larger disk.",
         )
 
 
-def from_os(problem: OSError, home: Path) -> PackagesError:
-    """Say what the system's refusal means here."""
+def explain_os_error(problem: OSError, home: Path) -> PackagesError:
+    """Convert an OSError into a PackagesError with a remedy."""
     if problem.errno in (errno.ENOSPC, errno.EDQUOT):
         return PackagesError(
-            f"the disk or quota of {home} is full; making the packages takes {ROOM >> 20} MiB",
-            "Make room, or set HPCLAB_CACHE to a folder on a larger disk.",
+            f"the disk or quota of {home} is full; building the packages needs {NEEDED_BYTES >> 20} MiB",
+            "Free some space, or set HPCLAB_CACHE to a folder on a larger disk.",
         )
     if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return PackagesError(
             f"cannot write {problem.filename or home}: {os.strerror(problem.errno)}",
-            "Set HPCLAB_CACHE to a folder that you may write.",
+            "Set HPCLAB_CACHE to a folder that you can write to.",
         )
-    return PackagesError(f"making the packages in {home} failed: {problem}", "Try the same again.")
+    return PackagesError(f"building the packages in {home} failed: {problem}", "Run the command again.")

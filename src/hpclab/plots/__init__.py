@@ -1,19 +1,19 @@
-"""Pictures of jobs, each with a text that says the same for those who cannot see it.
+"""Plots of jobs, each with a text alternative.
 
     jobs = evidence.jobs()
     print(plots.describe_timeline(jobs))
     plots.timeline(jobs)
 
-Every picture is a matplotlib figure that needs no pyplot, can be read in black and white, and shows
-itself in a notebook with its text as the alternative.
+Every plot is a matplotlib figure that does not need pyplot, is readable in black and white, and appears in a
+notebook with its text as the alternative text.
 
 timeline            when jobs waited and ran
 dependency_graph    which job waited for which
-request_against_use what was asked for, and how much of it was used
-sweep               one measured value against one setting, the best marked
-loss_curve          the loss of interrupted runs, and where they leave the whole one
-signals             who lived how long, and which signal reached whom
-checkpoint_cost     time lost against the interval between checkpoints, the best marked
+request_against_use resources that were requested and used
+sweep               a measured value against a setting, with the best point marked
+loss_curve          the loss of interrupted runs, compared with an uninterrupted one
+signals             lifetimes of processes and the signals that they received
+checkpoint_cost     lost time against the checkpoint interval, with the optimum marked
 """
 
 from hpclab.plots.graph import dependency_graph, describe_dependency_graph

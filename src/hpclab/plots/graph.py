@@ -1,4 +1,4 @@
-"""Which job waited for which: boxes from left to right, an arrow from each job to those that waited for it."""
+"""The dependency graph: jobs as boxes from left to right, with an arrow to each job that waited."""
 
 from __future__ import annotations
 
@@ -10,108 +10,109 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 
-from hpclab.plots.layers import place
-from hpclab.plots.picture import FAINT, INK, Picture, plural, printable, wrapped
-from hpclab.plots.states import ending, look_of
+from hpclab.plots.graph_layout import place_nodes
+from hpclab.plots.picture import FAINT, INK, Picture, pluralize, to_printable, wrap_lines
+from hpclab.plots.states import describe_end, select_style
 from hpclab.slurm import Job
 
-Edge = tuple[str, str, str]  # the job that comes first, the one that waits for it, the kind
+Edge = tuple[str, str, str]  # id of the first job, id of the waiting job, kind
 
-WIDTH, HEIGHT = 1.9, 0.78  # of a box, in inches
-ACROSS, DOWN = 3.35, 1.12  # from box to box
-_LINES = {"afterok": "-", "afterany": "--", "afternotok": ":", "singleton": "-."}
+WIDTH, HEIGHT = 1.9, 0.78  # of a box, inches
+COLUMN_STEP, ROW_STEP = 3.35, 1.12  # from box to box, inches
+_LINE_STYLES = {"afterok": "-", "afterany": "--", "afternotok": ":", "singleton": "-."}
 
 
 @dataclass(frozen=True)
 class _Box:
     id: str
     title: str
-    line: str  # which job
+    label: str  # "job 12" or "array 12, 3 tasks"
     state: str
-    words: str  # how it ended
+    ending: str
 
 
-@wrapped
+@wrap_lines
 def describe_dependency_graph(jobs: Sequence[Job], edges: Sequence[Edge]) -> str:
-    """The graph in words: one line a job, with what it waited for."""
-    boxes, known = _boxes(jobs, edges)
+    """Describe the graph: one line for each job, with the jobs that it waited for."""
+    boxes, known = _build_boxes(jobs, edges)
     lines = []
     for box in boxes:
         waits = [
-            f"{printable(kind)} {known[first].title} ({first})"
-            for first, then, kind in _between(edges, known)
+            f"{to_printable(kind)} {known[first].title} ({first})"
+            for first, then, kind in _merge_edges(edges, known)
             if then == box.id
         ]
         lines.append(
-            f"{box.title} ({box.id}): {box.words}{'; waited for ' + ', '.join(waits) if waits else ''}"
+            f"{box.title} ({box.id}): {box.ending}{'; waited for ' + ', '.join(waits) if waits else ''}"
         )
     return "\n".join(lines) or "No jobs."
 
 
 def dependency_graph(jobs: Sequence[Job], edges: Sequence[Edge]) -> Picture:
-    """Jobs as boxes with their ends, dependencies as arrows with their kinds.
+    """Draw jobs as boxes with their final state, and dependencies as arrows with their kind.
 
-    An edge is (job that comes first, job that waits, kind), as ``evidence.edges`` gives them. Tasks of an array share
-    a box; a job that an edge names and that is not among ``jobs`` gets an empty one.
+    An edge is (id of the first job, id of the waiting job, kind), as ``evidence.edges`` returns them. The tasks of an
+    array share a box; a job of an edge that is not among ``jobs`` gets an empty box.
     """
-    boxes, known = _boxes(jobs, edges)
-    arrows = _between(edges, known)
-    places, routes = place([box.id for box in boxes], [(first, then) for first, then, _ in arrows])
+    boxes, known = _build_boxes(jobs, edges)
+    arrows = _merge_edges(edges, known)
+    places, routes = place_nodes([box.id for box in boxes], [(first, then) for first, then, _ in arrows])
     columns = max((x for x, _ in places.values()), default=0)
-    # A box needs its height, an arrow passing by nearly nothing.
-    rows = [(DOWN * y, HEIGHT / 2) for _, y in places.values()]
-    rows += [(DOWN * y, 0.0) for route in routes.values() for _, y in route]
+    # (centre, half the height): a passing arrow takes no height.
+    rows = [(ROW_STEP * y, HEIGHT / 2) for _, y in places.values()]
+    rows += [(ROW_STEP * y, 0.0) for route in routes.values() for _, y in route]
     top = min((y - half for y, half in rows), default=0.0)
     bottom = max((y + half for y, half in rows), default=0.0)
-    words = describe_dependency_graph(jobs, edges)
-    picture = Picture(words, 0.5 + WIDTH + ACROSS * columns, 0.5 + bottom - top)
+    picture = Picture(
+        describe_dependency_graph(jobs, edges), 0.5 + WIDTH + COLUMN_STEP * columns, 0.5 + bottom - top
+    )
     axes = picture.subplots()
     axes.set_axis_off()
     axes.set_aspect("equal")
-    axes.set_xlim(-0.2, WIDTH + ACROSS * columns + 0.2)
+    axes.set_xlim(-0.2, WIDTH + COLUMN_STEP * columns + 0.2)
     axes.set_ylim(bottom + 0.2, top - 0.2)
     for first, then, kind in arrows:
-        _arrow(axes, [(ACROSS * x, DOWN * y) for x, y in routes[first, then]], kind)
+        _draw_arrow(axes, [(COLUMN_STEP * x, ROW_STEP * y) for x, y in routes[first, then]], kind)
     for box in boxes:
         x, y = places[box.id]
-        _draw(axes, box, ACROSS * x, DOWN * y)
+        _draw_box(axes, box, COLUMN_STEP * x, ROW_STEP * y)
     return picture
 
 
-def _boxes(jobs: Sequence[Job], edges: Sequence[Edge]) -> tuple[list[_Box], dict[str, _Box]]:
-    """A box for each job, each array and each unknown job, and the box that an ID belongs to."""
+def _build_boxes(jobs: Sequence[Job], edges: Sequence[Edge]) -> tuple[list[_Box], dict[str, _Box]]:
+    """The boxes of jobs, arrays and unknown jobs, and the box by job id."""
     groups: dict[str, list[Job]] = {}
     for job in jobs:
         groups.setdefault(job.array_id, []).append(job)
-    boxes = {key: _box(key, group) for key, group in groups.items()}
+    boxes = {key: _build_box(key, group) for key, group in groups.items()}
     for first, then, _ in edges:
         for key in (first.partition("_")[0], then.partition("_")[0]):
             boxes.setdefault(key, _Box(key, "another job", f"job {key}", "", "not shown"))
     return list(boxes.values()), boxes
 
 
-def _box(key: str, group: Sequence[Job]) -> _Box:
-    name = printable(group[0].name, 22)
+def _build_box(key: str, group: Sequence[Job]) -> _Box:
+    name = to_printable(group[0].name, 22)
     if len(group) == 1 and group[0].array_index is None:
-        return _Box(key, name, f"job {key}", group[0].state, ending(group[0]))
+        return _Box(key, name, f"job {key}", group[0].state, describe_end(group[0]))
     states = Counter(job.state for job in group)
-    words = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    bad = next((state for state in states if state != "COMPLETED"), "COMPLETED")
-    return _Box(key, name, f"array {key}, {plural(len(group), 'task')}", bad, words)
+    endings = ", ".join(f"{count} {state}" for state, count in states.most_common())
+    state = next((state for state in states if state != "COMPLETED"), "COMPLETED")
+    return _Box(key, name, f"array {key}, {pluralize(len(group), 'task')}", state, endings)
 
 
-def _between(edges: Sequence[Edge], known: dict[str, _Box]) -> list[Edge]:
-    """The edges between boxes, each pair once, its kinds together."""
+def _merge_edges(edges: Sequence[Edge], known: dict[str, _Box]) -> list[Edge]:
+    """The edges between boxes, one for each pair, with all its kinds."""
     kinds: dict[tuple[str, str], list[str]] = {}
     for first, then, kind in edges:
         pair = (first.partition("_")[0], then.partition("_")[0])
         if pair[0] != pair[1] and kind not in kinds.setdefault(pair, []):
             kinds[pair].append(kind)
-    return [(first, then, ", ".join(words)) for (first, then), words in kinds.items() if words]
+    return [(first, then, ", ".join(names)) for (first, then), names in kinds.items() if names]
 
 
-def _draw(axes: Axes, box: _Box, x: float, y: float) -> None:
-    look = look_of(box.state)
+def _draw_box(axes: Axes, box: _Box, x: float, y: float) -> None:
+    look = select_style(box.state)
     known = bool(box.state)
     axes.add_patch(
         FancyBboxPatch(
@@ -130,15 +131,15 @@ def _draw(axes: Axes, box: _Box, x: float, y: float) -> None:
         axes.add_patch(
             Rectangle((x + 0.07, y - HEIGHT / 2 + 0.09), 0.13, HEIGHT - 0.18, zorder=4, **look.patch())
         )
-    for words, down, style in (
+    for text, offset, style in (
         (box.title, -0.2, {"fontsize": 9.5, "fontweight": "bold"}),
-        (box.line, 0.03, {"fontsize": 8}),
-        (box.words, 0.24, {"fontsize": 8}),
+        (box.label, 0.03, {"fontsize": 8}),
+        (box.ending, 0.24, {"fontsize": 8}),
     ):
         axes.text(
             x + 0.3,
-            y + down,
-            printable(words, 30),
+            y + offset,
+            to_printable(text, 30),
             color=INK,
             va="center",
             zorder=5,
@@ -147,8 +148,8 @@ def _draw(axes: Axes, box: _Box, x: float, y: float) -> None:
         )
 
 
-def _arrow(axes: Axes, route: Sequence[tuple[float, float]], kind: str) -> None:
-    """A curve through the route's points, level where it leaves and arrives."""
+def _draw_arrow(axes: Axes, route: Sequence[tuple[float, float]], kind: str) -> None:
+    """Draw a curve through the points of the route, horizontal at both ends."""
     (x, y), points, codes = route[0], [], []
     start = (x + WIDTH, y)
     points, codes = [start], [Path.MOVETO]
@@ -168,7 +169,7 @@ def _arrow(axes: Axes, route: Sequence[tuple[float, float]], kind: str) -> None:
         FancyArrowPatch(
             path=Path(points, codes),
             arrowstyle="-|>,head_length=5,head_width=2.6",
-            linestyle=_LINES.get(kind, "-."),
+            linestyle=_LINE_STYLES.get(kind, "-."),
             linewidth=1.2,
             color=INK,
             shrinkA=0,
@@ -180,7 +181,7 @@ def _arrow(axes: Axes, route: Sequence[tuple[float, float]], kind: str) -> None:
     axes.text(
         (first[0] + second[0]) / 2,
         (first[1] + second[1]) / 2,
-        printable(kind, 24),
+        to_printable(kind, 24),
         fontsize=8,
         parse_math=False,
         color=INK,

@@ -1,4 +1,7 @@
-"""What checkpoints cost: too many cost time to write, too few cost the work that is lost."""
+"""The cost of checkpoints: writing them takes time, and a long interval loses more work at a failure.
+
+Sources: Young, CACM 17 (1974) 530; Daly, FGCS 22 (2006) 303.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ import math
 from collections.abc import Sequence
 
 from hpclab.errors import UsageError
-from hpclab.plots.picture import FAINT, INK, Picture, bare, duration, wrapped
+from hpclab.plots.picture import FAINT, INK, Picture, format_duration, hide_spines, wrap_lines
 
 LINE, DOTS = "#1f5a7a", "#b0561f"
 
 
 def young(cost: float, mtbf: float) -> float:
-    """Young's interval between two checkpoints: a first approximation, good where ``cost`` is small."""
+    """Return Young's checkpoint interval, a first approximation for a small ``cost``; all times in one unit."""
     return math.sqrt(2 * cost * mtbf)
 
 
 def daly(cost: float, mtbf: float) -> float:
-    """Daly's interval, a higher-order estimate; where a checkpoint takes more than twice the MTBF, the MTBF itself."""
+    """Return Daly's checkpoint interval, a higher-order estimate; the MTBF if ``cost`` is at least twice the MTBF."""
     if cost >= 2 * mtbf:
         return mtbf
     part = cost / (2 * mtbf)
@@ -25,45 +28,53 @@ def daly(cost: float, mtbf: float) -> float:
 
 
 def waste(interval: float, cost: float, mtbf: float, restart: float = 0.0) -> float:
-    """The share of a job's time that is no progress, by Daly's model of failures that come at random.
+    """Return the share of a job's time that is lost, by Daly's model with exponentially distributed failures.
 
-    ``interval`` is work between two checkpoints, ``cost`` the time of one, ``restart`` what each failure costs
-    before work goes on; all in one unit.
+    ``interval`` is the work between two checkpoints, ``cost`` the time of one checkpoint, ``restart`` the time from a
+    failure until work continues; all in one unit.
     """
     try:
-        took = mtbf * math.exp(restart / mtbf) * math.expm1((interval + cost) / mtbf)
+        total = mtbf * math.exp(restart / mtbf) * math.expm1((interval + cost) / mtbf)
     except OverflowError:
         return 1.0
-    return 1 - interval / took
+    return 1 - interval / total
 
 
-@wrapped
+@wrap_lines
 def describe_checkpoint_cost(
     cost: float, mtbf: float, *, restart: float = 0.0, points: Sequence[tuple[float, float]] = ()
 ) -> str:
-    """The picture in words; it takes what ``checkpoint_cost`` takes."""
+    """Describe the plot of ``checkpoint_cost``, which has the same arguments."""
     best = daly(cost, mtbf)
-    said = (
-        f"Time lost against the interval between checkpoints, where one takes {duration(cost)} and a failure comes"
-        f" every {duration(mtbf)}. Young's interval is {duration(young(cost, mtbf))}, Daly's {duration(best)}: there"
-        f" {waste(best, cost, mtbf, restart):.1%} are lost. With a quarter of it {waste(best / 4, cost, mtbf, restart):.1%},"
+    text = (
+        f"Time lost against the interval between checkpoints, where one takes {format_duration(cost)}"
+        f" and a failure comes every {format_duration(mtbf)}."
+        f" Young's interval is {format_duration(young(cost, mtbf))}, Daly's {format_duration(best)}:"
+        f" there {waste(best, cost, mtbf, restart):.1%} are lost."
+        f" With a quarter of it {waste(best / 4, cost, mtbf, restart):.1%},"
         f" with four times it {waste(best * 4, cost, mtbf, restart):.1%}."
     )
     if points:
         least = min(points, key=lambda point: point[1])
-        said += f" Of {len(points)} measured points the lowest is {least[1]:.1%} at {duration(least[0])}."
-    return said
+        text += (
+            f" Of {len(points)} measured points the lowest is {least[1]:.1%} at {format_duration(least[0])}."
+        )
+    return text
 
 
 def checkpoint_cost(
     cost: float, mtbf: float, *, restart: float = 0.0, points: Sequence[tuple[float, float]] = ()
 ) -> Picture:
-    """The share of time that is lost, by the interval between checkpoints; Young's and Daly's marked.
+    """Plot the lost share of time against the checkpoint interval, with Young's and Daly's intervals marked.
 
-    ``points`` are (interval, lost share) that were measured or simulated. Raises UsageError where a time is not positive.
+    Times are seconds. ``points`` are measured or simulated (interval, lost share). Raises UsageError for a time that is
+    not positive.
     """
     if not (cost > 0 and mtbf > 0 and restart >= 0):
-        raise UsageError(f"a cost of {cost} and an MTBF of {mtbf}", "Both are times, larger than zero.")
+        raise UsageError(
+            f"checkpoint_cost got a cost of {cost}, an MTBF of {mtbf} and a restart time of {restart}",
+            "Give a cost and an MTBF above zero and a restart time of zero or more.",
+        )
     picture = Picture(describe_checkpoint_cost(cost, mtbf, restart=restart, points=points), 7.2, 4.2)
     axes = picture.subplots()
     best = daly(cost, mtbf)
@@ -101,7 +112,7 @@ def checkpoint_cost(
     ):
         axes.axvline(place, color=INK, linestyle=style, linewidth=0.9, zorder=0)
         axes.annotate(
-            f" {name}: {duration(place)} ",
+            f" {name}: {format_duration(place)} ",
             (place, 0.97),
             xycoords=("data", "axes fraction"),
             ha=side,
@@ -110,15 +121,15 @@ def checkpoint_cost(
             color=INK,
         )
     axes.set_xscale("log")
-    ticks = [one for one in _TICKS if low <= one <= high]
-    axes.set_xticks(ticks, [duration(one) for one in ticks], minor=False)
+    ticks = [tick for tick in _TICKS if low <= tick <= high]
+    axes.set_xticks(ticks, [format_duration(tick) for tick in ticks], minor=False)
     axes.set_xticks([], minor=True)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("work between two checkpoints", color=INK)
     axes.set_ylabel("time lost, %", color=INK)
     axes.grid(color="#e8e8e8", linewidth=0.7)
     axes.set_axisbelow(True)
-    bare(axes, keep=("bottom", "left"))
+    hide_spines(axes, keep=("bottom", "left"))
     picture.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=3)
     return picture
 

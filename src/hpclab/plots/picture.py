@@ -1,4 +1,4 @@
-"""A figure that shows itself in a notebook, with its words beside it."""
+"""The figure class of all plots, with its text alternative, and shared formatting."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ from matplotlib.figure import Figure
 
 INK = "#222222"
 FAINT = "#767676"
-_COLUMNS = 100  # of printed text: JupyterLab breaks longer lines in the middle of a word
-_Given = ParamSpec("_Given")
+_COLUMNS = 100  # JupyterLab breaks longer lines in the middle of a word
+_Params = ParamSpec("_Params")
 
 
-def wrapped(describe: Callable[_Given, str]) -> Callable[_Given, str]:
-    """The same function, with the lines of its text broken between words."""
+def wrap_lines(describe: Callable[_Params, str]) -> Callable[_Params, str]:
+    """Decorate ``describe`` so that the lines of its text are wrapped between words."""
 
     @functools.wraps(describe)
-    def broken(*args: _Given.args, **more: _Given.kwargs) -> str:
+    def wrapper(*args: _Params.args, **more: _Params.kwargs) -> str:
         lines = describe(*args, **more).splitlines()
         return "\n".join(
             textwrap.fill(line, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False) for line in lines
         )
 
-    return broken
+    return wrapper
 
 
 class Picture(Figure):
-    """A matplotlib figure; ``words`` say what it shows.
+    """A matplotlib figure with a text alternative, ``description``.
 
-    IPython knows how to show a figure only once pyplot is loaded, so this one brings its own way.
+    IPython displays a figure only when pyplot is loaded, so this class has its own display method.
     """
 
-    def __init__(self, words: str, width: float, height: float) -> None:
+    def __init__(self, description: str, width: float, height: float) -> None:
         super().__init__(figsize=(width, height), layout="constrained", facecolor="white")
-        self.words = words
+        self.description = description
         FigureCanvasAgg(self)
 
     def png(self, dpi: float = 110) -> bytes:
-        """The picture as PNG."""
+        """Render the figure as PNG."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=dpi)
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {"image/png": self.png(), "text/plain": self.words}, {"image/png": {"alt": self.words}}
+        return {"image/png": self.png(), "text/plain": self.description}, {
+            "image/png": {"alt": self.description}
+        }
 
 
-def bare(axes: Axes, *, keep: tuple[str, ...] = ("bottom",)) -> None:
-    """Only the frame's sides in ``keep``, thin and grey, and no tick marks on the left."""
+def hide_spines(axes: Axes, *, keep: tuple[str, ...] = ("bottom",)) -> None:
+    """Hide the sides of the frame that are not in ``keep``, and the tick marks of the y axis."""
     for side, spine in axes.spines.items():
         spine.set_visible(side in keep)
         spine.set_color(FAINT)
@@ -61,8 +63,8 @@ def bare(axes: Axes, *, keep: tuple[str, ...] = ("bottom",)) -> None:
     axes.tick_params(axis="x", color=FAINT, labelcolor=INK)
 
 
-def duration(seconds: float) -> str:
-    """``7 s``, ``2 min 5 s``, ``3 h 10 min``, ``2 d 4 h``."""
+def format_duration(seconds: float) -> str:
+    """Format seconds as ``7 s``, ``2 min 5 s``, ``3 h 10 min`` or ``2 d 4 h``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -73,8 +75,8 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def size(count: float) -> str:
-    """``600 MiB``, ``1.5 GiB``."""
+def format_size(count: float) -> str:
+    """Format bytes as ``600 MiB`` or ``1.5 GiB``."""
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if count < 1024 or unit == "TiB":
             break
@@ -82,12 +84,12 @@ def size(count: float) -> str:
     return f"{count:.0f} {unit}" if count >= 100 or count == int(count) else f"{count:.3g} {unit}"
 
 
-def plural(count: int, word: str) -> str:
-    """``1 task``, ``3 tasks``."""
+def pluralize(count: int, word: str) -> str:
+    """Format a count with its noun: ``1 task``, ``3 tasks``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def printable(text: str, most: int = 28) -> str:
-    """``text`` on one line, without control characters, cut to ``most`` characters."""
+def to_printable(text: str, limit: int = 28) -> str:
+    """Return ``text`` without control characters, cut to ``limit`` characters."""
     line = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -1,14 +1,14 @@
-"""Who lived how long, and which signal reached whom: a line for each process, a mark for each moment."""
+"""Lifetimes of processes and the signals that they received: a line for each process, a mark for each event."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpclab.plots.picture import FAINT, INK, Picture, bare, printable, wrapped
+from hpclab.plots.picture import FAINT, INK, Picture, hide_spines, to_printable, wrap_lines
 
-Event = tuple[str, float, str]  # who, seconds, what
-ENDS = ("start", "end")
-USUAL = ("SIGUSR1", "SIGTERM", "SIGCONT", "saved")
+Event = tuple[str, float, str]  # process, time in seconds, event
+LIFE_EVENTS = ("start", "end")
+COMMON_EVENTS = ("SIGUSR1", "SIGTERM", "SIGCONT", "saved")
 _MARKS = (
     ("o", "#1f5a7a"),
     ("s", "#b0561f"),
@@ -19,33 +19,36 @@ _MARKS = (
 )
 
 
-@wrapped
+@wrap_lines
 def describe_signals(events: Sequence[Event]) -> str:
-    """The picture in words, a line for each process; it takes what ``signals`` takes."""
-    rows, began = _rows(events), min((time for _, time, _ in events), default=0.0)
+    """Describe the plot of ``signals``: one line for each process."""
+    rows, began = _group_events(events), min((time for _, time, _ in events), default=0.0)
     return (
-        "\n".join(f"{printable(who)}: {_story(found, began)}." for who, found in rows.items()) or "No events."
+        "\n".join(f"{to_printable(who)}: {_describe_process(found, began)}." for who, found in rows.items())
+        or "No events."
     )
 
 
 def signals(events: Sequence[Event]) -> Picture:
-    """For each process a line from its "start" to its "end", with a mark for everything else that it went through.
+    """Plot a line for each process from its "start" to its "end", with a mark for every other event.
 
-    ``events`` are (who, time in seconds, what), in any order: ``("batch shell", 1700000000.2, "SIGUSR1")``. Time counts
-    from the first of them. A process that starts again has two lines; one without an "end" goes on dotted after its last
-    mark, to its next start or to the end of the picture.
+    ``events`` are (process, time in seconds, event) in any order: ``("batch shell", 1700000000.2, "SIGUSR1")``. The
+    time axis begins at the first one. A process that starts again has two lines; without an "end" its line is dotted
+    from its last event to its next start or to the end of the plot.
     """
-    rows = _rows(events)
+    rows = _group_events(events)
     picture = Picture(describe_signals(events), 7.6, 1.5 + 0.42 * max(len(rows), 1))
     axes = picture.subplots()
     began = min((time for _, time, _ in events), default=0.0)
     over = max((time for _, time, _ in events), default=0.0)
     over += max(0.04 * (over - began), 0.2)
-    seen = dict.fromkeys(what for _, _, what in sorted(events, key=lambda one: one[1]) if what not in ENDS)
-    # The usual ones look alike in all pictures of a lab.
-    kinds = [*USUAL, *(what for what in seen if what not in USUAL)]
+    seen = dict.fromkeys(
+        what for _, _, what in sorted(events, key=lambda event: event[1]) if what not in LIFE_EVENTS
+    )
+    # Common events have the same marker in all plots of a lab.
+    kinds = [*COMMON_EVENTS, *(what for what in seen if what not in COMMON_EVENTS)]
     for line, found in enumerate(rows.values()):
-        lives = _lives(found)
+        lives = _find_lifetimes(found)
         for (first, last, ended), following in zip(lives, [*lives[1:], (over, over, True)], strict=True):
             place = [first - began, last - began]
             axes.plot(place, [line, line], color="#bdbdbd", linewidth=5, zorder=1, solid_capstyle="butt")
@@ -76,17 +79,17 @@ def signals(events: Sequence[Event]) -> Picture:
             markersize=8,
             markeredgecolor="white",
             color=shade,
-            label=printable(kind, 24),
+            label=to_printable(kind, 24),
             zorder=3,
         )
-    axes.set_yticks(range(len(rows)), [printable(who, 28) for who in rows])
+    axes.set_yticks(range(len(rows)), [to_printable(who, 28) for who in rows])
     for tick in axes.get_yticklabels():
         tick.set_parse_math(False)
     axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
     axes.set_xlabel("seconds", color=INK)
     axes.grid(axis="x", color="#e8e8e8", linewidth=0.7)
     axes.set_axisbelow(True)
-    bare(axes)
+    hide_spines(axes)
     if seen:
         picture.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=min(len(seen), 6))
     if not rows:
@@ -94,16 +97,16 @@ def signals(events: Sequence[Event]) -> Picture:
     return picture
 
 
-def _rows(events: Sequence[Event]) -> dict[str, list[tuple[float, str]]]:
-    """What happened to whom, in the order of time; the processes in the order in which they were named."""
+def _group_events(events: Sequence[Event]) -> dict[str, list[tuple[float, str]]]:
+    """The events of each process, sorted by time; the processes in their order in ``events``."""
     rows: dict[str, list[tuple[float, str]]] = {}
     for who, time, what in events:
         rows.setdefault(who, []).append((time, what))
     return {who: sorted(found) for who, found in rows.items()}
 
 
-def _lives(found: Sequence[tuple[float, str]]) -> list[tuple[float, float, bool]]:
-    """From each "start" to the last moment that is known before the next one, and whether that was an "end"."""
+def _find_lifetimes(found: Sequence[tuple[float, str]]) -> list[tuple[float, float, bool]]:
+    """The lifetimes (start, last event, whether it ended) between one "start" and the next."""
     lives: list[tuple[float, float, bool]] = []
     for time, what in found:
         if what == "start" or not lives:
@@ -112,6 +115,6 @@ def _lives(found: Sequence[tuple[float, str]]) -> list[tuple[float, float, bool]
     return lives
 
 
-def _story(found: Sequence[tuple[float, str]], began: float) -> str:
-    said = ", ".join(f"{printable(what, 40)} at {time - began:.1f} s" for time, what in found)
-    return said if _lives(found)[-1][2] else f"{said}, then nothing more"
+def _describe_process(found: Sequence[tuple[float, str]], began: float) -> str:
+    text = ", ".join(f"{to_printable(what, 40)} at {time - began:.1f} s" for time, what in found)
+    return text if _find_lifetimes(found)[-1][2] else f"{text}, then nothing more"

@@ -1,4 +1,4 @@
-"""What jobs asked for, and how much of it they used."""
+"""The resources that jobs requested and used."""
 
 from __future__ import annotations
 
@@ -8,36 +8,53 @@ from typing import Any
 
 from matplotlib.patches import Patch
 
-from hpclab.plots.picture import INK, Picture, bare, duration, printable, size, wrapped
+from hpclab.plots.picture import (
+    INK,
+    Picture,
+    format_duration,
+    format_size,
+    hide_spines,
+    to_printable,
+    wrap_lines,
+)
 from hpclab.slurm import Usage
 
-ASKED: dict[str, Any] = {"facecolor": "white", "hatch": "/////", "edgecolor": "#8a8a8a", "linewidth": 0.9}
-USED: dict[str, Any] = {"facecolor": "#2d6a8f", "edgecolor": INK, "linewidth": 0.8}
-FULLEST = 150.0  # percent; more than that is cut off and said in words
+REQUESTED_STYLE: dict[str, Any] = {
+    "facecolor": "white",
+    "hatch": "/////",
+    "edgecolor": "#8a8a8a",
+    "linewidth": 0.9,
+}
+USED_STYLE: dict[str, Any] = {"facecolor": "#2d6a8f", "edgecolor": INK, "linewidth": 0.8}
+MAX_PERCENT = 150.0  # a longer bar is cut off; the text has the number
 
 
 @dataclass(frozen=True)
-class _Line:
-    what: str
+class _ResourceRow:
+    resource: str
     percent: float | None
-    words: str
+    text: str
 
 
-@wrapped
+@wrap_lines
 def describe_request_against_use(rows: Sequence[Usage]) -> str:
-    """The picture in words, one line a job and resource."""
+    """Describe the plot: one line for each job and resource."""
     return (
-        "\n".join(f"{printable(row.label)}: {line.what} {line.words}" for row in rows for line in _lines(row))
+        "\n".join(
+            f"{to_printable(row.label)}: {line.resource} {line.text}"
+            for row in rows
+            for line in _build_rows(row)
+        )
         or "No jobs."
     )
 
 
 def request_against_use(rows: Sequence[Usage]) -> Picture:
-    """For each job its CPUs, memory and time: what it asked for (hatched, 100 %) and what it used (solid).
+    """Plot for each job how much of its CPUs, memory and time it requested (hatched, 100 %) and used (solid).
 
-    ``rows`` come from ``evidence.usage``. A resource of which nothing is known is left out.
+    ``rows`` come from ``evidence.usage``. An unknown resource is left out.
     """
-    lines = [(row, line) for row in rows for line in _lines(row)]
+    lines = [(row, line) for row in rows for line in _build_rows(row)]
     picture = Picture(
         describe_request_against_use(rows), 8.6, min(1.25 + 0.34 * len(lines) + 0.3 * len(rows), 40.0)
     )
@@ -51,28 +68,28 @@ def request_against_use(rows: Sequence[Usage]) -> Picture:
             axes.text(
                 0.0,
                 at - 0.72,
-                printable(row.label, 60),
+                to_printable(row.label, 60),
                 fontsize=9,
                 fontweight="bold",
                 color=INK,
                 va="center",
                 parse_math=False,
             )
-        axes.barh(at, 100.0, height=0.62, zorder=2, **ASKED)
+        axes.barh(at, 100.0, height=0.62, zorder=2, **REQUESTED_STYLE)
         if line.percent is not None:
-            axes.barh(at, min(line.percent, FULLEST), height=0.36, zorder=3, **USED)
+            axes.barh(at, min(line.percent, MAX_PERCENT), height=0.36, zorder=3, **USED_STYLE)
         axes.text(
-            1.015, at, line.words, transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=INK
+            1.015, at, line.text, transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=INK
         )
-    axes.set_yticks(places, [line.what for _, line in lines])
+    axes.set_yticks(places, [line.resource for _, line in lines])
     axes.set_ylim((places[-1] if places else 1.0) + 0.6, -0.1)
     axes.axvline(100.0, color=INK, linewidth=1.2, zorder=4)
-    axes.set_xlim(0, max([100.0, *(min(line.percent or 0, FULLEST) for _, line in lines)]) * 1.02)
+    axes.set_xlim(0, max([100.0, *(min(line.percent or 0, MAX_PERCENT) for _, line in lines)]) * 1.02)
     axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
-    axes.set_xlabel("used, in percent of what was asked for", fontsize=9, color=INK)
-    bare(axes)
+    axes.set_xlabel("used, in percent of the request", fontsize=9, color=INK)
+    hide_spines(axes)
     picture.legend(
-        handles=[Patch(label="asked for", **ASKED), Patch(label="used", **USED)],
+        handles=[Patch(label="requested", **REQUESTED_STYLE), Patch(label="used", **USED_STYLE)],
         loc="outside upper left",
         ncols=2,
         frameon=False,
@@ -81,21 +98,23 @@ def request_against_use(rows: Sequence[Usage]) -> Picture:
     return picture
 
 
-def _lines(row: Usage) -> list[_Line]:
-    found = []
+def _build_rows(row: Usage) -> list[_ResourceRow]:
+    resources = []
     if row.cpus is not None:
-        found.append(_line("CPUs", row.cpus_used, row.cpus, lambda one: f"{one:.3g}"))
+        resources.append(_build_row("CPUs", row.cpus_used, row.cpus, lambda count: f"{count:.3g}"))
     if row.memory is not None:
-        found.append(_line("memory", row.memory_used, row.memory, size))
+        resources.append(_build_row("memory", row.memory_used, row.memory, format_size))
     if row.time_limit is not None:
-        found.append(_line("time", row.elapsed, row.time_limit, duration))
-    return found
+        resources.append(_build_row("time", row.elapsed, row.time_limit, format_duration))
+    return resources
 
 
-def _line(what: str, used: float | None, asked: float, show: Callable[[float], str]) -> _Line:
+def _build_row(
+    resource: str, used: float | None, requested: float, show: Callable[[float], str]
+) -> _ResourceRow:
     if used is None:
-        return _Line(what, None, f"not measured, of {show(asked)}")
-    if not asked:
-        return _Line(what, None, f"{show(used)}, nothing asked for")
-    percent = 100.0 * used / asked
-    return _Line(what, percent, f"{show(used)} of {show(asked)} ({percent:.0f} %)")
+        return _ResourceRow(resource, None, f"not measured, of {show(requested)}")
+    if not requested:
+        return _ResourceRow(resource, None, f"{show(used)}, nothing requested")
+    percent = 100.0 * used / requested
+    return _ResourceRow(resource, percent, f"{show(used)} of {show(requested)} ({percent:.0f} %)")

@@ -1,36 +1,26 @@
-"""The only part that speaks Slurm: command lines, their output, and job records.
+"""Slurm's command lines, their output, and job records. Only this package knows their formats.
 
-jobs        what a job and a step are
+jobs        Job, Step, Usage, Dependency
 commands    values -> argument lists
-options     scripts and command lines -> options of sbatch
+options     batch scripts and command lines -> options of sbatch
 parse       text -> jobs, steps, numbers
-ask         ask Slurm, wait politely
+queries     run the commands; wait with growing pauses
 """
 
-from hpclab.slurm.ask import (
-    Runner,
-    ask_accounting,
-    ask_attempts,
-    ask_batch_script,
-    ask_held_script,
-    ask_queue,
-    ask_steps,
-    wait_politely,
-)
 from hpclab.slurm.commands import (
     SACCT_FIELDS,
     SEPARATOR,
     SQUEUE_FIELDS,
     STEP_FIELDS,
-    batch_script_argv,
-    held_script_argv,
+    controller_script_argv,
     sacct_argv,
     sbatch_argv,
     squeue_argv,
     steps_argv,
+    stored_script_argv,
 )
 from hpclab.slurm.jobs import (
-    FINAL,
+    FINAL_STATES,
     Dependency,
     Job,
     Step,
@@ -44,11 +34,8 @@ from hpclab.slurm.options import (
     split_words,
 )
 from hpclab.slurm.parse import (
-    array_indices,
-    attempts,
-    latest,
-    merged,
-    output_path,
+    merge_records,
+    parse_array_indices,
     parse_batch_script,
     parse_cpu_time,
     parse_duration,
@@ -60,10 +47,23 @@ from hpclab.slurm.parse import (
     parse_submitted,
     parse_time,
     parse_tres,
+    resolve_output_path,
+    select_attempts,
+    select_latest,
+)
+from hpclab.slurm.queries import (
+    Runner,
+    query_accounting,
+    query_attempts,
+    query_controller_script,
+    query_queue,
+    query_steps,
+    query_stored_script,
+    wait_with_backoff,
 )
 
 __all__ = [
-    "FINAL",
+    "FINAL_STATES",
     "SACCT_FIELDS",
     "SEPARATOR",
     "SQUEUE_FIELDS",
@@ -73,19 +73,9 @@ __all__ = [
     "Runner",
     "Step",
     "Usage",
-    "array_indices",
-    "ask_accounting",
-    "ask_attempts",
-    "ask_batch_script",
-    "ask_held_script",
-    "ask_queue",
-    "ask_steps",
-    "attempts",
-    "batch_script_argv",
-    "held_script_argv",
-    "latest",
-    "merged",
-    "output_path",
+    "controller_script_argv",
+    "merge_records",
+    "parse_array_indices",
     "parse_batch_script",
     "parse_cpu_time",
     "parse_duration",
@@ -97,14 +87,24 @@ __all__ = [
     "parse_submitted",
     "parse_time",
     "parse_tres",
+    "query_accounting",
+    "query_attempts",
+    "query_controller_script",
+    "query_queue",
+    "query_steps",
+    "query_stored_script",
     "read_dependencies",
     "read_directives",
     "read_options",
     "read_submit_line",
+    "resolve_output_path",
     "sacct_argv",
     "sbatch_argv",
+    "select_attempts",
+    "select_latest",
     "split_words",
     "squeue_argv",
     "steps_argv",
-    "wait_politely",
+    "stored_script_argv",
+    "wait_with_backoff",
 ]

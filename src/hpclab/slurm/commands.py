@@ -1,6 +1,6 @@
-"""Argument lists for Slurm's commands. Touches nothing.
+"""Argument lists for Slurm's commands. Pure.
 
-Output is asked for in fixed fields with a separator of the caller's choice: see ``parse``.
+The output has fixed fields and the caller's separator; ``parse`` reads it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 SEPARATOR = "\x1f"
 
-# What people write freely never stands last: a line break in it would end the record.
+# A free text is never the last field, because a line break in it would end the record.
 SACCT_FIELDS = {
     "id": "JobID",
     "raw_id": "JobIDRaw",
@@ -37,7 +37,7 @@ SACCT_FIELDS = {
     "requested": "ReqTRES",
     "allocated": "AllocTRES",
 }
-# A job's own row tells which attempt the steps below it belong to.
+# The row of the job itself says to which attempt the following steps belong.
 STEP_FIELDS = {
     "id": "JobID",
     "name": "JobName",
@@ -77,15 +77,15 @@ SQUEUE_FIELDS = {
     "comment": "%k",
     "priority": "%Q",
 }
-# sacct lists jobs by when they became eligible, so one that was cancelled while held is in no
-# list at all, unless states are named; then it lists whatever was in one of them.
+# Without --state, sacct selects jobs by the time when they became eligible, and leaves out jobs that were
+# cancelled while held. With --state it lists every job that was in one of these states.
 _ANY_STATE = "BF,CA,CD,DL,F,NF,OOM,PD,PR,R,RQ,S,TO"
-# Seconds since the epoch instead of local time, which is ambiguous one night a year.
+# Seconds since the epoch; local time is ambiguous when daylight saving time ends.
 _EPOCH = ("env", "SLURM_TIME_FORMAT=%s")
 
 
 def sbatch_argv(script: str, options: Sequence[str] = (), arguments: Sequence[str] = ()) -> list[str]:
-    """``sbatch`` that prints nothing but the job's ID. Options before the script, its arguments after."""
+    """Return an ``sbatch`` command that prints only the job's id."""
     return ["sbatch", "--parsable", *options, script, *arguments]
 
 
@@ -97,16 +97,16 @@ def sacct_argv(
     since: str = "",
     separator: str = SEPARATOR,
 ) -> list[str]:
-    """``sacct`` for jobs, every attempt of a requeued one included.
+    """Return a ``sacct`` command that lists jobs with every attempt.
 
-    Steps come too (``parse_sacct`` leaves them out): without them TotalCPU is zero.
+    It lists steps too, which ``parse_sacct`` skips, because without them TotalCPU is zero.
     """
     argv = [*_EPOCH, "sacct", "--duplicates", "--noheader", "--parsable2"]
     argv += [f"--delimiter={separator}", f"--format={','.join(SACCT_FIELDS.values())}"]
     if jobs:
         argv.append(f"--jobs={','.join(jobs)}")
     else:
-        # sacct's own default is the last midnight, which splits a night's work.
+        # sacct's default start is midnight, which would miss jobs of the evening before.
         argv += [f"--starttime={since or 'now-28days'}", "--endtime=now", f"--state={_ANY_STATE}"]
     if names:
         argv.append(f"--name={','.join(names)}")
@@ -116,7 +116,7 @@ def sacct_argv(
 
 
 def steps_argv(job: str, *, separator: str = SEPARATOR) -> list[str]:
-    """``sacct`` for one job, every attempt, each followed by its steps."""
+    """Return a ``sacct`` command that lists every attempt of a job, each followed by its steps."""
     argv = [*_EPOCH, "sacct", "--duplicates", "--noheader", "--parsable2", f"--delimiter={separator}"]
     return [*argv, f"--format={','.join(STEP_FIELDS.values())}", f"--jobs={job}"]
 
@@ -124,7 +124,7 @@ def steps_argv(job: str, *, separator: str = SEPARATOR) -> list[str]:
 def squeue_argv(
     *, jobs: Sequence[str] = (), user: str = "", recent: bool = False, separator: str = SEPARATOR
 ) -> list[str]:
-    """``squeue`` for jobs that are not over; with ``recent`` also those that ended some minutes ago."""
+    """Return a ``squeue`` command; with ``recent`` it also lists jobs that ended some minutes ago."""
     argv = [*_EPOCH, "squeue", "--noheader", f"--format={separator.join(SQUEUE_FIELDS.values())}"]
     if jobs:
         argv.append(f"--jobs={','.join(jobs)}")
@@ -135,14 +135,15 @@ def squeue_argv(
     return argv
 
 
-def batch_script_argv(job: str) -> list[str]:
-    """The script as it was submitted, from accounting. ``job`` is the ID as people write it:
+def stored_script_argv(job: str) -> list[str]:
+    """Return a ``sacct`` command that prints the stored batch script of ``job``, an id such as ``12_3``.
 
-    the last task of an array has the array's own number, for which sacct prints every task's script.
+    JobIDRaw does not serve: the last task of an array has the array's own number, and sacct would print the
+    scripts of all tasks.
     """
     return ["sacct", "--batch-script", f"--jobs={job}"]
 
 
-def held_script_argv(job: str) -> list[str]:
-    """The script as it was submitted, from the controller, which forgets it some minutes after the end."""
+def controller_script_argv(job: str) -> list[str]:
+    """Return a ``scontrol`` command that prints the batch script, which the controller keeps until minutes after the end."""
     return ["scontrol", "write", "batch_script", job, "-"]

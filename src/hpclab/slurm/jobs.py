@@ -1,4 +1,4 @@
-"""Jobs and their steps as Slurm records them."""
+"""Jobs, steps and dependencies as Slurm records them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# The states that a job never leaves by itself (a requeue makes a new record).
-FINAL = frozenset(
+# Final states: a job leaves them only by a requeue, which makes a new record.
+FINAL_STATES = frozenset(
     {
         "BOOT_FAIL",
         "CANCELLED",
@@ -25,17 +25,17 @@ FINAL = frozenset(
 
 @dataclass(frozen=True)
 class Job:
-    """One job, from accounting or from the queue; what is not known is None or empty.
+    """One attempt of a job, from sacct or squeue; unknown values are None or empty.
 
-    Times are seconds since the epoch, durations seconds. ``requested`` and ``allocated`` count
-    what Slurm tracks by its own names: ``cpu``, ``mem`` (bytes), ``node``, ``gres/gpu``, ``billing``.
+    Times are seconds since the epoch, durations are seconds. ``requested`` and ``allocated`` hold
+    trackable resources by Slurm's names: ``cpu``, ``mem`` (bytes), ``node``, ``gres/gpu``, ``billing``.
     """
 
-    id: str  # as people write it: "12", "12_3", "12_[4-7]"
-    raw_id: str  # Slurm's own number, different for each task of an array
+    id: str  # as in squeue: "12", "12_3", "12_[4-7]"
+    raw_id: str  # JobIDRaw: a number, different for each task of an array
     name: str
-    state: str  # one word, e.g. COMPLETED
-    state_said: str = ""  # the whole of it, e.g. "CANCELLED by 1000"
+    state: str  # e.g. "COMPLETED"
+    state_text: str = ""  # as Slurm prints it, e.g. "CANCELLED by 1000"
     reason: str = ""
     exit_code: int | None = None
     signal: int | None = None
@@ -55,46 +55,46 @@ class Job:
     submit_line: str = ""
     comment: str = ""
     priority: int | None = None
-    total_cpu: float | None = None  # of all its steps, user and system
+    total_cpu: float | None = None  # seconds of all steps, user and system
     requested: Mapping[str, float] = field(default_factory=dict, hash=False)
     allocated: Mapping[str, float] = field(default_factory=dict, hash=False)
     cancelled_by: int | None = None
     restarts: int = 0
-    whole: bool = True  # False while accounting still misses a part of it
+    complete: bool = True  # False while a part of the accounting record is still missing
 
     @property
     def ended(self) -> bool:
-        """Whether the job is over."""
-        return self.state in FINAL
+        """Whether the job is in a final state."""
+        return self.state in FINAL_STATES
 
     @property
     def array_id(self) -> str:
-        """The ID that all tasks of its array share; the own ID for other jobs."""
+        """The id of the job's array; the job's own id if it has no array."""
         return self.id.partition("_")[0]
 
     @property
     def array_index(self) -> int | None:
         """The task's index in its array; None for other jobs and for "12_[4-7]"."""
-        found = re.fullmatch(r"\d+_(\d+)", self.id)
-        return int(found[1]) if found else None
+        match = re.fullmatch(r"\d+_(\d+)", self.id)
+        return int(match[1]) if match else None
 
     @property
     def waited(self) -> float | None:
-        """Seconds from submission to start; None for a job that never started."""
+        """Seconds from submission to start; None if the job never started."""
         return None if self.start is None or self.submit is None else self.start - self.submit
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a job, from accounting: the batch script itself, or one ``srun``.
+    """One step of a job, from sacct: the batch script or one ``srun``.
 
-    What is not known is None or empty: a step that ended at once may have no ``max_rss``.
+    Unknown values are None or empty; a very short step may have no ``max_rss``.
     """
 
     id: str  # "12.batch", "12.0", "12_3.0"
     name: str
     state: str
-    state_said: str = ""
+    state_text: str = ""
     exit_code: int | None = None
     signal: int | None = None  # 125 with OUT_OF_MEMORY
     tasks: int | None = None
@@ -103,7 +103,7 @@ class Step:
     start: float | None = None
     end: float | None = None
     elapsed: int | None = None
-    max_rss: int | None = None  # bytes, of the task that used most
+    max_rss: int | None = None  # bytes, of the largest task
     total_rss: int | None = None  # bytes, of all tasks together
     total_cpu: float | None = None  # seconds, user and system
     allocated: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -111,31 +111,31 @@ class Step:
 
     @property
     def ended(self) -> bool:
-        """Whether the step is over."""
-        return self.state in FINAL
+        """Whether the step is in a final state."""
+        return self.state in FINAL_STATES
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a job was given and what it made of it; None where it is not known."""
+    """The resources that a job was allocated and used; None where unknown."""
 
     label: str
-    cpus: float | None = None  # as many as it had
-    cpus_used: float | None = None  # as many as were busy, on average over its time
-    memory: float | None = None  # bytes, on all its nodes
-    memory_used: float | None = None  # bytes, of the step that used most
+    cpus: float | None = None  # allocated
+    cpus_used: float | None = None  # busy, on average over the run time
+    memory: float | None = None  # bytes, on all nodes
+    memory_used: float | None = None  # bytes, of the largest step
     time_limit: float | None = None  # seconds
     elapsed: float | None = None  # seconds
 
 
 @dataclass(frozen=True)
 class Dependency:
-    """One condition of a ``--dependency``: ``kind`` as sbatch spells it, and the jobs it names.
+    """One condition of a ``--dependency``: ``kind`` as in sbatch, and the ids of the jobs.
 
-    ``any_of``: it came with "?", so that one of the conditions is enough.
+    ``any_of``: the conditions are joined by "?", so one of them is enough.
     """
 
     kind: str
     ids: tuple[str, ...] = ()
-    said: str = ""  # as it was written, e.g. "after:12+5"
+    text: str = ""  # as written, e.g. "after:12+5"
     any_of: bool = False

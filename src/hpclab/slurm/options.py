@@ -1,4 +1,4 @@
-"""What a batch script and a command line ask ``sbatch`` for. Touches nothing.
+"""The options of ``sbatch`` in batch scripts and on command lines. Pure.
 
 Source: sbatch(1) of Slurm 22.05, and the options that later releases up to 25.05 added.
 """
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from hpclab.slurm.jobs import Dependency
 
-# Options with a value, and their letter.
-_VALUED = {
+# Options that need a value, with their short form.
+_WITH_VALUE = {
     "account": "A",
     "acctg-freq": "",
     "array": "a",
@@ -100,8 +100,8 @@ _VALUED = {
     "wckey": "",
     "wrap": "",
 }
-# A value only after "=", or directly after the letter.
-_MAYBE_VALUED = {
+# Options with an optional value, given after "=" or directly after the short form.
+_WITH_OPTIONAL_VALUE = {
     "exclusive": "",
     "get-user-env": "",
     "nice": "",
@@ -131,52 +131,52 @@ _FLAGS = {
     "version": "V",
     "wait": "W",
 }
-_ALL = _VALUED | _MAYBE_VALUED | _FLAGS
-_LONG = {letter: name for name, letter in _ALL.items() if letter}
-_SAME = {"tasks-per-node": "ntasks-per-node"}  # another spelling of the same option
+_ALL_OPTIONS = _WITH_VALUE | _WITH_OPTIONAL_VALUE | _FLAGS
+_LONG_NAMES = {letter: name for name, letter in _ALL_OPTIONS.items() if letter}
+_ALIASES = {"tasks-per-node": "ntasks-per-node"}
 _WRAPPED = re.compile(r"#!/bin/sh\n# This script was created by sbatch --wrap\.\n\n(.*?)\n*", re.DOTALL)
 
 
-def read_options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Options by their long names (a flag's value is empty), and the words from the first that is none.
+def read_options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the options by long name (empty value for flags), and the arguments from the first that is no option.
 
-    As in sbatch itself the last of two counts, and a long name may be cut short while it is unambiguous.
+    As in sbatch, the last of repeated options counts, and a long name may be abbreviated if it is unambiguous.
     """
     options: dict[str, str] = {}
-    left = list(words)
-    while left and left[0].startswith("-") and left[0] != "-":
-        word = left.pop(0)
-        if word == "--":
+    rest = list(arguments)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        argument = rest.pop(0)
+        if argument == "--":
             break
-        if word.startswith("--"):
-            said, equals, value = word[2:].partition("=")
-            name = _full(said)
-            if not equals and name in _VALUED:
-                value = left.pop(0) if left else ""
-            options[_SAME.get(name, name)] = value
+        if argument.startswith("--"):
+            written, equals, value = argument[2:].partition("=")
+            name = _complete_name(written)
+            if not equals and name in _WITH_VALUE:
+                value = rest.pop(0) if rest else ""
+            options[_ALIASES.get(name, name)] = value
             continue
-        letters = word[1:]
+        letters = argument[1:]
         while letters:
-            name, letters = _LONG.get(letters[0], letters[0]), letters[1:]
+            name, letters = _LONG_NAMES.get(letters[0], letters[0]), letters[1:]
             value = ""
-            if name in _VALUED:
-                value, letters = letters or (left.pop(0) if left else ""), ""
-            elif name in _MAYBE_VALUED:
+            if name in _WITH_VALUE:
+                value, letters = letters or (rest.pop(0) if rest else ""), ""
+            elif name in _WITH_OPTIONAL_VALUE:
                 value, letters = letters, ""
             options[name] = value
-    return options, left
+    return options, rest
 
 
 def read_directives(script: str) -> dict[str, str]:
-    """The options in a batch script's ``#SBATCH`` lines; those below the first command are comments."""
+    """Return the options in a batch script's ``#SBATCH`` lines above its first command."""
     options: dict[str, str] = {}
-    for line in script.split("\n"):  # as Slurm cuts it: a form feed ends no line
+    for line in script.split("\n"):  # not splitlines: for Slurm a form feed ends no line
         if line.startswith("#SBATCH"):
-            words = split_words(line.removeprefix("#SBATCH"), comments=True)
-            while words:
-                found, words = read_options(words)
-                options |= found
-                words = words[1:]  # sbatch ignores what is no option
+            arguments = split_words(line.removeprefix("#SBATCH"), comments=True)
+            while arguments:
+                parsed, arguments = read_options(arguments)
+                options |= parsed
+                arguments = arguments[1:]  # sbatch ignores an argument that is no option
         elif line.strip() and not line.lstrip().startswith("#"):
             break
     return options
@@ -185,10 +185,10 @@ def read_directives(script: str) -> dict[str, str]:
 def read_submit_line(
     line: str, *, script: str = "", name: str = "", comment: str = ""
 ) -> tuple[dict[str, str], list[str]]:
-    """The options of an ``sbatch`` command line, and the script's name with its arguments.
+    """Return the options of an ``sbatch`` command line, and the script's path with its arguments.
 
-    Slurm 22.05 keeps the words without their quotation marks, so values with spaces are found by what the
-    job's record says of them: the stored ``script`` (which holds what ``--wrap`` said), ``name``, ``comment``.
+    Slurm 22.05 stores the command line without quotes, so values with spaces are recognized by the job's record:
+    the stored ``script`` (which has the text of ``--wrap``), ``name`` and ``comment``.
     """
     wrapped = _WRAPPED.fullmatch(script)
     known = [
@@ -196,52 +196,54 @@ def read_submit_line(
         (r"--comment[= ]", comment),
         (r"(?:--job-name[= ]|-J ?)", name),
     ]
-    hidden: dict[str, str] = {}
+    replaced: dict[str, str] = {}
     for option, value in known:
         if not re.search(r"[\s'\"`\\]", value):
             continue
-        said = re.escape(value).replace("`", '[`"]')  # accounting's spelling of a quotation mark in a name
-        if found := re.search(f"(?<= )({option})({said})(?= |$)", line):
-            mark = f"\0{len(hidden)}\0"
-            hidden[mark] = found[2]
-            line = line[: found.start(2)] + mark + line[found.end(2) :]
+        pattern = re.escape(value).replace(
+            "`", '[`"]'
+        )  # accounting stores a double quote in a name as a backquote
+        if match := re.search(f"(?<= )({option})({pattern})(?= |$)", line):
+            mark = f"\0{len(replaced)}\0"
+            replaced[mark] = match[2]
+            line = line[: match.start(2)] + mark + line[match.end(2) :]
     options, rest = read_options(split_words(line)[1:])
-    return {key: hidden.get(value, value) for key, value in options.items()}, rest
+    return {key: replaced.get(value, value) for key, value in options.items()}, rest
 
 
 def read_dependencies(text: str) -> list[Dependency]:
-    """The conditions of a ``--dependency``: ``afterok:12:13,afterany:14``, ``singleton``, ``12``.
+    """Return the conditions of a ``--dependency``, such as ``afterok:12:13,afterany:14``, ``singleton``, ``12``.
 
-    A bare ID means ``afterany``. The states that squeue puts behind an ID are left out.
+    An id alone means ``afterany``. The states that squeue prints after an id are left out.
     """
-    found = []
-    for said in re.split(r"[,?]", re.sub(r"\([^)]*\)", "", text)):
-        said = said.strip()
-        kind, *ids = said.split(":")
+    conditions = []
+    for condition in re.split(r"[,?]", re.sub(r"\([^)]*\)", "", text)):
+        condition = condition.strip()
+        kind, *ids = condition.split(":")
         if kind[:1].isdigit():
-            kind, ids = "afterany", said.split(":")
+            kind, ids = "afterany", condition.split(":")
         if kind:
-            plain = tuple(one.partition("+")[0].removesuffix("_*") for one in ids if one)
-            found.append(Dependency(kind.lower(), plain, said, "?" in text))
-    return found
+            job_ids = tuple(job_id.partition("+")[0].removesuffix("_*") for job_id in ids if job_id)
+            conditions.append(Dependency(kind.lower(), job_ids, condition, "?" in text))
+    return conditions
 
 
 def split_words(line: str, *, comments: bool = False) -> list[str]:
-    """The words of a line as a shell has them; of one that no shell accepts, what stands between spaces.
+    """Split a line into words like a shell; a line with an open quote is split at spaces.
 
-    ``comments``: a word that begins with ``#``, and all after it, is left out.
+    ``comments``: leave out everything from the first word that begins with ``#``.
     """
     try:
         words = shlex.split(line)
-    except ValueError:  # an open quotation mark in somebody's command line
+    except ValueError:  # an open quote
         words = line.split()
     first = next((index for index, word in enumerate(words) if comments and word.startswith("#")), None)
     return words[:first]
 
 
-def _full(said: str) -> str:
-    """The option that a long name, perhaps cut short, means; itself where that is not clear."""
-    if said in _ALL:
-        return said
-    fitting = [name for name in _ALL if name.startswith(said)]
-    return fitting[0] if len(fitting) == 1 else said
+def _complete_name(written: str) -> str:
+    """The long name that ``written`` abbreviates; ``written`` itself if that is ambiguous."""
+    if written in _ALL_OPTIONS:
+        return written
+    matches = [name for name in _ALL_OPTIONS if name.startswith(written)]
+    return matches[0] if len(matches) == 1 else written

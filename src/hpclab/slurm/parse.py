@@ -1,7 +1,6 @@
-"""What Slurm's commands print -> jobs, steps, numbers. Touches nothing.
+"""Parsers of the output of Slurm's commands: text -> jobs, steps, numbers. Pure.
 
-Only stdout is parsed. Slurm and its plugins write remarks to stderr while all is
-well, so stderr never decides anything.
+Only stdout is parsed. Slurm and its plugins write to stderr even when a command succeeds.
 """
 
 from __future__ import annotations
@@ -12,49 +11,49 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from hpclab.slurm.commands import SACCT_FIELDS, SEPARATOR, SQUEUE_FIELDS, STEP_FIELDS
-from hpclab.slurm.jobs import FINAL, Job, Step
+from hpclab.slurm.jobs import FINAL_STATES, Job, Step
 from hpclab.slurm.options import read_directives, read_submit_line
 
-NO_TASK = 4294967294  # Slurm's NO_VAL: what %a becomes in a job that is no task of an array
+NO_VAL = 4294967294  # the value of %a in a job without an array
 
 
 def parse_submitted(text: str) -> str:
-    """The job ID from the output of ``sbatch --parsable``. Raises ValueError."""
-    for line in reversed(text.splitlines()):  # a site's greeting may come first
-        if found := re.fullmatch(r"(\d+)(;\S+)?", line.strip()):
-            return found[1]
+    """Return the job id in the output of ``sbatch --parsable``. Raises ValueError."""
+    for line in reversed(text.splitlines()):  # the site may print a greeting first
+        if match := re.fullmatch(r"(\d+)(;\S+)?", line.strip()):
+            return match[1]
     raise ValueError(f"no job ID in {text!r}")
 
 
 def parse_sacct(text: str, separator: str = SEPARATOR) -> list[Job]:
-    """Every record of ``sacct_argv``'s output, one an attempt, in its order."""
-    records = _records(text, list(SACCT_FIELDS), separator)
-    return [_job(record) for record in records if "." not in record["id"]]  # else a step
+    """Return the records in the output of ``sacct_argv`` in their order, one for each attempt."""
+    records = _split_records(text, list(SACCT_FIELDS), separator)
+    return [_build_job(record) for record in records if "." not in record["id"]]  # else a step
 
 
 def parse_squeue(text: str, separator: str = SEPARATOR) -> list[Job]:
-    """The jobs of ``squeue_argv``'s output."""
-    return [_job(record) for record in _records(text, list(SQUEUE_FIELDS), separator)]
+    """Return the jobs in the output of ``squeue_argv``."""
+    return [_build_job(record) for record in _split_records(text, list(SQUEUE_FIELDS), separator)]
 
 
 def parse_steps(text: str, job: Job, separator: str = SEPARATOR) -> list[Step]:
-    """The steps of ``steps_argv``'s output that belong to this attempt of ``job``, in its order.
+    """Return the steps of this attempt of ``job`` in the output of ``steps_argv``, in their order.
 
-    Each attempt's row is followed by the rows of its steps. Where no row has the attempt's start, the
-    last one counts.
+    The row of each attempt is followed by the rows of its steps. If no row has the attempt's start time, the last
+    attempt counts.
     """
     attempts: list[tuple[float | None, list[Step]]] = []
-    for record in _records(text, list(STEP_FIELDS), separator):
+    for record in _split_records(text, list(STEP_FIELDS), separator):
         if record["id"] == job.id:
             attempts.append((parse_time(record["start"]), []))
         elif record["id"].startswith(f"{job.id}.") and attempts:
-            attempts[-1][1].append(_step(record))
+            attempts[-1][1].append(_build_step(record))
     same = [steps for start, steps in attempts if start == job.start]
     return (same or [steps for _, steps in attempts] or [[]])[-1]
 
 
 def parse_batch_script(text: str) -> str:
-    """The script itself from ``batch_script_argv``'s output; empty where none is stored."""
+    """Return the script in the output of ``stored_script_argv``; empty if none is stored."""
     lines = text.splitlines(keepends=True)
     if len(lines) < 2 or not lines[0].startswith("Batch Script for ") or lines[1].strip("-\n"):
         return ""
@@ -63,13 +62,13 @@ def parse_batch_script(text: str) -> str:
 
 
 def parse_exit(text: str) -> tuple[int | None, int | None]:
-    """``"0:125"`` → (0, 125): exit code and signal. Slurm reports out-of-memory as signal 125."""
-    found = re.fullmatch(r"(\d+):(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else (None, None)
+    """Parse exit code and signal: ``"0:125"`` → (0, 125). Slurm reports out-of-memory as signal 125."""
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (None, None)
 
 
 def parse_time(text: str) -> float | None:
-    """A moment in seconds since the epoch, or local time; None for Unknown, None and N/A."""
+    """Parse seconds since the epoch, or an ISO local time; None for Unknown, None and N/A."""
     if text.isdigit():
         return float(text) or None
     try:
@@ -79,157 +78,157 @@ def parse_time(text: str) -> float | None:
 
 
 def parse_duration(text: str) -> int | None:
-    """``1-02:03:04``, ``02:03:04``, ``03:04`` or minutes → seconds; None for UNLIMITED and the like."""
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?(?:\.\d+)?", text)
-    if not found:
+    """Parse ``1-02:03:04``, ``02:03:04``, ``03:04`` or minutes into seconds; None for UNLIMITED and the like."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?(?:\.\d+)?", text)
+    if not match:
         return None
-    days, first, second, third = (int(part) if part else None for part in found.groups())
+    days, first, second, third = (int(part) if part else None for part in match.groups())
     if days is not None or third is not None:
         return (days or 0) * 86400 + (first or 0) * 3600 + (second or 0) * 60 + (third or 0)
     return (first or 0) * 60 + (second or 0)
 
 
 def parse_cpu_time(text: str) -> float | None:
-    """``1-02:03:04``, ``03:04.567`` → seconds; None where the field is empty."""
-    found = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+(?:\.\d+)?)", text)
-    if not found:
+    """Parse ``1-02:03:04`` or ``03:04.567`` into seconds; None for an empty field."""
+    match = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+(?:\.\d+)?)", text)
+    if not match:
         return None
-    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return days * 86400 + hours * 3600 + minutes * 60 + seconds
 
 
 def parse_size(text: str) -> float | None:
-    """``13188K``, ``1.50G``, ``512`` → bytes (or a plain count); None for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGTPE]?)", text)
-    return float(found[1]) * 1024.0 ** " KMGTPE".index(found[2] or " ") if found else None
+    """Parse ``13188K``, ``1.50G`` or ``512`` into bytes (or a plain count); None for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGTPE]?)", text)
+    return float(match[1]) * 1024.0 ** " KMGTPE".index(match[2] or " ") if match else None
 
 
 def parse_tres(text: str) -> dict[str, float]:
-    """``cpu=2,mem=600M,gres/gpu=2`` → numbers, memory in bytes. ``gres/gpu`` is there for a typed GPU too."""
+    """Parse ``cpu=2,mem=600M,gres/gpu=2`` into numbers, memory in bytes. Typed GPUs are added up as ``gres/gpu``."""
     pairs = [word.partition("=") for word in text.split(",")]
-    found = {name: size for name, _, value in pairs if (size := parse_size(value)) is not None}
-    typed = [number for name, number in found.items() if name.startswith("gres/gpu:")]
-    if typed and "gres/gpu" not in found:
-        found["gres/gpu"] = sum(typed)
-    return found
+    tres = {name: size for name, _, value in pairs if (size := parse_size(value)) is not None}
+    typed = [number for name, number in tres.items() if name.startswith("gres/gpu:")]
+    if typed and "gres/gpu" not in tres:
+        tres["gres/gpu"] = sum(typed)
+    return tres
 
 
-def merged(known: Sequence[Job], queued: Sequence[Job]) -> tuple[list[Job], list[Job]]:
-    """What accounting and the controller say together, and those of which accounting will say more.
+def merge_records(known: Sequence[Job], queued: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """Merge the records of accounting and of the controller; the second list has the jobs that accounting lags behind on.
 
-    The controller knows at once, but only of jobs that are not over or ended some minutes ago;
-    accounting knows for ever, some seconds late: of a requeued job it may have the last attempt only.
+    The controller is up to date, but knows only jobs that have not ended or ended some minutes ago. Accounting has
+    all jobs, some seconds late: of a requeued job it may still have the previous attempt only.
     """
-    said = {job.raw_id: job for job in known}
+    accounted = {job.raw_id for job in known}
     live = {job.raw_id: job for job in queued}
-    found, late = [], []
-    for job in [*known, *sorted((job for job in queued if job.raw_id not in said), key=_by_submission)]:
+    merged, incomplete = [], []
+    for job in [*known, *sorted((job for job in queued if job.raw_id not in accounted), key=_submission_key)]:
         now = live.get(job.raw_id)
-        best = job if now is None or job is now else _newer(job, now)
-        found.append(best)
-        if best.ended and (best is not job or job.raw_id not in said or not job.whole):
-            late.append(best)
-    return found, late
+        newest = job if now is None or job is now else _choose_newer(job, now)
+        merged.append(newest)
+        if newest.ended and (newest is not job or job.raw_id not in accounted or not job.complete):
+            incomplete.append(newest)
+    return merged, incomplete
 
 
-def _newer(said: Job, now: Job) -> Job:
-    """Of accounting's and the controller's word on one job the one that is up to date; accounting's if both are."""
-    over = said.start is not None and (now.start is None or said.start < now.start)
-    if over or said.state == "REQUEUED":
-        return replace(now, restarts=said.restarts + 1)
-    if said.ended and said.whole:  # a job that is COMPLETING is over
-        return said
-    same = said.state == now.state and not said.ended
-    return said if same else replace(now, restarts=said.restarts)
+def _choose_newer(accounted: Job, live: Job) -> Job:
+    """Return accounting's or the controller's record of one job, whichever is newer; accounting's if they agree."""
+    requeued = accounted.start is not None and (live.start is None or accounted.start < live.start)
+    if requeued or accounted.state == "REQUEUED":
+        return replace(live, restarts=accounted.restarts + 1)
+    if accounted.ended and accounted.complete:  # the controller may still say COMPLETING
+        return accounted
+    same = accounted.state == live.state and not accounted.ended
+    return accounted if same else replace(live, restarts=accounted.restarts)
 
 
-def attempts(records: Iterable[Job], job: str) -> list[Job]:
-    """Every attempt of the job with this ID, the oldest first, each with the restarts before it."""
-    same = sorted((record for record in records if record.id == job), key=_by_attempt)
-    return [replace(one, restarts=index) for index, one in enumerate(same)]
+def select_attempts(records: Iterable[Job], job: str) -> list[Job]:
+    """Return every attempt of the job with the id ``job``, the oldest first, each with its number of restarts."""
+    attempts = sorted((record for record in records if record.id == job), key=_attempt_key)
+    return [replace(attempt, restarts=index) for index, attempt in enumerate(attempts)]
 
 
-def array_indices(text: str) -> list[int]:
-    """``12_[4-6,9%2]`` or ``4-6:2`` → the indices; empty for anything else."""
-    listed = re.fullmatch(r"(?:\d+_)?\[?([\d,:-]+)(?:%\d+)?\]?", text)
-    found: list[int] = []
-    for part in listed[1].split(",") if listed else []:
+def parse_array_indices(text: str) -> list[int]:
+    """Parse the indices in ``12_[4-6,9%2]`` or ``4-6:2``; empty for anything else."""
+    match = re.fullmatch(r"(?:\d+_)?\[?([\d,:-]+)(?:%\d+)?\]?", text)
+    indices: list[int] = []
+    for part in match[1].split(",") if match else []:
         ends = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
         if not ends:
             return []
         first, last, step = int(ends[1]), int(ends[2] or ends[1]), int(ends[3] or 1)
-        found += range(first, min(last, first + 100_000) + 1, step or 1)
-    return found
+        indices += range(first, min(last, first + 100_000) + 1, step or 1)
+    return indices
 
 
-def latest(records: Iterable[Job]) -> list[Job]:
-    """The newest attempt of each job, with its number of restarts, ordered by submission."""
-    known: dict[str, list[Job]] = {}
+def select_latest(records: Iterable[Job]) -> list[Job]:
+    """Return the newest attempt of each job, with its number of restarts, ordered by submission."""
+    by_job: dict[str, list[Job]] = {}
     for record in records:
-        known.setdefault(record.raw_id or record.id, []).append(record)
-    submitted = sorted(known.values(), key=lambda same: min(_by_submission(one) for one in same))
-    return [replace(max(same, key=_by_attempt), restarts=len(same) - 1) for same in submitted]
+        by_job.setdefault(record.raw_id or record.id, []).append(record)
+    submitted = sorted(by_job.values(), key=lambda attempts: min(map(_submission_key, attempts)))
+    return [replace(max(attempts, key=_attempt_key), restarts=len(attempts) - 1) for attempts in submitted]
 
 
-def output_path(job: Job, script: str) -> str:
-    """Where the job's output goes: from its command line, else its script, else Slurm's default.
+def resolve_output_path(job: Job, script: str) -> str:
+    """Return the path of the job's output file, from its command line, its script or Slurm's default.
 
-    Accounting does not keep it. A backslash, which turns the patterns of sbatch(1) off, is not known here.
+    Accounting has no field for it. A backslash, which turns off the patterns of sbatch(1), is not supported.
     """
-    said = read_submit_line(job.submit_line, script=script, name=job.name, comment=job.comment)[0]
+    options = read_submit_line(job.submit_line, script=script, name=job.name, comment=job.comment)[0]
     array, _, task = job.id.partition("_")
     default = "slurm-%A_%a.out" if task else "slurm-%j.out"
-    pattern = (read_directives(script) | said).get("output") or default
+    pattern = (read_directives(script) | options).get("output") or default
     number = job.raw_id or job.id
-    # As a batch script of Slurm 22.05 has them, a number that is not there included.
-    numbers = {"j": number, "J": number, "A": array, "a": task or str(NO_TASK), "n": "0", "t": "0"}
-    words = {"x": job.name, "u": job.user, "N": _first_node(job.nodes), "s": "batch", "%": "%"}
+    # The values that Slurm 22.05 uses for a batch script, also where a job has no such number.
+    numbers = {"j": number, "J": number, "A": array, "a": task or str(NO_VAL), "n": "0", "t": "0"}
+    texts = {"x": job.name, "u": job.user, "N": _first_node(job.nodes), "s": "batch", "%": "%"}
 
-    def value(found: re.Match[str]) -> str:
-        letter = found[2]
-        return numbers[letter].zfill(min(int(found[1] or 0), 10)) if letter in numbers else words[letter]
+    def value(match: re.Match[str]) -> str:
+        letter = match[2]
+        return numbers[letter].zfill(min(int(match[1] or 0), 10)) if letter in numbers else texts[letter]
 
     return re.sub(r"%(\d*)([jJAantxuNs%])", value, pattern)
 
 
 def _first_node(nodes: str) -> str:
     """``nid[001-002,004]`` → ``nid001``."""
-    found = re.match(r"([^,\[]*)(?:\[(\d+))?", nodes)
-    return f"{found[1]}{found[2] or ''}" if found else ""
+    match = re.match(r"([^,\[]*)(?:\[(\d+))?", nodes)
+    return f"{match[1]}{match[2] or ''}" if match else ""
 
 
-def _records(text: str, names: Sequence[str], separator: str) -> Iterator[dict[str, str]]:
-    """Rows of fields. A row goes on over a line break inside a field, as in a job's name."""
+def _split_records(text: str, names: Sequence[str], separator: str) -> Iterator[dict[str, str]]:
+    """Yield rows of fields. A line break inside a field, for example in a job's name, does not end the row."""
     row: list[str] = []
     for line in text.split("\n"):
         fields = line.split(separator)
         if row:
             row[-1] += "\n" + fields[0]
             row += fields[1:]
-        elif len(fields) > 1:  # else a site's greeting, or the rest of a last field
+        elif len(fields) > 1:  # else a greeting of the site, or the rest of a last field
             row = fields
         if len(row) == len(names):
             yield dict(zip(names, row, strict=True))
             row = []
 
 
-def _job(record: Mapping[str, str]) -> Job:
-    state, by = _state(record["state"])
+def _build_job(record: Mapping[str, str]) -> Job:
+    state, by = _parse_state(record["state"])
     exit_code, signal = parse_exit(record.get("exit", ""))
     nodes = "" if record["nodes"] == "None assigned" else record["nodes"]
-    # Without nodes a job never started, whatever the field says: squeue gives there the time when
-    # it expects a start, and sacct for some cancelled jobs the time of their end.
+    # A job without nodes never started. Its start field then is the expected start (squeue) or, for some
+    # cancelled jobs, the end (sacct).
     start = parse_time(record["start"]) if nodes else None
     queued = "limit" in record
-    # squeue says of a running job when its time limit ends it.
-    end = None if queued and state not in FINAL else parse_time(record["end"])
-    elapsed = _number(record.get("elapsed", ""))
+    # For a running job squeue prints the time at which its limit ends it.
+    end = None if queued and state not in FINAL_STATES else parse_time(record["end"])
+    elapsed = _parse_int(record.get("elapsed", ""))
     if elapsed is None and start is not None and end is not None:
         elapsed = int(end - start)
     if queued:
         time_limit = parse_duration(record["limit"])
     else:
-        minutes = _number(record["time_limit"])
+        minutes = _parse_int(record["time_limit"])
         time_limit = None if minutes is None else minutes * 60
     allocated = parse_tres(record.get("allocated", ""))
     return Job(
@@ -237,8 +236,8 @@ def _job(record: Mapping[str, str]) -> Job:
         raw_id=record["raw_id"],
         name=record["name"],
         state=state,
-        state_said=record["state"],
-        reason=_known(record["reason"]),
+        state_text=record["state"],
+        reason=_none_to_empty(record["reason"]),
         exit_code=exit_code,
         signal=signal,
         user=record["user"],
@@ -246,8 +245,8 @@ def _job(record: Mapping[str, str]) -> Job:
         qos=record["qos"],
         partition=record["partition"],
         nodes=nodes,
-        node_count=_number(record["node_count"]),
-        cpus=_number(record["cpus"]),
+        node_count=_parse_int(record["node_count"]),
+        cpus=_parse_int(record["cpus"]),
         submit=parse_time(record["submit"]),
         start=start,
         end=end,
@@ -255,25 +254,25 @@ def _job(record: Mapping[str, str]) -> Job:
         time_limit=time_limit,
         folder=record["folder"],
         submit_line=record.get("submit_line", ""),
-        comment=_known(record["comment"]),
-        priority=_number(record["priority"]),
+        comment=_none_to_empty(record["comment"]),
+        priority=_parse_int(record["priority"]),
         total_cpu=parse_cpu_time(record.get("total_cpu", "")),
         requested=parse_tres(record.get("requested", "")),
         allocated=allocated,
         cancelled_by=by,
         # The controller sends the rest of a record some seconds after the end. Until then the name is
-        # "allocation" or empty, and there is no time limit, not even a word for none.
-        whole=queued
+        # "allocation" or empty, and the time limit is empty (a job without a limit has a text there).
+        complete=queued
         or (
             bool(record["time_limit"] and record["folder"])
-            and (state not in FINAL or end is not None)
+            and (state not in FINAL_STATES or end is not None)
             and (start is None or bool(allocated))
         ),
     )
 
 
-def _step(record: Mapping[str, str]) -> Step:
-    state, _ = _state(record["state"])
+def _build_step(record: Mapping[str, str]) -> Step:
+    state, _ = _parse_state(record["state"])
     exit_code, signal = parse_exit(record["exit"])
     used = parse_size(record["max_rss"])
     total = parse_tres(record["total_usage"]).get("mem")
@@ -281,15 +280,15 @@ def _step(record: Mapping[str, str]) -> Step:
         id=record["id"],
         name=record["name"],
         state=state,
-        state_said=record["state"],
+        state_text=record["state"],
         exit_code=exit_code,
         signal=signal,
-        tasks=_number(record["tasks"]),
+        tasks=_parse_int(record["tasks"]),
         nodes=record["nodes"],
-        node_count=_number(record["node_count"]),
+        node_count=_parse_int(record["node_count"]),
         start=parse_time(record["start"]),
-        end=parse_time(record["end"]) if state in FINAL else None,
-        elapsed=_number(record["elapsed"]),
+        end=parse_time(record["end"]) if state in FINAL_STATES else None,
+        elapsed=_parse_int(record["elapsed"]),
         max_rss=None if used is None else int(used),
         total_rss=None if total is None else int(total),
         total_cpu=parse_cpu_time(record["total_cpu"]),
@@ -298,27 +297,27 @@ def _step(record: Mapping[str, str]) -> Step:
     )
 
 
-def _state(said: str) -> tuple[str, int | None]:
+def _parse_state(text: str) -> tuple[str, int | None]:
     """``CANCELLED by 1000`` → (``CANCELLED``, 1000)."""
-    state, _, by = said.partition(" by ")
-    return state.rstrip("+"), _number(by)
+    state, _, by = text.partition(" by ")
+    return state.rstrip("+"), _parse_int(by)
 
 
-def _known(text: str) -> str:
+def _none_to_empty(text: str) -> str:
     return "" if text in ("None", "(null)") else text
 
 
-def _number(text: str) -> int | None:
+def _parse_int(text: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _extract_ints(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
-def _by_submission(job: Job) -> tuple[float, tuple[int, ...]]:
-    return job.submit or 0, _numbers(job.id)
+def _submission_key(job: Job) -> tuple[float, tuple[int, ...]]:
+    return job.submit or 0, _extract_ints(job.id)
 
 
-def _by_attempt(job: Job) -> tuple[float, float]:
+def _attempt_key(job: Job) -> tuple[float, float]:
     return job.submit or 0, job.start or float("inf")

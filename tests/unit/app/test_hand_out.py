@@ -35,6 +35,6 @@ def test_files_are_handed_out_and_changed_ones_kept(generated: Path) -> None:
     (generated / "templates/a.sbatch").write_text("two")
     (generated / "lab/01-x/ex01-a/ex01-a.ipynb").write_text("my work")
     kept, updated = run(generated).splitlines()
-    assert "ex01-a.ipynb holds your work and stays as it is" in kept
-    assert "a.sbatch was brought up to date" in updated
+    assert "ex01-a.ipynb has your work and was not changed" in kept
+    assert "a.sbatch was updated" in updated
     assert (generated / "lab/01-x/ex01-a/ex01-a.ipynb").read_text() == "my work"

@@ -10,7 +10,7 @@ import pytest
 
 from hpclab.cluster import config
 from hpclab.cluster.spec import Host, Spec
-from hpclab.sites import Imitation, Qos, Refusal
+from hpclab.sites import EmulatedCluster, Qos, SubmitRefusal
 
 HOST_PASSWD = """\
 root:x:0:0:root:/root:/bin/bash
@@ -177,7 +177,7 @@ HARD = [
 
 @pytest.mark.parametrize("words", HARD)
 def test_the_sites_words_reach_lua_unchanged(spec: Spec, words: str) -> None:
-    text = config.submit_filter(imitating(spec, refuses=[Refusal(when="no-constraint", says=words)]))
+    text = config.submit_filter(imitating(spec, refuses=[SubmitRefusal(when="no-constraint", says=words)]))
     first = next(line for line in text.splitlines() if line.startswith("local refuses"))
     assert "\\u" not in first, "Lua knows \\u{...} only"
     lua = shutil.which("lua5.3") or shutil.which("lua") or shutil.which("lua5.4")
@@ -197,7 +197,7 @@ def test_the_submit_filter_knows_the_sites_nodes(spec: Spec) -> None:
 
 def test_limits_of_the_partition(spec: Spec) -> None:
     site = config.imitation(spec)
-    assert isinstance(site, Imitation)
+    assert isinstance(site, EmulatedCluster)
     bounded = imitating(spec, max_time_minutes=90, default_time_minutes=0)
     [line] = [row for row in config.slurm_conf(bounded).splitlines() if row.startswith("PartitionName")]
     assert "MaxTime=90" in line and "DefaultTime" not in line

@@ -1,9 +1,9 @@
-"""The author's guide tells the truth: its examples are read by the program itself."""
+"""The examples and tables of the author's guide agree with the code."""
 
 import re
 from pathlib import Path
 
-from hpclab.exercises import cells, form, new, plain, source, views, wrong
+from hpclab.exercises import cells, plain_markdown, required_parts, scaffold, source, views, wrong_answers
 
 EXAMPLE = re.compile(r"^``````text\n(.*?)^``````$", re.MULTILINE | re.DOTALL)
 
@@ -15,12 +15,12 @@ def test_the_examples_are_an_exercise_and_its_wrong_answer(root: Path, tmp_path:
     path.write_text(exercise_text)
     (path.with_suffix("") / "wrong/idle.md").write_text(wrong_text)
     exercise = source.load(path)
-    assert [cell.id for cell in exercise.notebook.cells if cells.identity(cell)] == [
+    assert [cell.id for cell in exercise.notebook.cells if cells.cell_id(cell)] == [
         "nodes",
         "nodes-tests",
         "nodes-hidden-tests",
     ]
-    assert wrong.expected_marks(exercise, wrong.load_all(exercise)) == {
+    assert wrong_answers.expected_marks(exercise, wrong_answers.load_all(exercise)) == {
         "nodes-tests": 1,
         "nodes-hidden-tests": 0,
     }
@@ -35,11 +35,18 @@ def test_the_tables_name_every_option_role_and_field(root: Path) -> None:
         assert f"| `{name}` |" in guide
     for name in source.About.__struct_fields__:
         assert f"| `{name}` |" in guide
-    for words in (cells.BEGIN, cells.END, views.STUB, "You will be able to", *form.SECTIONS, *form.HINTS):
+    for words in (
+        cells.BEGIN,
+        cells.END,
+        views.STUB,
+        "You will be able to",
+        *required_parts.SECTIONS,
+        *required_parts.HINTS,
+    ):
         assert words.lower() in guide.lower()
-    for name in plain.OTHERS:
+    for name in plain_markdown.OTHER_DIRECTIVES:
         assert f"{{{name}}}" in guide
 
 
-def test_the_modules_of_the_course_are_those_of_new(root: Path) -> None:
-    assert {path.parent.name for path in (root / "notebooks").glob("*/ex*.md")} <= set(new.MODULES)
+def test_guide_lists_the_modules_of_the_scaffold(root: Path) -> None:
+    assert {path.parent.name for path in (root / "notebooks").glob("*/ex*.md")} <= set(scaffold.MODULES)

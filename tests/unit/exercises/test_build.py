@@ -7,6 +7,7 @@ import pytest
 
 from hpclab.errors import ExerciseError
 from hpclab.exercises import build
+from hpclab.exercises.lab_names import list_sources
 
 from .test_source import GOOD
 
@@ -20,40 +21,40 @@ def author(tmp_path: Path) -> Path:
 
 
 def test_builds_are_stable(author: Path, tmp_path: Path) -> None:
-    first = build.student(author, tmp_path / "one").read_bytes()
-    assert first == build.student(author, tmp_path / "two").read_bytes()
+    first = build.write_student(author, tmp_path / "one").read_bytes()
+    assert first == build.write_student(author, tmp_path / "two").read_bytes()
     assert (tmp_path / "one/00-x/ex01-lab.ipynb").is_file()
 
 
-def test_nothing_new_writes_nothing(author: Path, tmp_path: Path) -> None:
-    path = build.student(author, tmp_path / "out")
+def test_unchanged_notebook_is_not_rewritten(author: Path, tmp_path: Path) -> None:
+    path = build.write_student(author, tmp_path / "out")
     before = path.stat().st_ino
-    build.student(author, tmp_path / "out")
+    build.write_student(author, tmp_path / "out")
     assert path.stat().st_ino == before
 
 
-def test_sources_are_the_exercises_only(author: Path, tmp_path: Path) -> None:
+def test_list_sources_finds_only_labs(author: Path, tmp_path: Path) -> None:
     (author.parent / "ex01-lab").mkdir()
     (author.parent / "ex01-lab/wrong.md").write_text("x")
     (author.parent / "README.md").write_text("x")
-    assert build.sources(tmp_path / "notebooks") == [author]
+    assert list_sources(tmp_path / "notebooks") == [author]
 
 
-def test_a_release_follows_the_author_until_the_learner_edits(author: Path, tmp_path: Path) -> None:
+def test_delivery_stops_when_the_learner_edits(author: Path, tmp_path: Path) -> None:
     lab = tmp_path / "lab"
-    notebook = build.student(author, tmp_path / "build")
-    assert build.release(notebook, lab).outcome == "new"
-    assert build.release(notebook, lab).outcome == "unchanged"
+    notebook = build.write_student(author, tmp_path / "build")
+    assert build.deliver(notebook, lab).outcome == "new"
+    assert build.deliver(notebook, lab).outcome == "unchanged"
 
     author.write_text(GOOD.replace("Some *text*.", "Better text."))
-    notebook = build.student(author, tmp_path / "build")
-    updated = build.release(notebook, lab)
+    notebook = build.write_student(author, tmp_path / "build")
+    updated = build.deliver(notebook, lab)
     assert updated.outcome == "updated"
     assert "Better text." in updated.path.read_text()
 
     updated.path.write_text(updated.path.read_text().replace("Better text.", "My notes."))
     author.write_text(GOOD)
-    kept = build.release(build.student(author, tmp_path / "build"), lab)
+    kept = build.deliver(build.write_student(author, tmp_path / "build"), lab)
     assert kept.outcome == "kept"
     assert "rename it" in kept.message
     assert "My notes." in kept.path.read_text()
@@ -63,49 +64,49 @@ def test_a_notebook_of_unknown_origin_is_kept(author: Path, tmp_path: Path) -> N
     lab = tmp_path / "lab"
     lab.mkdir()
     (lab / "ex01-lab.ipynb").write_text("mine")
-    assert build.release(build.student(author, tmp_path / "build"), lab).outcome == "kept"
+    assert build.deliver(build.write_student(author, tmp_path / "build"), lab).outcome == "kept"
     assert (lab / "ex01-lab.ipynb").read_text() == "mine"
 
 
 def test_a_folder_in_the_way_is_kept(author: Path, tmp_path: Path) -> None:
     (tmp_path / "lab/ex01-lab.ipynb").mkdir(parents=True)
-    assert build.release(build.student(author, tmp_path / "build"), tmp_path / "lab").outcome == "kept"
+    assert build.deliver(build.write_student(author, tmp_path / "build"), tmp_path / "lab").outcome == "kept"
 
 
-def test_nothing_is_taken_for_an_empty_file_of_ours(tmp_path: Path) -> None:
+def test_empty_file_of_the_learner_is_kept(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     lab = tmp_path / "lab"
-    build.release(tmp_path / "empty", lab)
+    build.deliver(tmp_path / "empty", lab)
     (lab / "empty").unlink()
     for make in ((lab / "empty").mkdir, lambda: (lab / "empty").symlink_to("nowhere")):
         make()
         for content in ("", "new"):
             (tmp_path / "empty").write_text(content)
-            assert build.release(tmp_path / "empty", lab).outcome == "kept"
+            assert build.deliver(tmp_path / "empty", lab).outcome == "kept"
         if (lab / "empty").is_dir():
             (lab / "empty").rmdir()
     assert (lab / "empty").is_symlink()
 
 
-def test_a_broken_record_is_an_error_with_a_cure(author: Path, tmp_path: Path) -> None:
+def test_damaged_record_is_an_error_with_a_remedy(author: Path, tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / build.RECORD).write_text("[")
-    with pytest.raises(ExerciseError, match="Remove"):
-        build.release(build.student(author, tmp_path / "build"), tmp_path / "lab")
+    with pytest.raises(ExerciseError, match="Delete"):
+        build.deliver(build.write_student(author, tmp_path / "build"), tmp_path / "lab")
 
 
-def test_any_file_is_handed_out_and_kept_when_edited(tmp_path: Path) -> None:
+def test_any_file_is_delivered_and_kept_when_edited(tmp_path: Path) -> None:
     script = tmp_path / "templates/tool.sh"
     script.parent.mkdir()
     script.write_text("one")
     script.chmod(0o755)
     lab = tmp_path / "lab/templates"
-    told = build.release(script, lab)
+    told = build.deliver(script, lab)
     assert told.outcome == "new" and os.access(told.path, os.X_OK)
     script.write_text("two")
-    assert build.release(script, lab).outcome == "updated"
+    assert build.deliver(script, lab).outcome == "updated"
     told.path.write_text("mine")
-    assert build.release(script, lab).outcome == "kept"
+    assert build.deliver(script, lab).outcome == "kept"
     assert told.path.read_text() == "mine"
 
 
@@ -113,5 +114,5 @@ def test_learners_get_templates_without_caches(tmp_path: Path) -> None:
     for name in ("a.sbatch", "deep/b.py", "__pycache__/c.pyc", ".d", "deep/.e/f"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.name for path in build.given(tmp_path)] == ["a.sbatch", "b.py"]
-    assert build.given(tmp_path / "none") == []
+    assert [path.name for path in build.list_templates(tmp_path)] == ["a.sbatch", "b.py"]
+    assert build.list_templates(tmp_path / "none") == []

@@ -11,16 +11,16 @@ from click.testing import CliRunner, Result
 from hpclab import layout
 from hpclab.app import manual
 from hpclab.cli import main
-from hpclab.exercises import new
+from hpclab.exercises import scaffold
 
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone with two exercises: one is finished, one is not."""
     monkeypatch.setattr(layout, "clone_folder", lambda: tmp_path)
-    for path in new.create("01", "Done", tmp_path / "notebooks"):
+    for path in scaffold.create_exercise("01", "Done", tmp_path / "notebooks"):
         path.write_text(path.read_text().replace("TODO", "done"))
-    new.create("02", "Begun", tmp_path / "notebooks")
+    scaffold.create_exercise("02", "Begun", tmp_path / "notebooks")
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates/a.sbatch").touch()
     return tmp_path
@@ -47,7 +47,7 @@ def test_check_names_every_problem_of_every_lab(clone: Path) -> None:
     assert done.exit_code == 1
     assert "01-slurm-basics/ex01-done: 1 problem\n" in done.output
     assert "  notebooks/01-slurm-basics/ex01-done.md: no section 'Summary'\n      Add it" in done.output
-    assert "notebooks/02-checkpointing/ex01-begun.md, line 9: TODO is left" in done.output
+    assert "notebooks/02-checkpointing/ex01-begun.md, line 9: a TODO remains" in done.output
     assert "2 of 2 labs need work" in done.output
 
 
@@ -107,7 +107,7 @@ def test_release_to_a_folder_and_to_an_archive(clone: Path) -> None:
 def test_errors_list_valid_names(clone: Path) -> None:
     done = run("check", "ex07")
     assert done.exit_code == 2
-    assert "names no lab" in done.output and "02-checkpointing/ex01-begun" in done.output
+    assert "no lab" in done.output and "02-checkpointing/ex01-begun" in done.output
     shutil.rmtree(clone / "notebooks")
     assert "hpclab labs new" in run("check").output
 

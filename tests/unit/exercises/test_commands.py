@@ -1,4 +1,4 @@
-"""Commands that a text shows, wherever it shows them."""
+"""Commands are found in shell cells, batch scripts, code blocks and inline code."""
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -11,7 +11,7 @@ PROGRAMS = ("sbatch", "srun", "squeue", "apptainer", "hpclab")
 def seen(cell: object) -> list[tuple[int, str, str]]:
     return [
         (command.line, " ".join(command.words), " ".join(command.options))
-        for command in commands.shown(cell, PROGRAMS)
+        for command in commands.extract_commands(cell, PROGRAMS)
     ]
 
 
@@ -42,7 +42,7 @@ def test_whole_shell_cells_and_batch_scripts() -> None:
     ]
 
 
-def test_blocks_and_spans_of_a_text() -> None:
+def test_code_blocks_and_inline_code() -> None:
     assert text("Type `squeue --me`,\nor:\n\n```bash\nX=1 sbatch --hold a.sbatch\n```\n") == [
         (4, "sbatch", "--hold"),
         (0, "squeue", "--me"),
@@ -73,4 +73,4 @@ def test_options_belong_to_the_program_that_reads_them(line: str, words: str, op
 
 def test_a_manual_page_names_options() -> None:
     page = r".TP\n\fB\-\-array\fR=<\fIindexes\fR>, \fB\-\-no\-kill\fR and \-a"
-    assert commands.options_in(page) == {"--array", "--no-kill"}
+    assert commands.extract_options(page) == {"--array", "--no-kill"}

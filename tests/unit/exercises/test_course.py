@@ -1,18 +1,19 @@
-"""Every exercise of the course keeps the form, leaks nothing, and names commands that exist."""
+"""Every lab of the course passes lint."""
 
 from pathlib import Path
 
 import pytest
 
 from hpclab.cli import labs, main
-from hpclab.exercises import build, lint
+from hpclab.exercises import lint
+from hpclab.exercises.lab_names import list_sources
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
-    "path", build.sources(ROOT / "notebooks"), ids=lambda path: f"{path.parent.name}/{path.stem}"
+    "path", list_sources(ROOT / "notebooks"), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
-def test_an_exercise_has_no_problem(path: Path) -> None:
-    found = lint.problems(path, labs.known_commands(main))
-    assert not found, "\n".join(f"{problem}\n    {problem.cure}" for problem in found)
+def test_every_lab_of_the_course_has_no_problems(path: Path) -> None:
+    found = lint.find_problems(path, labs.known_commands(main))
+    assert not found, "\n".join(f"{problem}\n    {problem.remedy}" for problem in found)

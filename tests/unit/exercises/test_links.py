@@ -6,7 +6,7 @@ from hpclab.exercises import links
 
 
 def found(text: str) -> list[tuple[str, bool]]:
-    return [(reference.target, reference.image) for reference in links.references(text)]
+    return [(reference.target, reference.image) for reference in links.find_references(text)]
 
 
 def test_every_kind_is_found() -> None:
@@ -22,7 +22,7 @@ def test_every_kind_is_found() -> None:
     assert found("[a][b]\n\n[b]: c.md 'title'") == [("c.md", False)]
 
 
-def test_code_holds_no_links() -> None:
+def test_links_in_code_are_skipped() -> None:
     assert found("`[a](b)`\n\n```\n![c](d)\n```\n\n    [e](f)") == []
 
 
@@ -39,10 +39,10 @@ def test_retarget_changes_that_target_only() -> None:
     assert links.retarget(text, "p.png", "q") == "![a](q) ![b](q 'title') [c](p.png2) <img src=\"q\">\n[d]: q"
 
 
-def test_links_to_labs_lead_to_notebooks() -> None:
+def test_links_to_labs_become_links_to_notebooks() -> None:
     text = "[a](ex02-b.md) [b](../03-c/ex01-d.md#e) [c](README.md) [d](../../03-c/ex01-d.md)"
     text += " [e](ex02-b.md 'title') <a href='ex02-b.md#f'>g</a>\n\n[h]: ex02-b.md"
-    assert links.to_notebooks(text) == (
+    assert links.link_notebooks(text) == (
         "[a](../ex02-b/ex02-b.ipynb) [b](../../03-c/ex01-d/ex01-d.ipynb#e) [c](README.md) [d](../../03-c/ex01-d.md)"
         " [e](../ex02-b/ex02-b.ipynb 'title') <a href='../ex02-b/ex02-b.ipynb#f'>g</a>\n\n[h]: ../ex02-b/ex02-b.ipynb"
     )

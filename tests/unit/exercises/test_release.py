@@ -1,4 +1,4 @@
-"""The learners' edition: complete, reproducible, and careful with what is there."""
+"""The learners' edition: complete, reproducible, and careful with existing files."""
 
 import hashlib
 import os
@@ -37,8 +37,8 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_release_has_notebooks_without_answers_templates_and_a_readme(course: Path) -> None:
-    files = release.contents(course)
+def test_release_has_notebooks_templates_and_readme(course: Path) -> None:
+    files = release.collect_files(course)
     assert list(files) == [
         "00-x/ex01-lab/ex01-lab.ipynb",
         "MANIFEST.sha256",
@@ -51,17 +51,17 @@ def test_a_release_has_notebooks_without_answers_templates_and_a_readme(course: 
     assert "total = 1 + 1" not in notebook and "total + 1 == 3" not in notebook
     assert b"[A lab](00-x/ex01-lab/ex01-lab.ipynb), about 10 minutes" in files["README.md"].data
     first, *lines = files["MANIFEST.sha256"].data.decode().splitlines()
-    assert first == release.OURS
+    assert first == release.SIGNATURE
     for line in lines:
         digest, name = line.split("  ")
         assert hashlib.sha256(files[name].data).hexdigest() == digest
 
 
 def test_an_archive_depends_on_nothing_but_the_files(course: Path, tmp_path: Path) -> None:
-    release.archive(release.contents(course), tmp_path / "one.tar.gz")
+    release.write_archive(release.collect_files(course), tmp_path / "one.tar.gz")
     for path in course.rglob("*"):
         os.utime(path, (time.time() + 99, time.time() + 99))
-    release.archive(dict(reversed(release.contents(course).items())), tmp_path / "two.tar.gz")
+    release.write_archive(dict(reversed(release.collect_files(course).items())), tmp_path / "two.tar.gz")
     assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
     assert (tmp_path / "one.tar.gz").read_bytes()[4:8] == bytes(4)  # gzip's own time
     with tarfile.open(tmp_path / "one.tar.gz") as tar:
@@ -72,31 +72,31 @@ def test_an_archive_depends_on_nothing_but_the_files(course: Path, tmp_path: Pat
     assert course["hpc-lab/templates/a.sbatch"].mode == 0o644
 
 
-def test_a_folder_is_made_whole_and_brought_up_to_date(course: Path, tmp_path: Path) -> None:
+def test_release_folder_is_created_and_updated(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    release.folder(release.contents(course), out)
-    assert {name: file.data for name, file in release.contents(course).items()} == tree(out)
+    release.write_folder(release.collect_files(course), out)
+    assert {name: file.data for name, file in release.collect_files(course).items()} == tree(out)
     assert (out / "templates/tool.sh").stat().st_mode & stat.S_IXUSR
 
     (out / ".git").mkdir()
     (out / ".git/HEAD").write_text("main")
     (course / "notebooks/00-x/ex01-lab.md").rename(course / "notebooks/00-x/ex01-better.md")
-    release.folder(release.contents(course), out)
+    release.write_folder(release.collect_files(course), out)
     assert (out / "00-x/ex01-better/ex01-better.ipynb").is_file() and not (
         out / "00-x/ex01-lab/ex01-lab.ipynb"
     ).exists()
     assert (out / ".git/HEAD").read_text() == "main"
 
 
-def test_a_folder_that_goes_empty_is_removed(course: Path, tmp_path: Path) -> None:
+def test_emptied_folder_is_removed(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    release.folder(release.contents(course), out)
+    release.write_folder(release.collect_files(course), out)
     (course / "notebooks/00-x").rename(course / "notebooks/01-y")
-    release.folder(release.contents(course), out)
+    release.write_folder(release.collect_files(course), out)
     assert not (out / "00-x").exists() and (out / "01-y").is_dir()
 
 
-def test_a_failure_leaves_no_half_of_it(
+def test_failure_leaves_no_partial_release(
     course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, data: bytes) -> None:
@@ -107,43 +107,43 @@ def test_a_failure_leaves_no_half_of_it(
 
     monkeypatch.setattr(release, "write_whole", full)
     with pytest.raises(OSError, match="disk full"):
-        release.folder(release.contents(course), tmp_path / "out")
+        release.write_folder(release.collect_files(course), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["clone"]
 
 
-def test_other_peoples_folders_are_left_alone(course: Path, tmp_path: Path) -> None:
+def test_folder_with_other_files_is_refused(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.tex").write_text("mine")
-    with pytest.raises(UsageError, match="something else"):
-        release.folder(release.contents(course), out)
+    with pytest.raises(UsageError, match="is not a release of this course"):
+        release.write_folder(release.collect_files(course), out)
     (out / "thesis.tex").unlink()
     (out / ".git").mkdir()
-    release.folder(release.contents(course), out)
+    release.write_folder(release.collect_files(course), out)
     assert (out / "README.md").is_file()
 
 
 def test_a_manifest_cannot_point_out_of_its_folder(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    release.folder(release.contents(course), out)
+    release.write_folder(release.collect_files(course), out)
     (tmp_path / "precious").touch()
-    (out / release.MANIFEST).write_text(f"{release.OURS}\n0  ../precious\n0  {tmp_path}/precious\n")
-    release.folder(release.contents(course), out)
+    (out / release.MANIFEST).write_text(f"{release.SIGNATURE}\n0  ../precious\n0  {tmp_path}/precious\n")
+    release.write_folder(release.collect_files(course), out)
     assert (tmp_path / "precious").exists()
 
 
-def test_a_manifest_of_other_peoples_files_makes_no_release(course: Path, tmp_path: Path) -> None:
+def test_manifest_of_other_files_is_not_a_release(course: Path, tmp_path: Path) -> None:
     out = tmp_path / "dataset"
     out.mkdir()
     (out / "data.csv").write_text("1")
     (out / release.MANIFEST).write_text("0  data.csv\n")
-    with pytest.raises(UsageError, match="something else"):
-        release.folder(release.contents(course), out)
+    with pytest.raises(UsageError, match="is not a release of this course"):
+        release.write_folder(release.collect_files(course), out)
     assert (out / "data.csv").read_text() == "1"
 
 
-def test_the_manifest_is_one_for_sha256sum(course: Path, tmp_path: Path) -> None:
-    release.folder(release.contents(course), tmp_path / "out")
+def test_sha256sum_accepts_the_manifest(course: Path, tmp_path: Path) -> None:
+    release.write_folder(release.collect_files(course), tmp_path / "out")
     checked = subprocess.run(
         ["sha256sum", "--check", "--strict", release.MANIFEST], cwd=tmp_path / "out", capture_output=True
     )
@@ -151,22 +151,22 @@ def test_the_manifest_is_one_for_sha256sum(course: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_no_link_leads_out_of_the_folder(course: Path, tmp_path: Path, gone: bool) -> None:
+def test_links_out_of_the_folder_are_refused(course: Path, tmp_path: Path, gone: bool) -> None:
     out, other = tmp_path / "out", tmp_path / "other"
-    release.folder(release.contents(course), out)
+    release.write_folder(release.collect_files(course), out)
     (out / "00-x").rename(other)
     (out / "00-x").symlink_to(other)
     (other / "ex01-lab.ipynb").write_text("precious")
     if gone:
         (course / "notebooks/00-x/ex01-lab.md").unlink()
-    with pytest.raises(UsageError, match="is a link to another place"):
-        release.folder(release.contents(course), out)
+    with pytest.raises(UsageError, match="is a link to another folder"):
+        release.write_folder(release.collect_files(course), out)
     assert (other / "ex01-lab.ipynb").read_text() == "precious"
 
 
-def test_a_link_that_was_named_is_followed(course: Path, tmp_path: Path) -> None:
+def test_link_given_as_target_is_followed(course: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "out").symlink_to("real")
     for _ in range(2):
-        release.folder(release.contents(course), tmp_path / "out")
+        release.write_folder(release.collect_files(course), tmp_path / "out")
     assert (tmp_path / "out").is_symlink() and (tmp_path / "real/README.md").is_file()

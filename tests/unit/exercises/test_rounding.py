@@ -16,7 +16,7 @@ import pytest
 
 from hpclab import evidence
 from hpclab.evidence import CheckFailed
-from hpclab.exercises import source, views, wrong
+from hpclab.exercises import source, views, wrong_answers
 
 NOTEBOOK = "notebooks/02-checkpointing/ex01-basic-checkpoint.md"
 CURVES = {
@@ -109,7 +109,7 @@ def test_a_complete_state_passes_whichever_loss_is_lowest(
 def test_forgotten_test_losses_show_whichever_is_lowest(
     root: Path, hidden_test: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = wrong.load_all(source.load(root / NOTEBOOK))
+    answers = wrong_answers.load_all(source.load(root / NOTEBOOK))
     [forgotten] = [one for one in answers if re.fullmatch("state-.*-forgotten", one.path.stem)]
     cell = hidden_test(forgotten.answers)
     monkeypatch.setattr(evidence, "replay", Mock(side_effect=Replayed))

@@ -1,4 +1,4 @@
-"""An author's mistakes are errors that name file, line and cure."""
+"""An author's mistakes are reported with file, line and remedy."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def test_equal_cells_get_different_ids() -> None:
         (":points: 2", ":points: true", 24, "points True"),
         (":points: 2", ":point: 2", 24, "unknown cell option 'point'"),
         (":points: 2", ":points: 3", 1, "add up to 4"),
-        (":role: hidden-tests", ":role: tests", 32, "is taken by line 24"),
+        (":role: hidden-tests", ":role: tests", 32, "is already used in line 24"),
         (":role: answer\n", "", 15, "one is missing"),
         (":exercise: add\n:role: answer", ":exercise: sum\n:role: answer", 15, "'sum' has no tests"),
         ("### END SOLUTION\n", "", 15, "has no '### END SOLUTION'"),
@@ -92,21 +92,21 @@ def test_equal_cells_get_different_ids() -> None:
         ("assert total == 2\n```", "assert total == 2\n", 24, "is not closed before line 32"),
         ("Look there.\n:::", "Look there.", 11, "is never closed"),
         (":::{dropdown} Hint 1\n", "", 12, "closes nothing"),
-        (":exercise: add\n:role: tests", ":exercise: Add it\n:role: tests", 24, "is no name"),
+        (":exercise: add\n:role: tests", ":exercise: Add it\n:role: tests", 24, "is not a valid name"),
         ("difficulty: 1", "difficulty: 5", 1, "difficulty is 5"),
         ("difficulty: 1", "stars: 1", 1, "stars"),
         ("minutes: 10", "minutes: ten", 1, "minutes"),
         ("minutes: 10", "minutes: 0", 1, "minutes"),
         ("seconds: 5", "seconds: -5", 1, "cost.seconds"),
-        (":exercise: add\n:role: tests", ":exercise: [add]\n:role: tests", 24, "is no name"),
+        (":exercise: add\n:role: tests", ":exercise: [add]\n:role: tests", 24, "is not a valid name"),
         (":role: tests", ":role: [tests]", 24, "unknown role ['tests']"),
         ("assert total == 2", "### BEGIN HIDDEN TESTS", 24, "BEGIN HIDDEN TESTS"),
-        ("Look there.", "  ```{code-cell} python\n  ```", 12, "no cell of its own"),
+        ("Look there.", "  ```{code-cell} python\n  ```", 12, "inside another block or after other text"),
         ("Some *text*.", "```{code-cell} bash\nls\n```", 9, "in the language 'bash'"),
         ("Some *text*.", "```{raw-cell}\nls\n```", 9, "a raw-cell"),
     ],
 )
-def test_a_mistake_names_file_line_and_cure(old: str, new: str, line: int, said: str) -> None:
+def test_mistake_is_reported_with_line_and_remedy(old: str, new: str, line: int, said: str) -> None:
     assert GOOD.count(old) == 1
     with pytest.raises(ExerciseError) as caught:
         source.parse(GOOD.replace(old, new), PATH)
@@ -129,18 +129,18 @@ def test_metadata_that_no_notebook_may_have() -> None:
         source.parse(GOOD.replace(":points: 2", ":points: 2\n:tags: one"), PATH)
 
 
-def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+def test_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "ex01-lab.md"
     path.write_text("\ufeff" + GOOD)
     assert source.load(path).about.title == "A lab"
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ExerciseError, match=r"none\.md: cannot be read"):
         source.load(tmp_path / "none.md")
 
 
-def test_every_problem_is_found_not_the_first_alone() -> None:
+def test_all_problems_are_found() -> None:
     bad = (
         GOOD.replace(":points: 2\n", "")
         .replace("### END SOLUTION\n", "")
@@ -149,10 +149,10 @@ def test_every_problem_is_found_not_the_first_alone() -> None:
     exercise, problems = source.examine_text(bad, PATH)
     assert exercise is not None
     assert [problem.line for problem in problems] == [1, 15, 23, 1]
-    assert all(problem.cure for problem in problems)
+    assert all(problem.remedy for problem in problems)
 
 
-def test_code_that_shows_how_a_cell_is_written_stays_code() -> None:
+def test_example_of_a_cell_in_code_stays_code() -> None:
     shown = GOOD.replace("Some *text*.", "````text\n```{code-cell} python\n```\n````")
     assert "{code-cell}" in source.parse(shown, PATH).notebook.cells[0].source
 

@@ -1,4 +1,4 @@
-"""The faults of 02/ex01's storm: whatever the job's number, they hit what they should."""
+"""The faults injected in lab 02/ex01 hit their target with any job id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a learner gets, and what an author runs."""
+"""The learner's, grader's, reference and book views of a lab."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from nbgrader.nbgraderformat import MetadataValidator
 from hpclab import shell
 from hpclab.errors import ExerciseError
 from hpclab.exercises import build, source, views
+from hpclab.exercises.lab_names import list_sources
 
 from .test_source import GOOD, PATH
 
@@ -84,10 +85,10 @@ def executed(exercise: source.Exercise) -> nbformat.NotebookNode:
     return notebook
 
 
-def test_hidden_tests_stand_between_nbgraders_marks_in_the_graders_notebook() -> None:
+def test_hidden_tests_are_between_nbgraders_marks() -> None:
     cells = {cell.id: cell for cell in views.grader_view(EXERCISE).cells}
     assert cells["add-hidden-tests"].source == (
-        f"{views.HIDDEN}\n### BEGIN HIDDEN TESTS\nassert total + 1 == 3\n### END HIDDEN TESTS"
+        f"{views.HIDDEN_NOTE}\n### BEGIN HIDDEN TESTS\nassert total + 1 == 3\n### END HIDDEN TESTS"
     )
     assert "### BEGIN SOLUTION\ntotal = 1 + 1" in cells["add"].source
     MetadataValidator().validate_nb(views.grader_view(EXERCISE))
@@ -95,14 +96,14 @@ def test_hidden_tests_stand_between_nbgraders_marks_in_the_graders_notebook() ->
 
 
 @pytest.mark.slow
-def test_nbgrader_itself_makes_the_students_notebook_of_the_graders(root: Path, tmp_path: Path) -> None:
+def test_nbgrader_builds_the_same_student_notebook(root: Path, tmp_path: Path) -> None:
     programs = Path(sys.executable).parent
     shutil.copy(root / "autograder/nbgrader_config.py", tmp_path)
     # Each is read once: an author may be writing one at this moment.
-    exercises = [EXERCISE, *(source.load(path) for path in build.sources(root / "notebooks"))]
+    exercises = [EXERCISE, *(source.load(path) for path in list_sources(root / "notebooks"))]
     names = [f"{exercise.module}-{exercise.name}.ipynb" for exercise in exercises]
     for exercise, name in zip(exercises, names, strict=True):
-        build.write(views.grader_view(exercise), tmp_path / "source/lab" / name)
+        build.write_notebook(views.grader_view(exercise), tmp_path / "source/lab" / name)
     # nbgrader calls alembic by its name.
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
     shell.run(
@@ -110,10 +111,10 @@ def test_nbgrader_itself_makes_the_students_notebook_of_the_graders(root: Path, 
     )
     for exercise, name in zip(exercises, names, strict=True):
         made = (tmp_path / "release/lab" / name).read_bytes()
-        assert made == build.as_bytes(views.student_view(exercise)), name
+        assert made == build.serialize(views.student_view(exercise)), name
 
 
-def test_the_untouched_notebook_holds_the_learners_stub_and_every_test() -> None:
+def test_untouched_notebook_has_stubs_and_every_test() -> None:
     notebook = views.proof_view(EXERCISE, untouched=True)
     cells = {cell.id: cell for cell in notebook.cells}
     student = {cell.id: cell for cell in views.student_view(EXERCISE).cells}
@@ -125,10 +126,12 @@ def test_the_untouched_notebook_holds_the_learners_stub_and_every_test() -> None
     )
 
 
-def test_wrong_answers_do_not_stop_a_proof_and_the_reference_does() -> None:
+def test_only_a_reference_run_stops_at_an_error() -> None:
     replaced = views.proof_view(EXERCISE, {"add": "boom"})
     assert {cell.id: cell.source for cell in replaced.cells}["add"] == "boom"
-    assert all(views.GO_ON_TAG in cell.metadata.tags for cell in replaced.cells if cell.cell_type == "code")
+    assert all(
+        views.CONTINUE_TAG in cell.metadata.tags for cell in replaced.cells if cell.cell_type == "code"
+    )
     assert nbformat.writes(views.proof_view(EXERCISE)) == nbformat.writes(views.reference_view(EXERCISE))
     both = views.proof_view(EXERCISE, {"add": "boom"}, untouched=True)
     assert {cell.id: cell.source for cell in both.cells}["add"] == "boom"
@@ -155,13 +158,13 @@ def test_the_instructors_book_folds_answers_and_hidden_tests() -> None:
     assert outputs_of(page) == {name: name for name in ("add", "add-tests", "add-hidden-tests")}
 
 
-def test_the_book_takes_no_output_of_another_edition_of_a_cell() -> None:
+def test_book_skips_outputs_of_changed_cells() -> None:
     other = source.parse(GOOD.replace("assert total == 2", "assert total == 2.0"), PATH)
     assert outputs_of(views.book_view(EXERCISE, executed(other))) == {}
     assert outputs_of(views.book_view(EXERCISE, None)) == {}
 
 
-def test_pictures_travel_inside_the_notebook_and_links_lead_to_notebooks(tmp_path: Path) -> None:
+def test_pictures_are_embedded_and_links_converted(tmp_path: Path) -> None:
     path = tmp_path / "ex01-lab.md"
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures/three-nodes.png").write_bytes(b"png")
@@ -200,7 +203,7 @@ def test_checks_are_folded_for_learners_and_nothing_else_is() -> None:
     assert folded == [cell.id for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")]
 
 
-def test_a_check_says_on_its_first_line_what_it_is() -> None:
+def test_first_line_of_a_check_describes_it() -> None:
     for view in (
         views.student_view,
         views.grader_view,

@@ -9,11 +9,12 @@ import pytest
 
 from hpclab import layout
 from hpclab.app.grading.lab_model import lab_of
-from hpclab.exercises import build, lint, source
+from hpclab.exercises import lint, source
+from hpclab.exercises.lab_names import list_sources
 from hpclab.grading.execute import limits
 from tests.unit.grading import labs
 
-LABS = build.sources(layout.clone_folder() / "notebooks")
+LABS = list_sources(layout.clone_folder() / "notebooks")
 
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
@@ -54,7 +55,7 @@ def test_its_digest_names_all_of_it(tmp_path: Path) -> None:
         ("nodes: 0", 'evidence.job("a")', "this test uses evidence.job"),
         ("nodes: 0", "import subprocess; subprocess.run(['sacct'])", "this test uses sacct"),
         ("nodes: 2", 'evidence.function("f")(1)', "this test uses evidence.function"),
-        ("nodes: 0\ncontainers: true", "pass", "it builds containers, and has 'nodes: 0'"),
+        ("nodes: 0\ncontainers: true", "pass", "the lab builds containers, but has 'nodes: 0'"),
     ],
 )
 def test_a_head_that_does_not_fit_its_tests_is_named(tmp_path: Path, head: str, test: str, says: str) -> None:
@@ -62,7 +63,7 @@ def test_a_head_that_does_not_fit_its_tests_is_named(tmp_path: Path, head: str, 
     path = tmp_path / "90-tests/ex01-numbers.md"
     path.parent.mkdir()
     path.write_text(text)
-    assert any(says in one.what for one in lint.problems(path, {}))
+    assert any(says in one.what for one in lint.find_problems(path, {}))
 
 
 @pytest.mark.parametrize("head", ["nodes: 17", "nodes: -1", "nodes: many", "containers: 3"])

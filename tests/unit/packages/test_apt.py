@@ -1,4 +1,4 @@
-"""What apt is told, and what is read from its answers."""
+"""apt's input, and the parsing of its output."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ Version: 1
 """
 
 
-def test_essential_keeps_what_every_machine_has_and_nothing_else() -> None:
-    kept = apt.essential(STATUS)
+def test_select_essential_keeps_only_essential_packages() -> None:
+    kept = apt.select_essential(STATUS)
     assert [line for line in kept.splitlines() if line.startswith("Package: ")] == [
         "Package: bash",
         "Package: libc6",
         "Package: mawk",
     ]
     assert " with a second line" in kept
-    assert apt.essential(kept) == kept
+    assert apt.select_essential(kept) == kept
 
 
-def test_essential_is_the_same_whatever_else_is_installed() -> None:
+def test_select_essential_ignores_other_packages() -> None:
     more = STATUS + "\nPackage: slurmd\nStatus: install ok installed\nVersion: 1\nDepends: bash\n"
-    assert apt.essential(more) == apt.essential(STATUS)
+    assert apt.select_essential(more) == apt.select_essential(STATUS)
 
 
 def test_parse_uris_keeps_order_and_reads_epochs() -> None:
@@ -83,13 +83,13 @@ Need to get 2 B of archives.
     ],
 )
 def test_explain_names_cause_and_remedy(stderr: str, problem: str, remedy: str) -> None:
-    error = apt.explain(stderr)
+    error = apt.explain_failure(stderr)
     assert problem in error.problem
     assert remedy in error.remedy
     assert stderr.splitlines()[-1] in error.problem
 
 
-def test_only_root_of_a_user_namespace_gives_up_the_download_user() -> None:
+def test_only_namespace_root_disables_the_apt_sandbox() -> None:
     assert apt._sandbox("         0          0 4294967295\n") == []
     assert apt._sandbox("0 1000 1\n1 100000 65536\n") == []
     assert apt._sandbox("         0       1001          1\n") == ["APT::Sandbox::User=root"]

@@ -1,4 +1,4 @@
-"""Unpacking, and the links that install scripts would make."""
+"""Unpacking packages, and the links of their install scripts."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ fi
 """
 
 
-def test_alternatives_reads_fixed_words_only() -> None:
-    assert list(deb.alternatives(SCRIPT)) == [
+def test_parse_alternatives_reads_constant_arguments_only() -> None:
+    assert list(deb.parse_alternatives(SCRIPT)) == [
         deb.Alternative(
             50,
             {
@@ -68,21 +68,21 @@ def root(tmp_path: Path) -> Path:
     if not shutil.which("dpkg-deb"):
         pytest.skip("needs dpkg-deb")
     folder = tmp_path / "a root"
-    deb.prepare(folder)
+    deb.create_root(folder)
     return folder
 
 
-def test_the_root_is_open_whatever_the_umask(tmp_path: Path) -> None:
+def test_root_folder_is_readable_with_any_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        deb.prepare(tmp_path / "root")
+        deb.create_root(tmp_path / "root")
     finally:
         os.umask(before)
     for name in (".", "usr", "etc", "usr/lib64"):
         assert (tmp_path / "root" / name).stat().st_mode & 0o777 == 0o755
 
 
-def test_unpack_keeps_usr_merged_and_leaves_texts_out(tmp_path: Path, root: Path) -> None:
+def test_unpack_keeps_merged_usr_and_skips_docs(tmp_path: Path, root: Path) -> None:
     made = package(tmp_path, "one", {"lib/one.so": 0o644, "usr/share/doc/one/copyright": 0o644})
     deb.unpack(made, root)
     assert (root / "lib").is_symlink()
@@ -90,17 +90,17 @@ def test_unpack_keeps_usr_merged_and_leaves_texts_out(tmp_path: Path, root: Path
     assert not (root / "usr/share/doc").exists()
 
 
-def test_tidy_takes_set_id_bits_and_the_machines_settings_away(tmp_path: Path, root: Path) -> None:
+def test_set_id_bits_and_host_settings_are_removed(tmp_path: Path, root: Path) -> None:
     made = package(tmp_path, "one", {"usr/bin/su": 0o4755, "etc/pam.d/su": 0o644, "etc/lmod/x": 0o644})
     deb.unpack(made, root)
     assert (root / "usr/bin/su").stat().st_mode & 0o7777 == 0o4755
-    assert deb.tidy(root) == ["usr/bin/su"]
+    assert deb.remove_host_settings(root) == ["usr/bin/su"]
     assert (root / "usr/bin/su").stat().st_mode & 0o7777 == 0o755
     assert not (root / "etc/pam.d").exists()
     assert (root / "etc/lmod/x").exists()
 
 
-def test_the_highest_priority_gets_the_name_and_real_files_keep_theirs(tmp_path: Path, root: Path) -> None:
+def test_highest_priority_wins_but_files_are_kept(tmp_path: Path, root: Path) -> None:
     call = "update-alternatives --install /usr/bin/x x /usr/bin/x.{0} {1}\n"
     kept = "update-alternatives --install /usr/bin/kept kept /usr/bin/x.a 9\n"
     lost = "update-alternatives --install /usr/bin/lost lost /usr/bin/nowhere 9\n"

@@ -1,4 +1,4 @@
-"""Binding programs to an older C library, tried on a program of this machine."""
+"""Adapting programs to an older glibc, tried on a program of this machine."""
 
 from __future__ import annotations
 

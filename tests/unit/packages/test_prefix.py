@@ -1,4 +1,4 @@
-"""The finished folder: its name, its completeness, builders that collide or die."""
+"""The prefix: its name, its completeness, and concurrent or killed builds."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from hpclab.packages.apt import Apt
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HPCLAB_CACHE", str(tmp_path / "the cache"))
-    monkeypatch.setattr(prefix, "distribution", lambda: "debian12")
-    monkeypatch.setattr(prefix, "architecture", lambda: "amd64")
-    monkeypatch.setattr(prefix, "ROOM", 0)
+    monkeypatch.setattr(prefix, "detect_distribution", lambda: "debian12")
+    monkeypatch.setattr(prefix, "detect_architecture", lambda: "amd64")
+    monkeypatch.setattr(prefix, "NEEDED_BYTES", 0)
     return tmp_path / "the cache/packages"
 
 
@@ -49,23 +49,23 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Built:
     return asked
 
 
-def test_the_key_tells_everything_apart_that_differs() -> None:
+def test_prefix_name_depends_on_all_inputs() -> None:
     keys = {
-        prefix.key(distribution, architecture, with_apptainer=own)
+        prefix.prefix_name(distribution, architecture, with_apptainer=own)
         for distribution in ("debian12", "debian13")
         for architecture in ("amd64", "arm64")
         for own in (True, False)
     }
     assert len(keys) == 8
-    assert prefix.key("debian12", "amd64", with_apptainer=True).startswith("debian12-")
+    assert prefix.prefix_name("debian12", "amd64", with_apptainer=True).startswith("debian12-")
 
 
-def test_the_key_changes_with_the_list_and_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = prefix.key("debian12", "amd64", with_apptainer=True)
+def test_prefix_name_depends_on_list_and_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = prefix.prefix_name("debian12", "amd64", with_apptainer=True)
     monkeypatch.setitem(prefix.PACKAGES, "one-more", "why")
-    more = prefix.key("debian12", "amd64", with_apptainer=True)
+    more = prefix.prefix_name("debian12", "amd64", with_apptainer=True)
     monkeypatch.setattr(prefix, "RECIPE", prefix.RECIPE + 1)
-    assert len({before, more, prefix.key("debian12", "amd64", with_apptainer=True)}) == 3
+    assert len({before, more, prefix.prefix_name("debian12", "amd64", with_apptainer=True)}) == 3
 
 
 def test_a_complete_prefix_is_found_and_not_built_again(home: Path, built: Built) -> None:
@@ -84,19 +84,19 @@ def test_a_relative_cache_folder_serves(
 
 
 def test_a_folder_without_manifest_is_not_complete(tmp_path: Path) -> None:
-    assert not prefix.complete(tmp_path)
+    assert not prefix.is_complete(tmp_path)
 
 
-def test_what_a_killed_builder_left_is_swept(home: Path, built: Built) -> None:
+def test_leftovers_of_a_killed_build_are_removed(home: Path, built: Built) -> None:
     (home / ".building-debian12-dead/root/usr").mkdir(parents=True)
     made = prefix.ensure()
     assert sorted(path.name for path in home.iterdir()) == sorted([made.name, "lock"])
 
 
-def test_a_second_builder_waits_for_the_first_with_a_deadline(
+def test_second_build_waits_with_a_deadline(
     home: Path, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefix, "LOCK_WAIT", 0.3)
+    monkeypatch.setattr(prefix, "LOCK_TIMEOUT_S", 0.3)
     home.mkdir(parents=True)
     told: list[str] = []
     with (home / "lock").open("w") as file:
@@ -104,7 +104,7 @@ def test_a_second_builder_waits_for_the_first_with_a_deadline(
         with pytest.raises(DeadlineExceeded, match="lock") as caught:
             prefix.ensure(told.append)
     assert "fuser" in caught.value.remedy
-    assert told == ["waiting for another process that makes the same packages"]
+    assert told == ["waiting for another process that builds the same packages"]
     assert built == []
     prefix.ensure()
     assert len(built) == 1
@@ -117,9 +117,9 @@ def test_finding_a_complete_prefix_needs_no_lock(home: Path, built: Built) -> No
         assert prefix.ensure() == made
 
 
-def test_who_waited_takes_what_the_other_builder_made(home: Path, built: Built) -> None:
+def test_waiting_build_uses_the_other_builds_prefix(home: Path, built: Built) -> None:
     home.mkdir(parents=True)
-    name = prefix.key("debian12", "amd64", with_apptainer=apptainer.of_machine() is None)
+    name = prefix.prefix_name("debian12", "amd64", with_apptainer=apptainer.find_installed() is None)
     with (home / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
 
@@ -132,7 +132,7 @@ def test_who_waited_takes_what_the_other_builder_made(home: Path, built: Built) 
     assert built == []
 
 
-def test_the_lock_ends_with_a_killed_builder(home: Path, built: Built) -> None:
+def test_lock_is_released_when_a_build_is_killed(home: Path, built: Built) -> None:
     home.mkdir(parents=True)
     hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print(1, flush=True); input()"
     with subprocess.Popen(
@@ -160,10 +160,10 @@ def test_a_failed_build_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPat
     assert [path.name for path in home.iterdir()] == ["lock"]
 
 
-def test_a_small_disk_is_refused_with_the_amount(
+def test_full_disk_is_refused_with_the_needed_size(
     home: Path, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefix, "ROOM", 1 << 60)
+    monkeypatch.setattr(prefix, "NEEDED_BYTES", 1 << 60)
     with pytest.raises(PackagesError, match="MiB are free") as caught:
         prefix.ensure()
     assert "HPCLAB_CACHE" in caught.value.remedy
@@ -173,7 +173,7 @@ def test_a_small_disk_is_refused_with_the_amount(
 @pytest.mark.parametrize(
     ("number", "problem"), [(errno.EROFS, "Read-only"), (errno.EACCES, "denied"), (errno.ENOSPC, "full")]
 )
-def test_refusals_of_the_system_have_a_remedy(
+def test_os_errors_have_a_remedy(
     home: Path, monkeypatch: pytest.MonkeyPatch, number: int, problem: str
 ) -> None:
     def refuse(target: Path, aside: Path, progress: object) -> NoReturn:
@@ -185,7 +185,7 @@ def test_refusals_of_the_system_have_a_remedy(
     assert "HPCLAB_CACHE" in caught.value.remedy
 
 
-def test_a_file_in_the_place_of_the_cache_is_an_error_with_remedy(home: Path) -> None:
+def test_file_in_place_of_the_cache_is_an_error_with_remedy(home: Path) -> None:
     home.parent.write_text("")
     with pytest.raises(PackagesError, match="Not a directory"):
         prefix.ensure()
@@ -194,13 +194,13 @@ def test_a_file_in_the_place_of_the_cache_is_an_error_with_remedy(home: Path) ->
 def test_other_systems_and_machines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(HostUnsuitable, match="riscv64"):
-        prefix.architecture()
+        prefix.detect_architecture()
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(HostUnsuitable, match="apt-get"):
-        prefix.distribution()
+        prefix.detect_distribution()
 
 
-def test_without_apptainer_the_rest_is_usable_and_says_so(
+def test_without_apptainer_the_rest_is_usable(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def moved_on(*ignored: object) -> NoReturn:
@@ -208,11 +208,13 @@ def test_without_apptainer_the_rest_is_usable_and_says_so(
 
     monkeypatch.setattr(prefix, "HOST_STATUS", tmp_path / "status")
     (tmp_path / "status").write_text("")
-    monkeypatch.setattr(prefix, "fetched", lambda work, status, progress: (Apt(work, status, work), []))
+    monkeypatch.setattr(
+        prefix, "fetch_packages", lambda work, status, progress: (Apt(work, status, work), [])
+    )
     monkeypatch.setattr(Apt, "download", lambda self, *packages: [])
-    monkeypatch.setattr(apptainer, "of_machine", lambda: None)
-    monkeypatch.setattr(apptainer, "add", moved_on)
-    (missing,) = prefix.manifest(prefix.ensure()).missing
+    monkeypatch.setattr(apptainer, "find_installed", lambda: None)
+    monkeypatch.setattr(apptainer, "unpack_into", moved_on)
+    (missing,) = prefix.read_manifest(prefix.ensure()).missing
     assert missing.what == "Apptainer"
     assert missing.remedy.startswith(apptainer.REMEDY)
     assert str(home) in missing.remedy
@@ -224,22 +226,27 @@ def test_the_machines_own_apptainer_is_kept(
 ) -> None:
     monkeypatch.setattr(prefix, "HOST_STATUS", tmp_path / "status")
     (tmp_path / "status").write_text("")
-    monkeypatch.setattr(prefix, "fetched", lambda work, status, progress: (Apt(work, status, work), []))
+    monkeypatch.setattr(
+        prefix, "fetch_packages", lambda work, status, progress: (Apt(work, status, work), [])
+    )
     monkeypatch.setattr(Apt, "download", lambda self, *packages: [])
-    monkeypatch.setattr(apptainer, "of_machine", lambda: Path("/usr/bin/apptainer"))
-    monkeypatch.setattr(apptainer, "add", lambda *ignored: pytest.fail("added another"))
-    assert prefix.manifest(prefix.ensure()).missing == []
+    monkeypatch.setattr(apptainer, "find_installed", lambda: Path("/usr/bin/apptainer"))
+    monkeypatch.setattr(apptainer, "unpack_into", lambda *ignored: pytest.fail("added another"))
+    assert prefix.read_manifest(prefix.ensure()).missing == []
 
 
 def test_apptainers_mirror_is_the_machines_own(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = "http://m.example/debian-security\nhttp://m.example/debian/\nhttp://n.example/debian\n"
-    assert apptainer.first_debian(listed) == "http://m.example/debian/"
-    assert apptainer.first_debian("http://m.example/ubuntu/\n") is None
+    assert apptainer.select_debian(listed) == "http://m.example/debian/"
+    assert apptainer.select_debian("http://m.example/ubuntu/\n") is None
 
 
-def test_apptainer_is_told_that_there_is_no_systemd() -> None:
+def test_apptainer_does_not_use_systemd_cgroups() -> None:
     text = "# systemd cgroups = [yes/no]\nsystemd cgroups = yes\nmount home = yes\n"
-    assert apptainer.without_systemd(text).splitlines()[1:] == ["systemd cgroups = no", "mount home = yes"]
+    assert apptainer.disable_systemd_cgroups(text).splitlines()[1:] == [
+        "systemd cgroups = no",
+        "mount home = yes",
+    ]
 
 
 @pytest.mark.cluster
@@ -251,8 +258,8 @@ def test_a_real_prefix_holds_programs_that_find_their_libraries(
     monkeypatch.setenv("HPCLAB_CACHE", str(tmp_path / "the cache"))
     told: list[str] = []
     made = prefix.ensure(told.append)
-    assert prefix.manifest(made).missing == []
-    assert told[0] == "asking apt which packages are needed"
+    assert prefix.read_manifest(made).missing == []
+    assert told[0] == "resolving packages"
     for name in ("sbin/slurmctld", "sbin/slurmd", "sbin/munged", "bin/mpirun", "bin/s6-svscan"):
         link = made / "usr" / name
         real = made / str(link.readlink()).lstrip("/") if link.is_symlink() else link

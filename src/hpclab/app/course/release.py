@@ -11,6 +11,7 @@ from hpclab import layout
 from hpclab.app.grading.lab_model import lab_of
 from hpclab.errors import UsageError
 from hpclab.exercises import build, source, views
+from hpclab.exercises.lab_names import list_sources
 from hpclab.files import write_whole
 from hpclab.grading import formgrader, gradebook
 from hpclab.grading.settings import Course
@@ -30,7 +31,7 @@ class ReleasedLab(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_names(paths: Sequence[Path]) -> None:
     """Refuse labs that nbgrader could not tell apart: it knows no modules. Raises UsageError."""
-    all_labs = build.sources(layout.clone_folder() / "notebooks")
+    all_labs = list_sources(layout.clone_folder() / "notebooks")
     for path in paths:
         student_ids.check_id(path.stem, what="lab")
         if same := [other for other in all_labs if other.stem == path.stem and other != path]:
@@ -53,7 +54,7 @@ def write_configuration(course: Course) -> Path | None:
 def release_lab(course: Course, path: Path, *, exchange: bool = False) -> ReleasedLab:
     """ReleasedLab the lab whose source is ``path``. Raises GradingError, ExerciseError."""
     lab = lab_of(path)
-    notebook = build.as_bytes(views.grader_view(source.load(path)))
+    notebook = build.serialize(views.grader_view(source.load(path)))
     source_path, released_path = gradebook.release(course, lab, notebook)
     return ReleasedLab(
         lab=lab.name,

@@ -33,7 +33,7 @@ def lab_of(path: Path) -> Lab:
         seconds=exercise.about.cost.seconds,
         nodes=exercise.about.nodes,
         containers=exercise.about.containers,
-        notebook=build.as_bytes(released).decode(),
+        notebook=build.serialize(released).decode(),
         cells=tuple(cells),
         tests=tuple(_tests(exercise)),
         files=dict(_files(layout.clone_folder() / "templates")),
@@ -59,5 +59,5 @@ def _tests(exercise: Exercise) -> Iterator[Test]:
 
 def _files(templates: Path) -> Iterator[tuple[str, bytes]]:
     """What learners find beside their labs, by its path from the top of their folder."""
-    for path in build.given(templates):
+    for path in build.list_templates(templates):
         yield f"templates/{path.relative_to(templates).as_posix()}", path.read_bytes()

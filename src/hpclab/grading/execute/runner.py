@@ -101,7 +101,7 @@ def _cell(shell: Shell, source: str) -> str:
 
 
 def _replies(question: dict[str, Any]) -> list[dict[str, Any]]:
-    replies = functions.answers(question["function"], question["calls"])
+    replies = functions.answer_calls(question["function"], question["calls"])
     if len(dumps(replies)) > REPLY_BYTES:
         return [{"wrong": f"a reply of more than {REPLY_BYTES >> 20} MB"}]
     return replies

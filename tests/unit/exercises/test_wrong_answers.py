@@ -1,11 +1,11 @@
-"""Wrong answers belong to cells that exist."""
+"""Wrong answers must refer to existing cells."""
 
 from pathlib import Path
 
 import pytest
 
 from hpclab.errors import ExerciseError
-from hpclab.exercises import source, views, wrong
+from hpclab.exercises import source, views, wrong_answers
 
 from .test_source import GOOD
 
@@ -33,7 +33,7 @@ def exercise(tmp_path: Path) -> source.Exercise:
 
 
 def test_a_wrong_answer_replaces_the_answer(exercise: source.Exercise) -> None:
-    (found,) = wrong.load_all(exercise)
+    (found,) = wrong_answers.load_all(exercise)
     assert found.about.marks == {"add-tests": 0}
     cells = {cell.id: cell.source for cell in views.reference_view(exercise, found.answers).cells}
     assert cells["add"] == "total = 3"
@@ -56,33 +56,37 @@ def test_a_wrong_answer_replaces_the_answer(exercise: source.Exercise) -> None:
         ("```{code-cell} python\n:answer: add\n\ntotal = 3\n```\n", "text", "replaces no answer"),
     ],
 )
-def test_a_mistake_is_named(exercise: source.Exercise, tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_mistake_is_reported(
+    exercise: source.Exercise, tmp_path: Path, old: str, new: str, said: str
+) -> None:
     path = tmp_path / "ex01-lab/wrong/off.md"
     path.write_text(WRONG.replace(old, new))
     with pytest.raises(ExerciseError, match=said):
-        wrong.load_all(exercise)
+        wrong_answers.load_all(exercise)
 
 
-def test_a_mistake_names_file_line_and_cure(exercise: source.Exercise, tmp_path: Path) -> None:
+def test_mistake_is_reported_with_line_and_remedy(exercise: source.Exercise, tmp_path: Path) -> None:
     path = tmp_path / "ex01-lab/wrong/off.md"
     path.write_text(WRONG.replace(":answer: add", ":answer: sum"))
-    _, (problem,) = wrong.examine(path, exercise)
+    _, (problem,) = wrong_answers.examine(path, exercise)
     assert str(problem) == f"{path}, line 6: no answer cell 'sum'"
-    assert problem.cure == "Answer cells: add."
+    assert problem.remedy == "Answer cells: add."
 
 
 def test_a_wrong_answer_knows_the_tasks_that_it_touches(exercise: source.Exercise) -> None:
-    assert wrong.load_all(exercise)[0].tasks == {"add"}
+    assert wrong_answers.load_all(exercise)[0].tasks == {"add"}
 
 
-def touching(name: str, *tasks: str, **marks: float) -> wrong.WrongAnswer:
-    return wrong.WrongAnswer(Path(name), wrong.About("why", marks), {}, frozenset(tasks))
+def touching(name: str, *tasks: str, **marks: float) -> wrong_answers.WrongAnswer:
+    return wrong_answers.WrongAnswer(
+        Path(name), wrong_answers.WrongAnswerInfo("why", marks), {}, frozenset(tasks)
+    )
 
 
-def test_no_round_touches_a_task_twice_and_rounds_are_few() -> None:
+def test_rounds_are_few_and_touch_each_task_once() -> None:
     wrongs = [touching(f"{task}{number}", task) for task in "abc" for number in range(3)]
     wrongs += [touching("ab", "a", "b"), touching("bc", "b", "c")]
-    found = wrong.rounds(wrongs)
+    found = wrong_answers.plan_rounds(wrongs)
     assert sorted(str(one.path) for together in found for one in together) == sorted(
         str(one.path) for one in wrongs
     )
@@ -90,13 +94,16 @@ def test_no_round_touches_a_task_twice_and_rounds_are_few() -> None:
         tasks = [task for one in together for task in one.tasks]
         assert len(tasks) == len(set(tasks))
     assert len(found) == 5  # b is touched five times
-    assert found == wrong.rounds(list(reversed(wrongs)))
+    assert found == wrong_answers.plan_rounds(list(reversed(wrongs)))
 
 
-def test_nothing_wrong_needs_no_round() -> None:
-    assert wrong.rounds([]) == []
+def test_no_wrong_answers_need_no_round() -> None:
+    assert wrong_answers.plan_rounds([]) == []
 
 
-def test_expected_marks_are_full_but_for_the_tests_that_are_named(exercise: source.Exercise) -> None:
-    assert wrong.expected_marks(exercise, []) == {"add-tests": 2, "add-hidden-tests": 1}
-    assert wrong.expected_marks(exercise, wrong.load_all(exercise)) == {"add-tests": 0, "add-hidden-tests": 1}
+def test_expected_marks_are_full_except_listed_tests(exercise: source.Exercise) -> None:
+    assert wrong_answers.expected_marks(exercise, []) == {"add-tests": 2, "add-hidden-tests": 1}
+    assert wrong_answers.expected_marks(exercise, wrong_answers.load_all(exercise)) == {
+        "add-tests": 0,
+        "add-hidden-tests": 1,
+    }

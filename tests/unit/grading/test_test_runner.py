@@ -1,4 +1,4 @@
-"""The trusted process: tests on evidence, each on its own; what a hidden one says stays with the instructor."""
+"""The test runner: each test runs alone, and the text of a hidden test is for the instructor only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def judged(
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_each_test_says_what_it_found(tmp_path: Path) -> None:
+def test_each_test_has_a_status_and_a_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("7")
     said = judged(
         tmp_path,
@@ -58,7 +58,38 @@ def test_each_test_says_what_it_found(tmp_path: Path) -> None:
     assert "too large" in said[9]["said"] and "too long" in said[10]["said"]
 
 
-def test_no_answer_is_no_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("found", "expected", "look", "parts"),
+    [
+        ("two\nlines", "three\nlines", "", {"found": "two\nlines", "expected": "three\nlines"}),
+        (
+            "it printed 'a.\nExpected: b.\nLook: c'",
+            "d.\nLook: e",
+            "f",
+            {"found": "it printed 'a.\nExpected: b.\nLook: c'", "expected": "d.\nLook: e", "look": "f"},
+        ),
+        ("x" * 10_000, "y", "z", {"found": "x" * 4000 + "…", "expected": "y", "look": "z"}),
+        ("", "y", "", {"expected": "y"}),
+        ("", "", "", {"said": "a check of this task failed"}),
+        ("\ud800", "y", "", {"found": "?", "expected": "y"}),
+    ],
+)
+def test_parts_of_a_failed_check_stay_apart(
+    tmp_path: Path, found: str, expected: str, look: str, parts: dict[str, str]
+) -> None:
+    test = CHECK + f"evidence.check(False, {found!r}, {expected!r}, {look!r})"
+    [line] = judged(tmp_path, test)
+    assert line == {"test": "t0", "status": "failed", **parts}
+    [line] = judged(tmp_path, test, hidden=True)
+    assert line["private"] == {"status": "failed", **parts}
+    assert line["said"] == "a hidden check of this task failed" and not line.keys() & {
+        "found",
+        "expected",
+        "look",
+    }
+
+
+def test_missing_answer_is_not_a_failure(tmp_path: Path) -> None:
     said = judged(
         tmp_path,
         CHECK + "raise evidence.NoAnswer('Slurm is down', 'wait')",
@@ -68,10 +99,10 @@ def test_no_answer_is_no_failure(tmp_path: Path) -> None:
         seconds=1.0,
     )
     assert [line["status"] for line in said] == ["no_answer"] * 4
-    assert "Slurm is down" in said[0]["said"] and "did not come to an end in 1 s" in said[2]["said"]
+    assert "Slurm is down" in said[0]["said"] and "did not finish within 1 s" in said[2]["said"]
 
 
-def test_what_a_hidden_test_found_is_kept_apart(tmp_path: Path) -> None:
+def test_text_of_a_hidden_test_is_private(tmp_path: Path) -> None:
     tests = [
         CHECK + "evidence.check(False, 'SECRET', 'SECRET', 'SECRET')",
         "assert 1 == 2, 'SECRET'",
@@ -94,7 +125,7 @@ def test_nothing_in_the_folder_is_imported(tmp_path: Path) -> None:
     assert not (tmp_path / "imported").exists()
 
 
-def test_what_tests_print_has_an_end(tmp_path: Path) -> None:
+def test_printed_output_is_truncated(tmp_path: Path) -> None:
     [line] = judged(tmp_path, "import os\nprint('x' * 10**7)\nos.write(1, b'y' * 10**6)")
     assert line["status"] == "passed" and len(line["said"]) <= 4001
 
@@ -105,11 +136,11 @@ ASK = CHECK + "f = evidence.function('f')\n"
 @pytest.mark.parametrize(
     ("reply", "status", "found"),
     [
-        (protocol.answer_line(Answer(none="seconds")), "failed", "gives no reply in its time"),
+        (protocol.answer_line(Answer(none="seconds")), "failed", "does not finish within the time limit"),
         (protocol.trouble_line("no sandbox"), "no_answer", None),
-        (protocol.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than there is room for"),
+        (protocol.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than allowed"),
         *(
-            (protocol.answer_line(Answer(line=line)), "failed", "gives no reply that can be read")
+            (protocol.answer_line(Answer(line=line)), "failed", "gives no readable result")
             for line in (
                 b'{"none": "seconds"}',  # only a grader says so
                 b'{"trouble": "no sandbox"}',
@@ -122,7 +153,7 @@ ASK = CHECK + "f = evidence.function('f')\n"
         ),
     ],
 )
-def test_a_reply_is_data_whatever_it_is(tmp_path: Path, reply: bytes, status: str, found: str | None) -> None:
+def test_any_reply_is_read_as_data(tmp_path: Path, reply: bytes, status: str, found: str | None) -> None:
     asked, said = judged(tmp_path, ASK + "f(1)", replies=reply.decode())
     assert (
         asked["ask"]["function"] == "f"
@@ -132,7 +163,7 @@ def test_a_reply_is_data_whatever_it_is(tmp_path: Path, reply: bytes, status: st
     assert said["status"] == status and said.get("found") == (f"f(1) {found}" if found else None)
 
 
-def test_questions_and_replies_belong_together(tmp_path: Path) -> None:
+def test_replies_match_their_calls(tmp_path: Path) -> None:
     test = ASK + "assert f.each([[1], [2]]) == [6, 'x'] and type(f(3)) is int\n"
     listed = [{"id": "t", "source": test}]
     request = json.dumps({"tests": listed, "seconds": 20, "learner": "nobody"})

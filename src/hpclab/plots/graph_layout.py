@@ -1,7 +1,7 @@
-"""Where the boxes of a graph stand: layers from left to right, in each an order with few crossings.
+"""The layout of a directed graph: layers from left to right, each ordered to have few crossings.
 
-The usual three steps of Sugiyama's method, in their simplest form: a box stands right of everything it
-waits for; an arrow over several layers gets a place in each; orders follow the neighbours' average.
+The three steps of Sugiyama's method in a simple form: a node is placed to the right of everything that it waits
+for; an edge over several layers gets a point in each; the order follows the neighbours' average position.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ Pair = tuple[str, str]
 SWEEPS = 8
 
 
-def place(nodes: Sequence[str], edges: Sequence[Pair]) -> tuple[dict[str, Point], dict[Pair, list[Point]]]:
-    """(column, row) of each node, and for each edge the points that it goes through."""
-    layer = _layers(nodes, edges)
-    chains = {edge: _chain(edge, layer) for edge in edges}
+def place_nodes(
+    nodes: Sequence[str], edges: Sequence[Pair]
+) -> tuple[dict[str, Point], dict[Pair, list[Point]]]:
+    """Return (column, row) of each node, and the points that each edge passes through."""
+    layer = _assign_layers(nodes, edges)
+    chains = {edge: _split_edge(edge, layer) for edge in edges}
     columns: dict[int, list[str]] = {}
     for node in nodes:
         columns.setdefault(layer[node], []).append(node)
@@ -39,8 +41,8 @@ def place(nodes: Sequence[str], edges: Sequence[Pair]) -> tuple[dict[str, Point]
     }
 
 
-def _layers(nodes: Sequence[str], edges: Sequence[Pair]) -> dict[str, int]:
-    """The longest way to each node; a circle, which Slurm cannot make, is cut after as many steps as nodes."""
+def _assign_layers(nodes: Sequence[str], edges: Sequence[Pair]) -> dict[str, int]:
+    """The longest path to each node. A cycle, which Slurm does not allow, ends after as many steps as nodes."""
     layer = dict.fromkeys(nodes, 0)
     for _ in nodes:
         moved = False
@@ -52,26 +54,30 @@ def _layers(nodes: Sequence[str], edges: Sequence[Pair]) -> dict[str, int]:
     return layer
 
 
-def _chain(edge: Pair, layer: dict[str, int]) -> list[str]:
-    """The edge with a name of its own for each layer that it crosses."""
+def _split_edge(edge: Pair, layer: dict[str, int]) -> list[str]:
+    """The names of the edge's points: its nodes, and one name for each layer between them."""
     first, then = edge
     between = range(layer[first] + 1, layer[then])
     return [first, *(f"{first} > {then} @ {step}" for step in between), then]
 
 
 def _reorder(columns: dict[int, list[str]], links: Sequence[Pair], *, forwards: bool) -> None:
-    """Sort each column by the average place of its neighbours in the column before (or behind) it."""
+    """Sort each column by the average position of its neighbours in the previous (or next) column."""
     for number in sorted(columns, reverse=not forwards):
-        beside = columns.get(number - 1 if forwards else number + 1, [])
-        middle = (len(beside) - 1) / 2
-        # Counted from the middle of the column, since columns are centred.
-        there = {name: index - middle for index, name in enumerate(beside)}
+        neighbours = columns.get(number - 1 if forwards else number + 1, [])
+        middle = (len(neighbours) - 1) / 2
+        # Counted from the middle, because columns are centred.
+        position = {name: index - middle for index, name in enumerate(neighbours)}
         own = {name: index - (len(columns[number]) - 1) / 2 for index, name in enumerate(columns[number])}
-        wish: dict[str, list[float]] = {}
+        neighbour_positions: dict[str, list[float]] = {}
         for first, then in links:
-            near, far = (then, first) if forwards else (first, then)
-            if near in own and far in there:
-                wish.setdefault(near, []).append(there[far])
+            node, neighbour = (then, first) if forwards else (first, then)
+            if node in own and neighbour in position:
+                neighbour_positions.setdefault(node, []).append(position[neighbour])
         columns[number].sort(
-            key=lambda name: sum(wish[name]) / len(wish[name]) if name in wish else own[name]
+            key=lambda name: (
+                sum(neighbour_positions[name]) / len(neighbour_positions[name])
+                if name in neighbour_positions
+                else own[name]
+            )
         )

@@ -1,4 +1,4 @@
-"""The notes on sites say what the profiles say, all of it, with source, day and doubt."""
+"""The site notes have every fact of the profiles, with source, date and verification."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import sites
-from hpclab.book import notes
+from hpclab.book import site_notes
 from hpclab.sites import Fact, Site, Source, Submit
 
 
@@ -28,10 +28,10 @@ def site(text: str = "A node has 4 CPUs.", *, verified: bool = True) -> Site:
 @pytest.mark.parametrize("name", ["perlmutter", "generic", "local"])
 def test_every_fact_of_a_profile_is_there_with_its_source(root: Path, name: str) -> None:
     profile = sites.load(name, root / "sites")
-    page = notes.page(profile)
+    page = site_notes.render_page(profile)
     assert profile.facts
     for fact in profile.facts:
-        assert f"{notes.text(fact.text)}" in page
+        assert f"{site_notes.escape_text(fact.text)}" in page
         assert f"(source-{fact.source})=" in page
     used = {fact.source for fact in profile.facts} | {node.source for node in profile.node_type}
     if profile.cluster:
@@ -45,18 +45,18 @@ def test_every_fact_of_a_profile_is_there_with_its_source(root: Path, name: str)
 
 
 def test_a_fact_that_changes_in_the_profile_changes_in_the_page() -> None:
-    assert "8 CPUs" in notes.page(site("A node has 8 CPUs."))
-    assert "8 CPUs" not in notes.page(site())
+    assert "8 CPUs" in site_notes.render_page(site("A node has 8 CPUs."))
+    assert "8 CPUs" not in site_notes.render_page(site())
 
 
-def test_what_nobody_could_check_is_marked_at_the_fact_and_at_the_source() -> None:
+def test_unverified_facts_and_sources_are_marked() -> None:
     mark = " **Unverified.**"
-    assert notes.page(site(verified=False)).count(mark) == 2
-    assert notes.page(site()).count(mark) == 0
+    assert site_notes.render_page(site(verified=False)).count(mark) == 2
+    assert site_notes.render_page(site()).count(mark) == 0
 
 
 def test_the_page_names_source_day_and_note() -> None:
-    page = notes.page(site())
+    page = site_notes.render_page(site())
     assert "1. <https://site.org/a>, read 2026-11-01. A copy." in page
     assert "[\\[1\\]](#source-docs)" in page
 
@@ -70,12 +70,12 @@ def test_the_page_names_source_day_and_note() -> None:
         ("a*b_c [d]", "a\\*b\\_c \\[d\\]"),
     ],
 )
-def test_text_of_a_profile_is_shown_as_it_is(plain: str, shown: str) -> None:
-    assert notes.text(plain) == shown
+def test_text_of_a_profile_is_escaped(plain: str, shown: str) -> None:
+    assert site_notes.escape_text(plain) == shown
 
 
 def test_the_commands_fit_the_site(root: Path) -> None:
-    assert 'eval "$(hpclab site env perlmutter --gpu)"' in notes.page(
+    assert 'eval "$(hpclab site env perlmutter --gpu)"' in site_notes.render_page(
         sites.load("perlmutter", root / "sites")
     )
-    assert "site env local" not in notes.page(sites.load("local", root / "sites"))
+    assert "site env local" not in site_notes.render_page(sites.load("local", root / "sites"))

@@ -1,4 +1,4 @@
-"""A site profile → a page: every fact with its source, its day, and whether anybody could check it."""
+"""Render a site profile as a page: every fact with its source, its date, and whether it is verified."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ NO_LIMIT = "-"
 URL = re.compile(r"https?://[^\s<>()]*[^\s<>().,;:]")
 
 
-def page(site: Site) -> str:
-    """The notes on ``site`` as MyST text."""
+def render_page(site: Site) -> str:
+    """Return the notes on ``site`` as MyST text."""
     parts = [
         f"# {site.title}",
         f"These notes come from the profile `sites/{site.name}.toml`, which also drives the course's tools: "
-        f"`hpclab site show {site.name}` prints them. Each fact has a number that leads to its source, "
-        "with the day on which we read it. **Unverified** marks what we could not check in a page or "
-        "output of the site itself. Machines change; the site's own pages decide.",
-        _submit(site),
-        _facts(site),
-        _qos(site),
-        _sources(site),
+        f"`hpclab site show {site.name}` prints them. The number after a fact links to its source, "
+        "with the date when we read it. **Unverified** marks facts that we could not check on a page or in "
+        "output of the site itself. Machines change, so the site's own pages take precedence.",
+        _render_submit(site),
+        _render_facts(site),
+        _render_qos(site),
+        _render_sources(site),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _submit(site: Site) -> str:
-    asked = {
+def _render_submit(site: Site) -> str:
+    options = {
         "account": f"from `${site.submit.account_env}`" if site.submit.account_env else site.submit.account,
         "partition": site.submit.partition,
         "QOS": site.submit.qos,
@@ -38,21 +38,21 @@ def _submit(site: Site) -> str:
     }
     rows = [
         f"| {what} | {value if value.startswith('from') else f'`{value}`'} |"
-        for what, value in asked.items()
+        for what, value in options.items()
         if value
     ]
     command = f'```console\n$ eval "$(hpclab site env {site.name} --gpu)"\n```'
     if site.name == "local":
-        said = "On the cluster that `hpclab up` starts, these are set for you:"
+        text = "On the cluster that `hpclab up` starts, these are set for you:"
     else:
-        said = (
-            f"So that a script runs unedited, set Slurm's own variables once in your terminal:\n\n{command}"
+        text = (
+            f"To run a script unedited, set Slurm's environment variables once in your terminal:\n\n{command}"
         )
-        said += "\n\n(leave out `--gpu` for jobs without GPUs). It sets:" if rows else ""
-    return "\n\n".join(["## What a job has to say", said, _table(("what", "value"), rows)])
+        text += "\n\n(omit `--gpu` for jobs without GPUs). The command sets:" if rows else ""
+    return "\n\n".join(["## Required options of a job", text, _render_table(("option", "value"), rows)])
 
 
-def _facts(site: Site) -> str:
+def _render_facts(site: Site) -> str:
     if not site.facts:
         return ""
     numbers = {name: number for number, name in enumerate(site.sources, 1)}
@@ -61,24 +61,24 @@ def _facts(site: Site) -> str:
         source = site.sources.get(fact.source)
         doubt = "" if source and source.verified else " **Unverified.**"
         mark = f" [\\[{numbers[fact.source]}\\]](#{_anchor(fact.source)})" if source else ""
-        lines.append(f"**{text(_capital(fact.topic))}**\n: {text(fact.text)}{doubt}{mark}")
+        lines.append(f"**{escape_text(_capitalize(fact.topic))}**\n: {escape_text(fact.text)}{doubt}{mark}")
     return "\n\n".join(lines)
 
 
-def _qos(site: Site) -> str:
+def _render_qos(site: Site) -> str:
     if not site.cluster or not site.cluster.qos:
         return ""
-    rows = [_qos_row(qos) for qos in site.cluster.qos]
+    rows = [_render_qos_row(qos) for qos in site.cluster.qos]
     heading = ("QOS", "nodes", "hours", "jobs in the queue", "jobs running", "preempts", "source")
     return "\n\n".join(
         [
-            "## What the embedded cluster imitates",
+            "## QOS of the embedded cluster",
             f"`hpclab up --site {site.name}` starts a small cluster with these QOS and limits. "
             "A dash means no limit.",
-            _table(
+            _render_table(
                 heading,
                 [
-                    row + f"{_cited(site, qos.source)} |"
+                    row + f"{_cite(site, qos.source)} |"
                     for row, qos in zip(rows, site.cluster.qos, strict=True)
                 ],
             ),
@@ -86,7 +86,7 @@ def _qos(site: Site) -> str:
     )
 
 
-def _qos_row(qos: Qos) -> str:
+def _render_qos_row(qos: Qos) -> str:
     hours = f"{qos.max_wall_minutes / 60:g}" if qos.max_wall_minutes else NO_LIMIT
     counts = [str(count or NO_LIMIT) for count in (qos.max_nodes,)]
     queue = [str(count or NO_LIMIT) for count in (qos.max_submit_jobs, qos.max_running_jobs)]
@@ -95,15 +95,15 @@ def _qos_row(qos: Qos) -> str:
     )
 
 
-def _cited(site: Site, name: str) -> str:
+def _cite(site: Site, name: str) -> str:
     if name not in site.sources:
-        return "ours"
+        return "this course"
     number = list(site.sources).index(name) + 1
     doubt = "" if site.sources[name].verified else ", unverified"
     return f"[\\[{number}\\]](#{_anchor(name)}){doubt}"
 
 
-def _sources(site: Site) -> str:
+def _render_sources(site: Site) -> str:
     used = {fact.source for fact in site.facts}
     used |= {qos.source for qos in site.cluster.qos} if site.cluster else set()
     used |= {node.source for node in site.node_type}
@@ -112,7 +112,7 @@ def _sources(site: Site) -> str:
     for number, (name, source) in enumerate(site.sources.items(), 1):
         if name not in used:
             continue
-        note = f" {text(_capital(source.note))}." if source.note else ""
+        note = f" {escape_text(_capitalize(source.note))}." if source.note else ""
         doubt = "" if source.verified else " **Unverified.**"
         lines.append(f"({_anchor(name)})=\n{number}. <{source.url}>, read {source.read}.{note}{doubt}")
     return "\n\n".join(lines) if len(lines) > 1 else ""
@@ -122,28 +122,28 @@ def _anchor(source: str) -> str:
     return f"source-{source}"
 
 
-def _table(heading: Iterable[str], rows: list[str]) -> str:
+def _render_table(heading: Iterable[str], rows: list[str]) -> str:
     head = list(heading)
     return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows]) if rows else ""
 
 
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:] if not words.startswith("`") else words
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:] if not text.startswith("`") else text
 
 
-def text(plain: str) -> str:
-    """``plain`` so that MyST shows it as it is, but for spans of code, which it keeps, and addresses, made links."""
+def escape_text(plain: str) -> str:
+    """Escape ``plain`` for MyST; inline code stays code, and URLs become links."""
     pieces = CODE.split(plain)
-    return "".join(piece if CODE.fullmatch(piece) else _escaped(piece) for piece in pieces)
+    return "".join(piece if CODE.fullmatch(piece) else _escape_piece(piece) for piece in pieces)
 
 
-def _escaped(piece: str) -> str:
+def _escape_piece(piece: str) -> str:
     done, result = 0, ""
-    for found in URL.finditer(piece):
-        result += _plain(piece[done : found.start()]) + f"<{found[0]}>"
-        done = found.end()
-    return result + _plain(piece[done:])
+    for match in URL.finditer(piece):
+        result += _escape_markup(piece[done : match.start()]) + f"<{match[0]}>"
+        done = match.end()
+    return result + _escape_markup(piece[done:])
 
 
-def _plain(words: str) -> str:
-    return re.sub(r"([\\$*_{}\[\]<>|#~^])", r"\\\1", words)
+def _escape_markup(text: str) -> str:
+    return re.sub(r"([\\$*_{}\[\]<>|#~^])", r"\\\1", text)
