@@ -37,7 +37,7 @@ def read_pages(folders: Sequence[Path]) -> commands.Manual:
 
 def has_cluster_commands(manual: commands.Manual) -> bool:
     """Whether pages of both Slurm and Apptainer were found."""
-    return {"sbatch", "apptainer"} <= {words[0] for words in manual}
+    return {"sbatch", "apptainer"} <= {command[0] for command in manual}
 
 
 def command_of(page: str, folder: Path) -> tuple[str, ...]:

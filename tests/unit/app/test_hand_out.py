@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
+def generated(tmp_path: Path) -> Path:
     """A folder with a learner's notebook and templates."""
     for name in ("student/01-x/ex01-a.ipynb", "templates/a.sbatch", "templates/deep/b.py"):
         path = tmp_path / name
@@ -27,14 +27,14 @@ def run(folder: Path) -> str:
     return done.stdout
 
 
-def test_files_are_handed_out_and_changed_ones_kept(made: Path) -> None:
-    assert run(made) == ""
+def test_files_are_handed_out_and_changed_ones_kept(generated: Path) -> None:
+    assert run(generated) == ""
     names = ("01-x/ex01-a/ex01-a.ipynb", "templates/a.sbatch", "templates/deep/b.py")
-    assert [(made / "lab" / name).read_text() for name in names] == ["one"] * 3
-    (made / "student/01-x/ex01-a.ipynb").write_text("two")
-    (made / "templates/a.sbatch").write_text("two")
-    (made / "lab/01-x/ex01-a/ex01-a.ipynb").write_text("my work")
-    kept, updated = run(made).splitlines()
+    assert [(generated / "lab" / name).read_text() for name in names] == ["one"] * 3
+    (generated / "student/01-x/ex01-a.ipynb").write_text("two")
+    (generated / "templates/a.sbatch").write_text("two")
+    (generated / "lab/01-x/ex01-a/ex01-a.ipynb").write_text("my work")
+    kept, updated = run(generated).splitlines()
     assert "ex01-a.ipynb holds your work and stays as it is" in kept
     assert "a.sbatch was brought up to date" in updated
-    assert (made / "lab/01-x/ex01-a/ex01-a.ipynb").read_text() == "my work"
+    assert (generated / "lab/01-x/ex01-a/ex01-a.ipynb").read_text() == "my work"
