@@ -23,6 +23,7 @@ import msgspec
 
 from hpclab import locks
 from hpclab.cluster import boot
+from hpclab.errors import HpclabError
 from hpclab.sandbox import kernel
 
 COVERED = ("/root", "/home", "/tmp", "/var/tmp", "/run")
@@ -150,4 +151,7 @@ def topmost(folders: Iterable[Path]) -> list[Path]:
 
 
 if __name__ == "__main__":
-    main(msgspec.json.decode(sys.argv[1], type=WorkerConfig))
+    try:
+        main(msgspec.json.decode(sys.argv[1], type=WorkerConfig))
+    except (OSError, HpclabError) as problem:
+        sys.exit(f"no worker could be started: {problem}")
