@@ -19,22 +19,29 @@ def held(path: Path, what: str, *, seconds: float) -> Iterator[None]:
     The holder may remove the file: whoever waited for it then takes a new one.
     """
 
-    def take() -> int | None:
-        lock = _open(path)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock), path.stat()):
-                return lock
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        os.close(lock)
-        return None
-
-    lock = wait_until(take, what, seconds=seconds, remedy=f"See which process holds it: fuser -v {path}")
+    lock = wait_until(
+        lambda: try_lock(path), what, seconds=seconds, remedy=f"See which process holds it: fuser -v {path}"
+    )
     try:
         yield
     finally:
         os.close(lock)
+
+
+def try_lock(path: Path) -> int | None:
+    """A descriptor that holds the lock file ``path``; None while another one does. Raises HpclabError.
+
+    The lock is free when every copy of the descriptor is closed; other programs do not inherit it.
+    """
+    lock = _open(path)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(lock)
+    return None
 
 
 def _open(path: Path) -> int:

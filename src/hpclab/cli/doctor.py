@@ -14,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hpclab.app.clusters import load_site, site_names
-from hpclab.cluster import cgroups, identity, visibility
+from hpclab.cluster import cgroups, visibility
 from hpclab.doctor import judge, look
 from hpclab.errors import HpclabError
 from hpclab.layout import cache_home, clone_folder
 from hpclab.packages import apptainer, prefix
+from hpclab.sandbox import ids
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -55,8 +56,7 @@ def _machine() -> list[judge.Finding]:
     except KeyError:
         user = str(uid)
     counts = {
-        name: [count for _, count in identity.ranges(_text(Path("/etc", name)), user, uid)]
-        for name in ("subuid", "subgid")
+        name: [count for _, count in ids.subids(Path("/etc", name), uid)] for name in ("subuid", "subgid")
     }
     found = _prefix()
     memory = psutil.virtual_memory()
@@ -64,7 +64,7 @@ def _machine() -> list[judge.Finding]:
         user=user,
         uid_counts=counts["subuid"],
         gid_counts=counts["subgid"],
-        least_ids=identity.LEAST,
+        least_ids=ids.CLUSTER_COUNT,
         cgroup=cgroups.at_hand(by_root=uid == 0),
         prefix=found,
         lacking=[(one.what, one.why, one.remedy) for one in prefix.manifest(found).missing] if found else [],
@@ -93,10 +93,6 @@ def _prefix() -> Path | None:
         return None
     folder = cache_home() / "packages" / key
     return folder if prefix.complete(folder) else None
-
-
-def _text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""
 
 
 COMMANDS = [doctor]

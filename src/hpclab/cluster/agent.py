@@ -1,6 +1,6 @@
 """The program that becomes the root of a sealed cluster, and stays to serve whoever started it.
 
-Started by ``sealed`` as ``python -m hpclab.cluster.agent FD``, with an Order as one line of JSON on its
+Started by ``sealed`` as ``python -m hpclab.cluster.agent FD LOCK``, with an Order as one line of JSON on its
 standard input and a socket at FD. It enters namespaces of its own, puts the cluster's root directory
 together, starts process 1 and the nodes, and then answers requests: run a program on a node, kill
 all processes of a user, say what the learner uses. Each of these is a fork of it, since a fork takes
@@ -42,6 +42,7 @@ def main() -> None:
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     keeper = socket.socket(fileno=int(sys.argv[1]))
     keeper.set_inheritable(False)  # it was, to get here; no program of the learner's may have it
+    os.set_inheritable(int(sys.argv[2]), False)  # the lock of the id range, held until this process has ended
     os.setsid()
     kernel.die_with_parent()
     os.chdir("/")

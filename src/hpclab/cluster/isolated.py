@@ -25,6 +25,7 @@ from hpclab.cluster.plan import sealed_order
 from hpclab.cluster.protocol import Order
 from hpclab.cluster.spec import CONTROLLER, Spec, check
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
+from hpclab.sandbox import ids
 from hpclab.shell import indented
 
 Progress = Callable[[str], None]
@@ -57,21 +58,25 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def sealed(
-    spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, seconds: float = 60.0
+    spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, id_lock: int, seconds: float = 60.0
 ) -> Iterator[Sealed]:
     """A sealed cluster, ready for jobs; gone when the context is left, or when the thread that entered it dies.
 
-    Raises HpclabError.
+    ``id_lock`` is the lock of the id range in ``spec.identity``: its agent holds it, too, and so longer than a
+    process of the cluster lives. Raises HpclabError.
     """
     check(spec)
-    template = ensure_template(spec, shown, progress)
-    with cgroup_scope.around(spec) as limits, _started(spec, shown, limits, template, seconds) as cluster:
+    template = ensure_template(spec, shown, progress, id_lock)
+    with (
+        cgroup_scope.around(spec) as limits,
+        _started(spec, shown, limits, template, id_lock, seconds) as cluster,
+    ):
         progress("waiting for the nodes")
         _wait_ready(cluster, seconds)
         yield cluster
 
 
-def ensure_template(spec: Spec, shown: Shown, progress: Progress) -> Path:
+def ensure_template(spec: Spec, shown: Shown, progress: Progress, id_lock: int) -> Path:
     """The database that such clusters start from; made if there is none in any cache."""
     name = f"{accounting.key_of(spec, shown.packages)}.tar"
     for cache in shown.caches:
@@ -85,7 +90,10 @@ def ensure_template(spec: Spec, shown: Shown, progress: Progress) -> Path:
             for left in archive.parent.glob(f".{name}.*"):  # by a process that was killed
                 left.unlink()
             progress("creating the accounting database (once)")
-            with cgroup_scope.around(spec) as limits, _started(spec, shown, limits, None, 120) as cluster:
+            with (
+                cgroup_scope.around(spec) as limits,
+                _started(spec, shown, limits, None, id_lock, 120) as cluster,
+            ):
                 _make_database(cluster, archive)
     return archive
 
@@ -113,7 +121,7 @@ def _make_database(cluster: Sealed, archive: Path) -> None:
 
 @contextmanager
 def _started(
-    spec: Spec, shown: Shown, limits: cgroup_scope.Fence, template: Path | None, seconds: float
+    spec: Spec, shown: Shown, limits: cgroup_scope.Fence, template: Path | None, id_lock: int, seconds: float
 ) -> Iterator[Sealed]:
     order = sealed_order(
         spec,
@@ -131,11 +139,11 @@ def _started(
     complaints = os.memfd_create("complaints")
     with line:
         warden = subprocess.Popen(
-            [*module("hpclab.cluster.agent"), str(theirs.fileno())],
+            [*module("hpclab.cluster.agent"), str(theirs.fileno()), str(id_lock)],
             stdin=subprocess.PIPE,
             stdout=complaints,
             stderr=complaints,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), id_lock],
         )
         theirs.close()
         try:
@@ -168,7 +176,7 @@ def _handshake(
             if "unshare" in complaint:
                 raise HostUnsuitable(complaint.splitlines()[-1], namespace.NO_NAMESPACES)
             raise ClusterError(f"the sealed cluster ended before it began: {indented(complaint)}")
-        namespace.write_maps(warden.pid, spec.identity)
+        ids.write_maps(warden.pid, spec.identity.maps)
         line.send(b"mapped")
         if line.recv(64) != b"started":
             raise ClusterError(f"the sealed cluster could not be furnished: {indented(said())}")

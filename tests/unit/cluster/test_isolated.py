@@ -16,14 +16,16 @@ from hpclab.cluster.pipe_session import Conversation
 from hpclab.cluster.plan import sealed_order
 from hpclab.cluster.protocol import Order
 from hpclab.cluster.spec import Host, Seal, Spec
-from hpclab.errors import ClusterError, HostUnsuitable
+from hpclab.errors import ClusterError
+from hpclab.sandbox.ids import Allocation, IdRange, Owner
 
+USERS = Allocation(Owner.SUBIDS, IdRange(100_000, 200_000, 4096), -1)
 SEAL = Seal(memory_mb=1000, processes=100, disk_mb=50, inodes=500, jobs=20)
 
 
 @pytest.fixture
 def shut(spec: Spec) -> Spec:
-    who = identity.for_sealed(by_root=False, subuid=(100_000, 65_536), subgid=(200_000, 65_536))
+    who = identity.for_isolated(USERS)
     return msgspec.structs.replace(spec, identity=who, seal=SEAL, outbound=False)
 
 
@@ -45,34 +47,18 @@ def order(spec: Spec, template: Path | None = Path("/cache/t.tar")) -> Order:
 
 
 def test_everybody_is_a_sub_id() -> None:
-    who = identity.for_sealed(by_root=False, subuid=(100_000, 65_536), subgid=(200_000, 65_536))
-    assert (who.outside_uid(0), who.outside_uid(1000), who.outside_uid(65_534)) == (100_000, 101_000, 165_534)
+    who = identity.for_isolated(USERS)
+    assert not who.by_root and who.maps.owner == Owner.SUBIDS
+    assert who.uid_map == ((0, 100_000, 4095), (65_534, 104_095, 1))  # the last one is for nobody
+    assert (who.outside_uid(0), who.outside_uid(1000), who.outside_uid(990)) == (100_000, 101_000, 100_990)
     assert who.outside_gid(1000) == 201_000
     assert [person.name for person in who.people] == ["learner", "grader"]
 
 
-def test_a_short_range_has_room_for_nobody_too() -> None:
-    who = identity.for_sealed(by_root=False, subuid=(10_000, 50_000), subgid=(10_000, 50_000))
-    assert who.uid_map == ((0, 10_000, 49_999), (65_534, 59_999, 1))
-    assert who.outside_uid(990) == 10_990
-
-
-def test_root_gives_no_id_of_its_own_nor_of_its_other_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    firsts = set()
-    for pid in (1, 2, identity.ROOTS_SEALED - 1):
-        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
-        [(inside, first, count)] = identity.sealed_by_this_process().uid_map
-        assert inside == 0 and first >= sum(identity.ROOTS_RANGE) and first + count <= 0x80000000
-        firsts.add(first)
-    assert len(firsts) == 3
-
-
-def test_without_sub_ids_it_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1234)
-    monkeypatch.setattr("hpclab.cluster.identity.ranges", lambda *_: [(1, 100)])
-    with pytest.raises(HostUnsuitable, match="usermod"):
-        identity.sealed_by_this_process()
+def test_started_by_root_everybody_has_an_id_of_the_allocated_range() -> None:
+    who = identity.for_isolated(Allocation(Owner.ROOT, IdRange(0x70030000, 0x70030000, 65_536), -1))
+    assert who.by_root and who.maps.owner == Owner.ROOT
+    assert who.uid_map == who.gid_map == ((0, 0x70030000, 65_536),)
 
 
 # ---- settings ----------------------------------------------------------------------------------

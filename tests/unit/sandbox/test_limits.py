@@ -1,4 +1,4 @@
-"""Limits: what the watcher counts, what a control group is told, which ids are at hand."""
+"""Limits: what the watcher counts, what a control group is told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.sandbox import groups, ids, limits
+from hpclab.sandbox import groups, limits
 from hpclab.sandbox.groups import Group
 from hpclab.sandbox.limits import Use
 
@@ -183,24 +183,3 @@ def test_what_the_kernel_killed_for_its_memory_is_known(tmp_path: Path) -> None:
 def test_every_limit_has_words() -> None:
     for grouped in (True, False):
         assert set(limits.words(grouped=grouped)) == {"seconds", "memory", "processes", "disk", "output"}
-
-
-def subids(tmp_path: Path, text: str) -> tuple[Path, Path]:
-    paths = (tmp_path / "subuid", tmp_path / "subgid")
-    for path in paths:
-        path.write_text(text)
-    return paths
-
-
-def test_which_ids_are_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids.shutil, "which", lambda name: f"/usr/bin/{name}")
-    root = ids.at_hand(0, 0)
-    assert (root.who, root.apart) == ("root", True) and all(first >= 0x70000000 for _, first, _ in root.uids)
-    some = ids.at_hand(4711, 4711, subids(tmp_path, "mira:1:65536\n4711:200000:65536\n"))
-    assert some.uids == ((0, 4711, 1), (1, 200000, 65535))
-    for text in ("", "4711:5:100\n", "broken\n", "4711:x:65536\n"):
-        one = ids.at_hand(4711, 4711, subids(tmp_path, text))
-        assert (one.who, one.apart, one.uids) == ("one", False, ((0, 4711, 1),))
-        assert "no sub-ids" in one.words
-    monkeypatch.setattr(ids.shutil, "which", lambda name: None)
-    assert ids.at_hand(4711, 4711, subids(tmp_path, "4711:200000:65536\n")).who == "one"

@@ -17,6 +17,7 @@ from hpclab import layout
 from hpclab.app.clusters import DEFAULT_NAME, DEFAULT_SITE, load_site, submit_settings
 from hpclab.cluster import cgroup_scope, cgroups, drain, identity, isolated
 from hpclab.cluster.client import Sealed
+from hpclab.cluster.identity import Identity
 from hpclab.cluster.isolated import Shown
 from hpclab.cluster.pipe_session import Conversation
 from hpclab.cluster.spec import LOGIN, Host, Seal, Spec
@@ -26,6 +27,7 @@ from hpclab.grading.execute.interface import Answer, Ended, Sandbox
 from hpclab.grading.model import Lab, Limits
 from hpclab.layout import INSIDE
 from hpclab.packages import prefix
+from hpclab.sandbox import ids
 
 HOME = "/home/learner"
 TOP = f"{HOME}/lab"
@@ -39,23 +41,25 @@ AFTER_KILL = 10.0  # seconds in which a killed program is gone
 @contextmanager
 def enter(lab: Lab, limits: Limits) -> Iterator[Sandbox]:
     """A sealed cluster for one submission of ``lab``; nothing of it is left afterwards. Raises HpclabError."""
-    with isolated.sealed(spec_for(lab, limits), what_is_shown(), seconds=180) as cluster:
-        place = Place(cluster, lab)
-        place.put({})  # the lab's folder is there, whatever is laid into it
-        yield place
+    shown = what_is_shown()
+    with ids.allocated() as own:
+        spec = spec_for(lab, limits, identity.for_isolated(own))
+        with isolated.sealed(spec, shown, id_lock=own.lock, seconds=180) as cluster:
+            place = Place(cluster, lab)
+            place.put({})  # the lab's folder is there, whatever is laid into it
+            yield place
 
 
-def spec_for(lab: Lab, limits: Limits) -> Spec:
+def spec_for(lab: Lab, limits: Limits, who: Identity) -> Spec:
     """The cluster for a submission of ``lab``: the one that labs are made for, sealed."""
-    by_root = os.geteuid() == 0
     return Spec(
         name=DEFAULT_NAME,
         site=load_site(DEFAULT_SITE),
-        identity=identity.sealed_by_this_process(),
+        identity=who,
         host=Host(
             memory_mb=psutil.virtual_memory().total >> 20,
-            cgroup=cgroup_scope.at_hand(by_root=by_root),
-            cgroup_top=str(cgroups.top(by_root=by_root) or ""),
+            cgroup=cgroup_scope.at_hand(by_root=who.by_root),
+            cgroup_top=str(cgroups.top(by_root=who.by_root) or ""),
             outbound=False,
         ),
         nodes=lab.nodes,

@@ -56,7 +56,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     shown: list[str]
     etc: dict[str, str]
-    who: str  # of sandbox.ids
+    owner: ids.Owner
+    id_lock: int | None  # the lock of the id range, held until this process and its forks have ended
 
 
 def main() -> None:
@@ -64,6 +65,8 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     message, _ = wire.receive()
     plan = msgspec.convert(message, Plan)
+    if plan.id_lock is not None:
+        os.set_inheritable(plan.id_lock, False)
     kernel.die_with_parent()
     os.setsid()
     os.umask(0o022)
@@ -75,7 +78,7 @@ def main() -> None:
     # Opened with the rights of whoever grades, used as the sandbox's root.
     handles = {Path(path): _handle(path) for path in plan.shown}
     processes.SHOWN[:] = plan.shown
-    if plan.who != "one":
+    if plan.owner != ids.Owner.SELF:
         kernel.become(ids.ROOT, ids.ROOT)
     kernel.die_with_parent()
     kernel.dumpable()

@@ -18,7 +18,6 @@ from hpclab.errors import HostUnsuitable
 from hpclab.sandbox import ids
 
 KERNEL = (5, 12)  # mount_setattr(2), by which a whole tree becomes read-only
-LEAST_SUBIDS = 4096  # of a sealed cluster: its daemons, the learner, the grader
 NONE_AT_ALL = "/proc/sys/user/max_user_namespaces"
 SWITCHES = {
     NONE_AT_ALL: "0",
@@ -58,7 +57,7 @@ def look() -> Facts:
         root=uid == 0,
         kernel=platform.release(),
         shut=tuple(shut),
-        subids=min(ids.subids(path, uid)[1] for path in ids.FILES),
+        subids=min(max((count for _, count in ids.subids(path, uid)), default=0) for path in ids.FILES),
         newuidmap=bool(shutil.which("newuidmap") and shutil.which("newgidmap")),
     )
 
@@ -80,10 +79,10 @@ def judge(facts: Facts, *, cluster: bool) -> Walls:
         )
     if facts.root:
         return Walls(said="user ids of their own (this is root), and namespaces")
-    apart = facts.newuidmap and facts.subids >= LEAST_SUBIDS
+    apart = facts.newuidmap and facts.subids >= ids.LEAST
     if apart:
         return Walls(said=f"user ids of their own ({facts.subids} sub-ids), and namespaces")
-    lacks = "newuidmap" if not facts.newuidmap else f"{LEAST_SUBIDS} sub-ids (there are {facts.subids})"
+    lacks = "newuidmap" if not facts.newuidmap else f"{ids.LEAST} sub-ids (there are {facts.subids})"
     if cluster:
         return Walls(
             said="",

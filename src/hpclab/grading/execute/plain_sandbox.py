@@ -59,38 +59,25 @@ class Warm:
     """The warm process, and the sandboxes that it gives. Grade one submission after the other with it."""
 
     def __init__(self) -> None:
-        self.ids = ids.at_hand(os.geteuid(), os.getegid())
         self._lock = threading.Lock()
         self._groups: list[Group] = []
-        self._complaints = os.memfd_create("complaints", os.MFD_CLOEXEC)
 
     def __enter__(self) -> Self:
-        if self.ids.apart:
-            readable_by_others(shown())
-        groups.sweep(GROUPS)
-        mine, theirs = wire.pair()
-        mine.socket.settimeout(START_SECONDS)
-        self._wire = mine
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "hpclab.grading.execute.forkserver"],
-            stdin=theirs.fileno(),
-            stdout=self._complaints,
-            stderr=self._complaints,
-            # A fork has its parent's memory, and there the environment that a program was started with.
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-        )
-        theirs.close()
-        try:
-            self._wire.send({"shown": [str(path) for path in shown()], "etc": ETC, "who": self.ids.who})
-            self._hear()
-            ids.write(self._process.pid, self.ids)
-            self._wire.send({"mapped": True})
-            self._hear()
-        except BaseException as problem:
-            self.close()
-            if isinstance(problem, OSError | CommandFailed):
+        with contextlib.ExitStack() as stack:
+            uid = os.geteuid()
+            allocation = stack.enter_context(ids.allocated()) if ids.available(uid) else None
+            self.ids = ids.plain_maps(allocation, uid, os.getegid())
+            if self.ids.separate:
+                readable_by_others(shown())
+            groups.sweep(GROUPS)
+            stack.callback(self._wait_until_removed)
+            self._complaints = os.memfd_create("complaints", os.MFD_CLOEXEC)
+            stack.callback(os.close, self._complaints)
+            try:
+                self._start(stack, allocation)
+            except (OSError, CommandFailed) as problem:
                 raise HostUnsuitable(f"no sandbox could be made: {problem}", NO_NAMESPACES) from None
-            raise
+            self._leave = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,13 +85,44 @@ class Warm:
 
     def close(self) -> None:
         """End it; the kernel ends every process in every sandbox with it."""
-        self._wire.close()
+        self._leave.close()
+
+    def _start(self, stack: contextlib.ExitStack, allocation: ids.Allocation | None) -> None:
+        self._wire, theirs = wire.pair()
+        self._wire.socket.settimeout(START_SECONDS)
+        stack.callback(self._wire.close)
+        lock = allocation.lock if allocation else None
+        with contextlib.closing(theirs):
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "hpclab.grading.execute.forkserver"],
+                stdin=theirs.fileno(),
+                stdout=self._complaints,
+                stderr=self._complaints,
+                # It holds the lock of the id range, too, and so do its forks: no sandbox outlives the lock.
+                pass_fds=[] if lock is None else [lock],
+                # A fork has its parent's memory, and there the environment that a program was started with.
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            )
+        stack.callback(self._kill)
+        plan = {
+            "shown": [str(path) for path in shown()],
+            "etc": ETC,
+            "owner": self.ids.owner,
+            "id_lock": lock,
+        }
+        self._wire.send(plan)
+        self._hear()
+        ids.write_maps(self._process.pid, self.ids)
+        self._wire.send({"mapped": True})
+        self._hear()
+
+    def _kill(self) -> None:
         self._process.kill()
         self._process.wait(timeout=ANSWER_SECONDS)
-        os.close(self._complaints)
-        wait_until(
-            self._tidy, "the control groups of sandboxes to be empty", seconds=ANSWER_SECONDS, every=0.01
-        )
+
+    def _wait_until_removed(self) -> None:
+        what = "the control groups of sandboxes to be empty"
+        wait_until(self._tidy, what, seconds=ANSWER_SECONDS, every=0.01)
 
     def _hear(self) -> None:
         try:
@@ -138,7 +156,7 @@ class Warm:
             inodes=bounds.inodes,
             seconds=bounds.seconds,
         )
-        plan = {"folder": str(folder), "use": msgspec.to_builtins(use), "who": self.ids.who}
+        plan = {"folder": str(folder), "use": msgspec.to_builtins(use), "owner": self.ids.owner}
         group: Group | None = None
         try:
             with self._lock:

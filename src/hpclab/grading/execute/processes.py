@@ -50,16 +50,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str
     use: Use
-    who: str  # of sandbox.ids
+    owner: ids.Owner
 
     @property
-    def apart(self) -> bool:
-        return self.who != "one"
+    def separate(self) -> bool:
+        """Whether the learner is another user than the sandbox's root."""
+        return self.owner != ids.Owner.SELF
 
     @property
-    def owner(self) -> int:
-        """Who owns the learner's files, as the hut sees it."""
-        return ids.LEARNER if self.apart else ids.ROOT
+    def learner(self) -> int:
+        """The learner's user id in the sandbox's first user namespace."""
+        return ids.LEARNER if self.separate else ids.ROOT
 
 
 def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> NoReturn:
@@ -125,11 +126,11 @@ def _watch(child: int, use: Use) -> dict[str, Any]:
 def learner(plan: Plan, request: bytes, out: int, errors: int) -> int:
     """Become the learner, for good, and run the cells."""
     _only_descriptors(errors, out)
-    if plan.apart:
-        kernel.become(plan.owner, plan.owner)
+    if plan.separate:
+        kernel.become(plan.learner, plan.learner)
     kernel.unshare(kernel.NEWUSER)  # the kernel counts a user's processes there, so for this sandbox alone
     kernel.dumpable()
-    ids.write_own(inside=ids.LEARNER, outside=plan.owner)
+    ids.write_own_map(inside=ids.LEARNER, outside=plan.learner)
     limits.set_rlimits(plan.use)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # not the hut, if the kernel has to choose
@@ -162,7 +163,7 @@ def grader(plan: Plan, request: bytes, lines: int, out: int, errors: int) -> int
     fresh(Room(mb=64, inodes=1024))
     kernel.mount("", HOME, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
     _only_descriptors(errors, out, lines)
-    if plan.apart:
+    if plan.separate:
         kernel.become(ids.GRADER, ids.GRADER, [kernel.CAP_DAC_READ_SEARCH])
     else:
         kernel.no_capabilities()

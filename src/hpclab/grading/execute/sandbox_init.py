@@ -56,7 +56,7 @@ class _Hut:
         self._rooms()
 
     def _rooms(self) -> None:
-        use, owner = self.plan.use, self.plan.owner
+        use, owner = self.plan.use, self.plan.learner
         with contextlib.suppress(OSError):  # pieces of shared memory that nobody has mapped are in no sum
             Path("/proc/sys/kernel/shmall").write_text(str(use.memory_mb << 8))
         room = Room(mb=use.disk_mb, inodes=use.inodes)
@@ -109,14 +109,14 @@ class _Hut:
         self._folder(pure.parent)
         descriptor = os.open(pure, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchown(descriptor, self.plan.owner, self.plan.owner)
+            os.fchown(descriptor, self.plan.learner, self.plan.learner)
             file.write(data)
 
     def _folder(self, folder: PurePosixPath) -> None:
         for one in [*reversed(folder.parents), folder]:
             if one.is_relative_to(TOP) and not Path(one).is_dir():
                 Path(one).mkdir()
-                os.chown(one, self.plan.owner, self.plan.owner)
+                os.chown(one, self.plan.learner, self.plan.learner)
 
     # ---- processes ----
 

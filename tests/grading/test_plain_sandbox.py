@@ -433,7 +433,7 @@ def test_nothing_is_left_when_it_is_closed() -> None:
 KEEPER = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.grading import test_warm as tests
+from tests.grading import test_plain_sandbox as tests
 with tests.Warm() as warm, warm.enter(tests.LAB, tests.LIMITS) as sandbox:
     print(warm._process.pid, flush=True)
     tests.run(sandbox, "import time\\ntime.sleep(600)")
@@ -461,9 +461,9 @@ def test_a_keeper_that_is_killed_takes_all_along() -> None:
 AS = """
 import os, sys
 sys.path.insert(0, {root!r})
-from tests.grading import test_warm as tests
+from tests.grading import test_plain_sandbox as tests
 with tests.Warm() as warm:
-    print(warm.ids.who)
+    print(warm.ids.owner)
     for found in tests.canary.probe(warm.enter, tests.LAB, hidden=[tests.ROOT / "notebooks"]):
         if not found.held:
             print(found)
@@ -477,7 +477,7 @@ print("all")
 """
 
 
-@pytest.fixture(params=["subids", "one"])
+@pytest.fixture(params=["subids", "self"])
 def account(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """An ordinary user: with sub-ids, or with the own id alone."""
     if os.geteuid() != 0:
@@ -486,7 +486,7 @@ def account(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     name = f"hpclab-warm-{request.param}"
     subprocess.run(["useradd", "--no-create-home", "--home-dir", "/nonexistent", name], check=True)
     try:
-        if request.param == "one":
+        if request.param == "self":
             for path in map(Path, ("/etc/subuid", "/etc/subgid")):
                 lines = [
                     line for line in path.read_text().splitlines(True) if not line.startswith(f"{name}:")

@@ -223,6 +223,56 @@ def test_everybody_inside_is_somebody_elses_number(cluster: Sealed) -> None:
     assert not {process.uids().real for process in everybody} & {0, os.getuid()}
 
 
+ALLOCATED = """
+import json, sys
+from pathlib import Path
+import msgspec, psutil
+from hpclab.app.grading import isolated_sandbox
+from hpclab.grading.execute.plain_sandbox import Warm
+from hpclab.grading.model import Lab, Limits
+lab, limits = msgspec.json.decode(sys.argv[1], type=Lab), msgspec.json.decode(sys.argv[2], type=Limits)
+enter = isolated_sandbox.enter
+
+def ids(pid):
+    "The ids that the namespace of pid maps, other than this user's own, and those of the processes below it."
+    rows = [map(int, line.split()) for line in Path(f"/proc/{pid}/uid_map").read_text().splitlines()]
+    mapped = {outside + number for _, outside, count in rows if count > 1 for number in range(count)}
+    below = {process.uids().real for process in psutil.Process(pid).children(recursive=True)}
+    return [len(below - mapped), sorted(mapped)]
+
+with enter(lab, limits) as first, enter(lab, limits) as second, Warm() as one, Warm() as other:
+    print(json.dumps([ids(pid) for pid in (first.cluster.pid, second.cluster.pid, one._process.pid, other._process.pid)]))
+"""
+
+
+def assert_no_id_twice(printed: str, others: list[int]) -> None:
+    groups = json.loads(printed.splitlines()[-1])
+    assert [unmapped for unmapped, _ in groups] == others
+    everybody = [number for _, mapped in groups for number in mapped]
+    assert len(everybody) == len(set(everybody)) >= 4 * 4095
+
+
+def test_no_two_sandboxes_at_the_same_time_share_an_id(tmp_path: Path) -> None:
+    by_root = os.geteuid() == 0
+    with contextlib.ExitStack() as stack:
+        people = [(myself(), tmp_path / "state")]
+        if by_root:
+            user = stack.enter_context(new_user())
+            people.append((user, user.home / "state"))
+        for number, (person, state) in enumerate(people):
+            done = subprocess.run(
+                keeper_of(person, state, ALLOCATED),
+                capture_output=True,
+                text=True,
+                timeout=280,
+                cwd="/",
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            # An ordinary user's plain sandbox has the user's own id as its root.
+            assert_no_id_twice(done.stdout, [0, 0, 0, 0] if by_root and number == 0 else [0, 0, 1, 1])
+
+
 @contextlib.contextmanager
 def running(cluster: Sealed, script: str, who: str) -> Iterator[psutil.Process]:
     """A process of the cluster, as the host sees it, while it runs."""
