@@ -43,11 +43,11 @@ LIMITS = Limits(
     seconds=60,
     settle_seconds=20,
     test_seconds=30,
-    memory_mb=1500,
+    memory_mib=1500,
     processes=300,
-    disk_mb=300,
+    disk_mib=300,
     inodes=3000,
-    output_mb=2,
+    output_mib=2,
     jobs=50,
 )
 FOLDER = f"/home/learner/lab/{LAB.module}/{LAB.name}"
@@ -104,7 +104,7 @@ def cells(place: adapter.Place, *sources: str, **limits: Any) -> tuple[Ended, li
         [{"id": f"cell-{n}", "kind": "answer", "source": source} for n, source in enumerate(sources, 1)],
         nonce=nonce,
         seconds=changed.seconds,
-        output_bytes=changed.output_mb << 20,
+        output_bytes=changed.output_mib << 20,
     )
     lines: list[bytes] = []
     ended = place.run_cells(request, lines.append, changed)
@@ -384,7 +384,7 @@ def test_the_grader_reads_the_records(cluster: Sealed) -> None:
 def test_memory_is_limited() -> None:
     with fresh() as place:
         ended, _ = cells(place, "data = []\nwhile True: data.append(bytearray(50 << 20))")
-        assert ended.over == "memory", ended
+        assert ended.termination == "memory", ended
         place.stop_learner(LIMITS)
         assert learners(place.cluster) == ""
 
@@ -392,7 +392,7 @@ def test_memory_is_limited() -> None:
 def test_files_in_memory_are_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a control group, as for a user who has none."""
     monkeypatch.setattr("hpclab.cluster.cgroup_scope.at_hand", lambda *, by_root: "none")
-    with fresh(memory_mb=400) as place:
+    with fresh(memory_mib=400) as place:
         assert "no cgroup" in place.guarded
         code = """
 import os, time
@@ -401,9 +401,9 @@ for file in files: os.write(file, bytes(90 << 20))
 time.sleep(60)
 """
         ended, _ = cells(place, code)
-        assert ended.over == "memory", ended
+        assert ended.termination == "memory", ended
         with_jobs, _ = cells(place, "!srun -n2 -N2 bash -c 'head -c 250M /dev/zero >/tmp/much; sleep 60'")
-        assert with_jobs.over == "memory", with_jobs
+        assert with_jobs.termination == "memory", with_jobs
 
 
 BOMB = """
@@ -420,7 +420,7 @@ def test_a_fork_bomb_stays_inside() -> None:
     with fresh() as place:
         place.put({f"{LAB.module}/{LAB.name}/bomb.py": BOMB.encode()})
         ended, _ = cells(place, "!srun --overlap -n1 python bomb.py &", "!python bomb.py")
-        assert ended.over == "processes", ended
+        assert ended.termination == "processes", ended
         place.stop_learner(LIMITS)
         assert learners(place.cluster) == ""
         assert "RUNNING" not in run(place.cluster, "sacct -a -X -n -o state", "grader"), "records go on"
@@ -434,7 +434,7 @@ def test_disk_files_and_jobs_are_limited(cluster: Sealed) -> None:
             check=False,
         )
         assert "No space left" in said or "File size limit" in said or "File too large" in said, said
-        assert int(said.split()[-1]) <= LIMITS.disk_mb << 20
+        assert int(said.split()[-1]) <= LIMITS.disk_mib << 20
         said = run(
             cluster,
             f"mkdir {folder}/many && cd {folder}/many && seq 5000 | xargs touch; ls | wc -l; rm -r {folder}/many",
@@ -462,7 +462,7 @@ for handle in range(channel, 2, -1):
         pass
 """
         ended, _ = cells(place, code)
-        assert ended.over == "output", ended
+        assert ended.termination == "output", ended
         assert psutil.Process().memory_info().rss - before < 100 << 20
 
 
@@ -475,7 +475,7 @@ while True:
     except BaseException: pass
 """
         ended, _ = cells(place, code, seconds=3)
-        assert ended.over == "seconds" and ended.seconds < 30, ended
+        assert ended.termination == "timeout" and ended.seconds < 30, ended
 
 
 # ---- the end -----------------------------------------------------------------------------------

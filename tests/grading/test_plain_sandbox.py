@@ -41,11 +41,11 @@ LIMITS = Limits(
     seconds=30,
     settle_seconds=0,
     test_seconds=10,
-    memory_mb=256,
+    memory_mib=256,
     processes=40,
-    disk_mb=16,
+    disk_mib=16,
     inodes=500,
-    output_mb=2,
+    output_mib=2,
 )
 HERE = "00-plain/ex01"
 CHECK = "from hpclab import evidence\n"
@@ -67,7 +67,7 @@ def run(sandbox: Sandbox, *cells: str, limits: Limits = LIMITS) -> tuple[protoco
     named = [{"id": f"c{number}", "source": source} for number, source in enumerate(cells)]
     heard = protocol.Heard([cell["id"] for cell in named], "sign")
     request = protocol.cells_request(
-        named, nonce="sign", seconds=limits.seconds, output_bytes=limits.output_mb << 20
+        named, nonce="sign", seconds=limits.seconds, output_bytes=limits.output_mib << 20
     )
     return heard, sandbox.run_cells(request, heard, limits)
 
@@ -99,7 +99,7 @@ def judged(
     listed = [{"id": f"t{number}", "source": CHECK + source} for number, source in enumerate(tests)]
     request = json.dumps({"tests": listed, "seconds": 10, "learner": "learner"})
     ended = sandbox.run_tests(request.encode() + b"\n", line, seconds)
-    assert ended.status == 0 and not ended.over, ended
+    assert ended.termination == "done", ended
     return said
 
 
@@ -174,7 +174,7 @@ with socket.create_server(("localhost", 0)) as server:
 
 # ---- limits -----------------------------------------------------------------------------------
 
-OVER = {
+EXPECTED = {
     "heap": "memory",
     "caught": "memory",
     "shared": "memory",
@@ -184,9 +184,9 @@ OVER = {
     "threads": "processes",
     "prints": "output",
     "raw": "output",
-    "loop": "seconds",
-    "deaf": "seconds",
-    "stopped": "seconds",
+    "loop": "timeout",
+    "deaf": "timeout",
+    "stopped": "timeout",
     "disk": "disk",
     "files": "disk",
 }
@@ -269,13 +269,13 @@ for number in itertools.count(): open(f"f{number}", "w").close()
 }
 
 
-@pytest.mark.parametrize("name", OVER)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_a_limit_is_named_and_what_was_done_stays(warm: Warm, name: str) -> None:
-    source, over = BREAKS[name], OVER[name]
-    limits = msgspec.structs.replace(LIMITS, seconds=3 if over == "seconds" else 60)
+    source, limit = BREAKS[name], EXPECTED[name]
+    limits = msgspec.structs.replace(LIMITS, seconds=3 if limit == "timeout" else 60)
     with warm.enter(LAB, limits) as sandbox:
         _, ended = run(sandbox, "with open('done', 'w') as f: f.write('yes')", source, limits=limits)
-        assert ended.over == over, ended
+        assert ended.termination == limit, ended
         assert ended.seconds < 50
         sandbox.stop_learner(limits)
         passed(sandbox, "assert evidence.text('done') == 'yes'")
@@ -291,7 +291,11 @@ def test_an_interpreter_that_dies_is_told_from_one_that_is_stopped(warm: Warm) -
     ):
         with warm.enter(LAB, LIMITS) as sandbox:
             heard, ended = run(sandbox, cell)
-            assert (ended.status, ended.signal, ended.over) == (status, number, ""), cell
+            assert (ended.status, ended.signal, ended.termination) == (
+                status,
+                number,
+                "crash" if status or number else "done",
+            ), cell
     assert not heard.forged
 
 

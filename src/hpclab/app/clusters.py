@@ -86,7 +86,7 @@ def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: i
     who = identity.of_this_process(cgroup=cgroup)
     devices = tuple(sorted(str(path) for path in Path("/dev").glob("nvidia[0-9]*")))
     host = Host(
-        memory_mb=psutil.virtual_memory().total >> 20,
+        memory_mib=psutil.virtual_memory().total >> 20,
         gpu_devices=devices,
         cgroup=cgroup,
         cgroup_group=cgroups.group_name(name, layout.cluster_folder(name)),
@@ -101,6 +101,6 @@ def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: i
         nodes=nodes,
         cpus_per_node=cpus,
         gpus_per_node=gpus,
-        memory_mb=memory,
+        memory_mib=memory,
         outbound=outbound,
     )

@@ -24,9 +24,11 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cluster import boot, populate, usage
-from hpclab.cluster.protocol import ROOMS, Kill, Order, Request, Run, Use, Watch
-from hpclab.sandbox import kernel, rootfs, seccomp
+from hpclab.cluster import boot, populate
+from hpclab.cluster.protocol import ROOMS, Kill, Order, Reply, Request, Run, Watch
+from hpclab.sandbox import kernel, limits, rootfs, seccomp, usage
+from hpclab.sandbox.termination import Termination
+from hpclab.sandbox.usage import Usage
 
 LEARNERS = Path("/home/learner")  # as in identity
 EVERY = 0.25  # seconds between two looks at what the learner uses
@@ -48,12 +50,12 @@ def main() -> None:
     os.chdir("/")
     os.umask(0o022)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    rules = seccomp.program(containers=order.seal.containers)
+    rules = seccomp.program(containers=order.containers)
     # Opened with the rights of whoever starts the cluster, which the kernel then goes by.
     groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order.learner_groups]
     for path in order.groups:
         Path(path).write_text("0")
-    devices = boot.private_devices() if order.by_root and order.seal.containers else {}
+    devices = boot.private_devices() if order.by_root and order.containers else {}
     kernel.unshare(
         kernel.NEWUSER
         | kernel.NEWNS
@@ -79,7 +81,8 @@ class Warden:
         self._order, self._keeper, self._rules, self._groups = order, keeper, rules, groups
         self._first = 0
         self._nodes: dict[str, dict[str, int]] = {}  # node -> kind of namespace -> a handle on it
-        self._watching, self._over = False, ""
+        self._watching = False
+        self._limit: Termination | None = None
         self._crowded_since = 0.0  # 0: it is not
 
     def start(self, devices: dict[str, str]) -> None:
@@ -89,7 +92,7 @@ class Warden:
         handles = {path: boot.at(path) for path in [*order.shown, order.prefix] if path}
         database = os.open(order.database, os.O_RDONLY | os.O_CLOEXEC) if order.database else None
         fuse = devices.get("/dev/fuse", "/dev/fuse")
-        more = {"fuse": boot.at(fuse)} if order.seal.containers and Path(fuse).exists() else {}
+        more = {"fuse": boot.at(fuse)} if order.containers and Path(fuse).exists() else {}
         kernel.become(0, 0)
         kernel.die_with_parent()
         kernel.dumpable()
@@ -153,7 +156,7 @@ class Warden:
                 try:
                     answer = self._answer(msgspec.json.decode(message, type=Request), handles)
                 except OSError as problem:
-                    answer = Use(problem=str(problem))
+                    answer = Reply(problem=str(problem))
                 finally:
                     for handle in handles:
                         os.close(handle)
@@ -172,7 +175,7 @@ class Warden:
                 return
             os.waitpid(found.si_pid, 0)
 
-    def _answer(self, request: Request, handles: list[int]) -> Use:
+    def _answer(self, request: Request, handles: list[int]) -> Reply:
         match request:
             case Run():
                 self._run(request, handles)
@@ -180,24 +183,26 @@ class Warden:
                 self._kill(request.who, request.node)
             case Watch():
                 self._watching, self._crowded_since = request.on, 0.0
-                self._over = "" if request.on else self._over  # of the program that begins now
+                if request.on:
+                    self._limit = None  # of the program that begins now
         if isinstance(request, Run):
-            return Use()
-        return msgspec.structs.replace(self._use(), over=self._over)
+            return Reply()
+        used = self._usage()
+        return Reply(tasks=used.tasks, memory_bytes=used.memory_bytes, limit=self._limit)
 
-    def _use(self) -> Use:
-        rooms = [f"{ROOMS}/{name}" for name in ("shared", "spool", *self._order.nodes)]
-        return usage.use(self._order.ours, rooms, most_kb=self._order.seal.memory_mb << 10)
+    def _usage(self) -> Usage:
+        rooms = [Path(ROOMS, name) for name in ("shared", "spool", *self._order.nodes)]
+        most = self._order.limits.memory_mib * limits.MIB
+        return usage.measure(enough_bytes=most, trusted=self._order.ours, folders=rooms)
 
     def _look_after(self) -> None:
-        found, seal = self._use(), self._order.seal
-        now = time.monotonic()
-        crowded = found.processes >= seal.processes - 1
+        used, most, now = self._usage(), self._order.limits, time.monotonic()
+        crowded = used.tasks >= most.processes - 1
         self._crowded_since = (self._crowded_since or now) if crowded else 0.0
-        if found.memory_kb > seal.memory_mb << 10:
-            self._over = "memory"
+        if limits.exceeded(most, used) == Termination.MEMORY:
+            self._limit = Termination.MEMORY
         elif crowded and now - self._crowded_since >= PATIENCE:
-            self._over = "processes"
+            self._limit = Termination.PROCESSES
         else:
             return
         self._kill("learner", "")

@@ -18,14 +18,15 @@ from pathlib import Path
 import msgspec
 
 from hpclab.cluster import cgroups
-from hpclab.cluster.spec import Seal, Spec
+from hpclab.cluster.spec import Spec
 from hpclab.errors import ClusterError, DeadlineExceeded
+from hpclab.sandbox.limits import IsolationLimits
 from hpclab.shell import wait_until
 
 NAME = re.compile(r"hpclab-sealed-(\d+)-\d+")
 LEARNER = "learner"
 # Of those who keep the records, and of the tests, which run while all that the learner left in memory is still there.
-DAEMONS_MB, DAEMONS_TASKS = 4096, 2048
+DAEMONS_MIB, DAEMONS_TASKS = 4096, 2048
 V1 = ("memory", "pids")
 _count = itertools.count(1)
 
@@ -47,7 +48,7 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
 @contextmanager
 def around(spec: Spec) -> Iterator[Fence]:
     """The groups for one sealed cluster, removed afterwards. Raises ClusterError."""
-    assert spec.seal
+    assert spec.isolation
     name = f"hpclab-sealed-{os.getpid()}-{next(_count)}"
     if spec.host.cgroup == "v1":
         tops = [own_v1(controller) for controller in V1]
@@ -62,7 +63,11 @@ def around(spec: Spec) -> Iterator[Fence]:
         sweep(top)
     try:
         try:
-            yield _v1(tops, name, spec.seal) if spec.host.cgroup == "v1" else _v2(tops[0], name, spec.seal)
+            yield (
+                _v1(tops, name, spec.isolation)
+                if spec.host.cgroup == "v1"
+                else _v2(tops[0], name, spec.isolation)
+            )
         except OSError as problem:
             raise ClusterError(
                 f"the kernel refused a control group: {problem.filename}: {problem.strerror}"
@@ -90,16 +95,16 @@ def own_v1(controller: str) -> Path:
     return cgroups.ROOT / controller
 
 
-def _v1(tops: list[Path], name: str, seal: Seal) -> Fence:
+def _v1(tops: list[Path], name: str, limits: IsolationLimits) -> Fence:
     memory, pids = (top / name for top in tops)
-    for group, mb in {memory: seal.memory_mb + DAEMONS_MB, memory / LEARNER: seal.memory_mb}.items():
+    for group, mb in {memory: limits.memory_mib + DAEMONS_MIB, memory / LEARNER: limits.memory_mib}.items():
         group.mkdir()
         (group / "memory.limit_in_bytes").write_text(str(mb << 20))
         with contextlib.suppress(OSError):  # where swap is not accounted
             (group / "memory.memsw.limit_in_bytes").write_text(str(mb << 20))
     for group, tasks in {
-        pids: seal.processes + DAEMONS_TASKS,
-        pids / LEARNER: seal.processes + DAEMONS_TASKS,
+        pids: limits.processes + DAEMONS_TASKS,
+        pids / LEARNER: limits.processes + DAEMONS_TASKS,
     }.items():
         group.mkdir()
         (group / "pids.max").write_text(str(tasks))
@@ -111,17 +116,17 @@ def _v1(tops: list[Path], name: str, seal: Seal) -> Fence:
     )
 
 
-def _v2(top: Path, name: str, seal: Seal) -> Fence:
+def _v2(top: Path, name: str, limits: IsolationLimits) -> Fence:
     cgroups.hand_out(top)
     whole = top / name
     whole.mkdir()
     (whole / "cgroup.subtree_control").write_text("+memory +pids")
-    for group, mb in {whole: seal.memory_mb + DAEMONS_MB, whole / LEARNER: seal.memory_mb}.items():
+    for group, mb in {whole: limits.memory_mib + DAEMONS_MIB, whole / LEARNER: limits.memory_mib}.items():
         group.mkdir(exist_ok=True)
         (group / "memory.max").write_text(str(mb << 20))
         if (group / "memory.swap.max").exists():
             (group / "memory.swap.max").write_text("0")
-        (group / "pids.max").write_text(str(seal.processes + DAEMONS_TASKS))
+        (group / "pids.max").write_text(str(limits.processes + DAEMONS_TASKS))
     (whole / cgroups.MAIN).mkdir()
     return Fence(
         all=(whole / cgroups.MAIN / "cgroup.procs",),

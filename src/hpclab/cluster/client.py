@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from hpclab.cluster import cgroup_scope
-from hpclab.cluster.protocol import Kill, Look, Request, Run, Use, Watch
+from hpclab.cluster.protocol import Kill, Look, Reply, Request, Run, Watch
 from hpclab.cluster.spec import CONTROLLER, LOGIN, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded
 
@@ -113,18 +113,18 @@ class Sealed:
         """The ends of the logs of the daemons."""
         return self.as_root("sh", "-c", "tail -n 6 /run/hpclab/log/*.log /run/hpclab/log/*.out")[1]
 
-    def kill(self, who: str, node: str = "") -> Use:
+    def kill(self, who: str, node: str = "") -> Reply:
         """Kill every process of "learner" or "grader", on one node or everywhere; what the learner still uses."""
         return self._ask(Kill(who=who, node=node))
 
-    def use(self) -> Use:
+    def use(self) -> Reply:
         return self._ask(Look())
 
-    def watch(self, on: bool) -> Use:
+    def watch(self, on: bool) -> Reply:
         """Stop the learner's processes from now on when they take more than they may, or no longer."""
         return self._ask(Watch(on=on))
 
-    def _ask(self, request: Request, handles: Sequence[int] = ()) -> Use:
+    def _ask(self, request: Request, handles: Sequence[int] = ()) -> Reply:
         with self._guard:
             try:
                 socket.send_fds(self._line, [msgspec.json.encode(request)], handles)
@@ -139,7 +139,7 @@ class Sealed:
             raise ClusterError(
                 "the sealed cluster has ended", "The machine may lack memory: see its kernel log."
             )
-        found = msgspec.json.decode(answer, type=Use)
+        found = msgspec.json.decode(answer, type=Reply)
         if found.problem:
             raise ClusterError(f"the sealed cluster could not do it: {found.problem}")
         return found

@@ -41,7 +41,7 @@ class Waiting(msgspec.Struct, frozen=True):
 def stop(cluster: Sealed, settle: float) -> str:
     """Stop all of the learner's; what had to be stopped, in words. Raises ClusterError where something resists."""
     left = _settle(cluster, settle)
-    over = cluster.use().over
+    limit = cluster.use().limit
     end = time.monotonic() + END
     # From here on no job starts, whoever submits it.
     _told(cluster, "scontrol", "update", f"PartitionName={imitation(cluster.spec).partition}", "State=DOWN")
@@ -51,22 +51,22 @@ def stop(cluster: Sealed, settle: float) -> str:
         if left:
             _told(cluster, "scancel", "--quiet", *(job.id for job in left), may_fail=True)
             cancelled.update(job.id for job in left)
-        before = cluster.use().processes
+        before = cluster.use().tasks
         killed = max(killed, before)
         after = cluster.kill("learner") if before else None
         left = active(_queue(cluster))
-        if not left and not (after and after.processes):
+        if not left and not (after and after.tasks):
             break
         if time.monotonic() >= end:
             raise ClusterError(
-                f"{len(left)} jobs and {after.processes if after else 0} processes of the learner's could not be stopped"
+                f"{len(left)} jobs and {after.tasks if after else 0} processes of the learner's could not be stopped"
             )
         time.sleep(0.05)
     cluster.watch(on=False)
     _records(cluster)
     words = []
-    if over:
-        words.append(f"all of it, for its {over}")
+    if limit:
+        words.append(f"all of it, for its {limit}")
     elif cancelled:
         words.append(f"{len(cancelled)} job{'s' * (len(cancelled) > 1)} that still ran or waited")
     elif killed:
@@ -105,7 +105,7 @@ def _settle(cluster: Sealed, seconds: float) -> list[Waiting]:
     end, pause = time.monotonic() + seconds, 0.1
     while True:
         left = active(_queue(cluster))
-        if not left or time.monotonic() >= end or cluster.use().over:
+        if not left or time.monotonic() >= end or cluster.use().limit:
             return left
         time.sleep(min(pause, max(0.0, end - time.monotonic())))
         pause = min(2 * pause, 1.0)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from hpclab.cluster.client import Program
+from hpclab.sandbox.termination import Termination
 
 AFTERWARDS = (
     1.0  # seconds to read what is still in the pipes when the program has ended: a child may hold them
@@ -19,9 +20,9 @@ CHUNK = 1 << 16
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """How the talk ended: "seconds" or "output" where a limit ended it, and the end of what came to stderr."""
+    """How the session ended: TIMEOUT or OUTPUT where a limit ended it, and the end of what came to stderr."""
 
-    over: str
+    limit: Termination | None
     errors: str
 
 
@@ -57,10 +58,10 @@ class Conversation:
         stdin is closed behind ``first``.
         """
         try:
-            over = self._until_over(first, line, time.monotonic() + seconds, most, answers)
-            if self._unfinished and not over:
+            limit = self._until_over(first, line, time.monotonic() + seconds, most, answers)
+            if self._unfinished and not limit:
                 line(bytes(self._unfinished))
-            return Said(over=over, errors=self._errors.decode(errors="replace"))
+            return Said(limit=limit, errors=self._errors.decode(errors="replace"))
         finally:
             self._ready.close()
             for handle in self._open:
@@ -68,7 +69,7 @@ class Conversation:
 
     def _until_over(
         self, first: bytes, line: Callable[[bytes], bytes | None], end: float, most: int, answers: bool
-    ) -> str:
+    ) -> Termination | None:
         ended = False
         self._send(first)
         while True:
@@ -84,11 +85,11 @@ class Conversation:
                 else:
                     end += self._hear(key.fd, line)
             if self._count > most:
-                return "output"
+                return Termination.OUTPUT
             if ended and not self._open - {self._stdin}:
-                return ""
+                return None
             if time.monotonic() >= end:
-                return "" if ended else "seconds"
+                return None if ended else Termination.TIMEOUT
 
     def _send(self, data: bytes) -> None:
         """Write what fits; the rest when there is room. A program that does not listen gets nothing."""

@@ -70,7 +70,7 @@ def cluster_plan(
         network=cables(spec),
         texts=layers,
         # A sealed cluster's nodes are started by its warden.
-        service_texts=services.controller(spec) | ({} if spec.seal else services.nodes(spec)) | network,
+        service_texts=services.controller(spec) | ({} if spec.isolation else services.nodes(spec)) | network,
         node_texts=services.inside_nodes(spec),
         more_folders=folders,
         homes={who.home: f"home/{who.name}" for who in spec.identity.housed},
@@ -165,7 +165,7 @@ def sealed_order(
             host_etc=SYSTEM_ETC,
             munge_key=munge_key,
         )
-    assert spec.seal
+    assert spec.isolation
     learner, [grader] = spec.identity.learner, spec.identity.accounts
     etc = {
         name.removeprefix(LAYER): text
@@ -200,7 +200,8 @@ def sealed_order(
         learner=(learner.uid, learner.gid),
         grader=(grader.uid, grader.gid),
         ours=[0, grader.uid, *(who.uid for who in spec.identity.daemons)],
-        seal=spec.seal,
+        limits=spec.isolation,
+        containers=spec.containers,
         by_root=spec.identity.by_root,
         groups=[str(path) for path in groups],
         learner_groups=[str(path) for path in learner_groups],

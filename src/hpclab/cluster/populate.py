@@ -17,7 +17,7 @@ import msgspec
 from hpclab.cluster import boot
 from hpclab.cluster.protocol import ROOMS, Order
 from hpclab.layout import INSIDE
-from hpclab.sandbox import kernel, rootfs, seccomp
+from hpclab.sandbox import kernel, limits, rootfs, seccomp
 from hpclab.sandbox.rootfs import Room
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,7 +28,7 @@ SPOOL = Room(mb=256, inodes=20_000, mode=0o755)
 # The controller's state holds script and environment of each job in the queue: a learner who fills it
 # has his next job refused, and takes no room from the database.
 STATE = Room(mb=512, inodes=20_000, mode=0o700)
-GRADER_MB = 2048  # that a test's process may take
+GRADER_MIB = 2048  # that a test's process may take
 EMPTY = "/run/empty"
 # What no node needs and nobody on one should see.
 COVERED = (ROOMS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
@@ -77,7 +77,7 @@ def root_directory(order: Order, handles: dict[str, str], devices: dict[str, str
 
 def _rooms(order: Order, root: Path) -> None:
     """Where the learner may write: one folder in memory for home and scratch, one for each node."""
-    size = {"mb": order.seal.disk_mb, "inodes": order.seal.inodes}
+    size = {"mb": order.limits.disk_mib, "inodes": order.limits.inodes}
     rooms = root / ROOMS.lstrip("/")
     for name in ("shared", *order.nodes):
         (rooms / name).mkdir(parents=True)
@@ -174,7 +174,7 @@ def _furnish_node(order: Order, name: str) -> None:
     for path in COVERED:
         kernel.bind(EMPTY, path)
     _ip(f"link set lo up\naddress replace {order.nodes[name]} dev hsn0\nlink set hsn0 up\n", [])
-    pages = order.seal.disk_mb << 20 >> 12  # System V's shared memory, which outlives its processes
+    pages = order.limits.disk_mib << 20 >> 12  # System V's shared memory, which outlives its processes
     with contextlib.suppress(PermissionError):  # before Linux 5.19
         Path("/proc/sys/kernel/shmall").write_text(str(pages))
 
@@ -188,28 +188,20 @@ def confine(order: Order, groups: Sequence[int], rules: bytes, *, beside: int = 
         os.write(group, b"0")
     with contextlib.suppress(OSError):  # refused where it is higher already
         Path("/proc/self/oom_score_adj").write_text("500")  # if the machine itself runs short, these go first
-    most = order.seal.processes + beside
-    resource.setrlimit(resource.RLIMIT_NPROC, (_within(resource.RLIMIT_NPROC, most),) * 2)
-    size = order.seal.disk_mb << 20
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_within(resource.RLIMIT_FSIZE, size),) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = order.limits.processes + beside
+    limits.set_rlimit(resource.RLIMIT_NPROC, most)
+    limits.set_rlimit(resource.RLIMIT_FSIZE, order.limits.disk_mib * limits.MIB)
+    limits.set_rlimit(resource.RLIMIT_CORE, 0)
     seccomp.no_new_privileges()
     seccomp.apply(rules)
 
 
 def bound_memory() -> None:
     """Give this process of the grader's its share of memory; a Python that wants more gets a MemoryError."""
-    most = GRADER_MB << 20
-    resource.setrlimit(resource.RLIMIT_DATA, (_within(resource.RLIMIT_DATA, most),) * 2)
+    limits.set_rlimit(resource.RLIMIT_DATA, GRADER_MIB * limits.MIB)
 
 
 def usual_signals() -> None:
     """What this process ignores, a program that it becomes would ignore too."""
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-
-
-def _within(which: int, wanted: int) -> int:
-    """``wanted``, or less where whoever started us may not have as much."""
-    hard = resource.getrlimit(which)[1]
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -50,7 +50,7 @@ json.dump(replay(*arguments), out)
 PLAIN = "numbers, texts, true or false, None, and lists and dicts of them"
 # What a grader says where no reply came, and how that is told.
 NONE = {
-    "seconds": "gives no reply in its time",
+    "timeout": "gives no reply in its time",
     "memory": "takes more memory than there is",
     "processes": "starts more processes than there may be",
     "output": "writes more than there is room for",
@@ -197,7 +197,7 @@ def _alone(source: str, arguments: list[Any], given: Sequence[str]) -> Any:
             try:
                 said, complaints = program.communicate(dumps([source, arguments]), timeout=REPLAY_SECONDS)
             except subprocess.TimeoutExpired:
-                return {"none": "seconds"}
+                return {"none": "timeout"}
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(program.pid, signal.SIGKILL)  # and whatever it started

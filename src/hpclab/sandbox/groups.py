@@ -22,13 +22,13 @@ class Group:
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
 
-    def limit(self, memory_mb: int, processes: int) -> None:
+    def limit(self, memory_mib: int, processes: int) -> None:
         """Cap it; what a kernel does not offer is left to the other holders."""
         values = {
-            "memory.max": memory_mb * MB,
+            "memory.max": memory_mib * MB,
             "memory.swap.max": 0,
-            "memory.limit_in_bytes": memory_mb * MB,
-            "memory.memsw.limit_in_bytes": memory_mb * MB,
+            "memory.limit_in_bytes": memory_mib * MB,
+            "memory.memsw.limit_in_bytes": memory_mib * MB,
             "pids.max": processes,
         }
         for path in self.paths:

@@ -52,7 +52,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
 
 @pytest.fixture
 def on_v2(spec: Spec) -> Spec:
-    host = Host(memory_mb=8000, cgroup="v2", cgroup_top="/sys/fs/cgroup/user.slice/mine")
+    host = Host(memory_mib=8000, cgroup="v2", cgroup_top="/sys/fs/cgroup/user.slice/mine")
     return msgspec.structs.replace(spec, host=host)
 
 

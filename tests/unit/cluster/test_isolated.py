@@ -15,18 +15,20 @@ from hpclab.cluster.client import Program, Sealed
 from hpclab.cluster.pipe_session import Conversation
 from hpclab.cluster.plan import sealed_order
 from hpclab.cluster.protocol import Order
-from hpclab.cluster.spec import Host, Seal, Spec
+from hpclab.cluster.spec import Host, Spec
 from hpclab.errors import ClusterError
 from hpclab.sandbox.ids import Allocation, IdRange, Owner
+from hpclab.sandbox.limits import IsolationLimits
+from hpclab.sandbox.termination import Termination
 
 USERS = Allocation(Owner.SUBIDS, IdRange(100_000, 200_000, 4096), -1)
-SEAL = Seal(memory_mb=1000, processes=100, disk_mb=50, inodes=500, jobs=20)
+LIMITS = IsolationLimits(seconds=60, memory_mib=1000, processes=100, disk_mib=50, inodes=500, jobs=20)
 
 
 @pytest.fixture
 def shut(spec: Spec) -> Spec:
     who = identity.for_isolated(USERS)
-    return msgspec.structs.replace(spec, identity=who, seal=SEAL, outbound=False)
+    return msgspec.structs.replace(spec, identity=who, isolation=LIMITS, outbound=False)
 
 
 def order(spec: Spec, template: Path | None = Path("/cache/t.tar")) -> Order:
@@ -65,7 +67,7 @@ def test_started_by_root_everybody_has_an_id_of_the_allocated_range() -> None:
 
 
 def test_control_groups_are_around_it_and_not_slurms(shut: Spec) -> None:
-    with_groups = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v1"))
+    with_groups = msgspec.structs.replace(shut, host=Host(memory_mib=1, cgroup="v1"))
     assert "proctrack/linuxproc" in config.slurm_conf(with_groups)
     assert "OverMemoryKill" in config.slurm_conf(with_groups)
 
@@ -138,7 +140,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_groups_are_made_below_the_own_one(tree: Path, shut: Spec) -> None:
-    spec = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v1"))
+    spec = msgspec.structs.replace(shut, host=Host(memory_mib=1, cgroup="v1"))
     with cgroup_scope.around(spec) as made:
         memory = made.learner[0].parent
         assert memory.parent.parent == tree / "memory/job"
@@ -153,7 +155,7 @@ def test_version_2_likewise(tmp_path: Path, tree: Path, shut: Spec, monkeypatch:
     monkeypatch.setattr(cgroups, "hand_out", lambda top: None)
     top = tmp_path / "mine"
     top.mkdir()
-    spec = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v2", cgroup_top=str(top)))
+    spec = msgspec.structs.replace(shut, host=Host(memory_mib=1, cgroup="v2", cgroup_top=str(top)))
     with cgroup_scope.around(spec) as made:
         [learner], [everything] = made.learner, made.all
         assert (learner.parent / "memory.max").read_text() == str(1000 << 20)
@@ -214,7 +216,7 @@ def test_lines_are_heard_and_answered(talk: Talk) -> None:
         return b"answer\n" if data == b"one" else None
 
     said = conversation.hold(b"first\n", line, seconds=20, most=1000, answers=True)
-    assert heard == [b"one", b"two", b"rest"] and said.over == "" and said.errors == "noise"
+    assert heard == [b"one", b"two", b"rest"] and said.limit is None and said.errors == "noise"
     assert os.read(stdin, 100) == b"first\nanswer\n"
     os.close(stdin)
 
@@ -223,14 +225,17 @@ def test_too_much_is_the_end(talk: Talk) -> None:
     conversation, stdin, stdout, stderr, status = talk()
     os.write(stdout, b"x" * 5000)
     said = conversation.hold(b"", lambda _: None, seconds=20, most=4000, answers=False)
-    assert said.over == "output"
+    assert said.limit is Termination.OUTPUT
     for handle in (stdin, stdout, stderr, status):
         os.close(handle)
 
 
 def test_too_long_is_the_end(talk: Talk) -> None:
     conversation, stdin, stdout, stderr, status = talk()
-    assert conversation.hold(b"", lambda _: None, seconds=0, most=4000, answers=False).over == "seconds"
+    assert (
+        conversation.hold(b"", lambda _: None, seconds=0, most=4000, answers=False).limit
+        is Termination.TIMEOUT
+    )
     for handle in (stdin, stdout, stderr, status):
         os.close(handle)
 
@@ -243,7 +248,7 @@ def test_a_child_that_holds_the_pipes_holds_nobody(talk: Talk, monkeypatch: pyte
     os.close(status)
     heard: list[bytes] = []
     said = conversation.hold(b"", lambda data: heard.append(data), seconds=20, most=4000, answers=False)  # type: ignore[func-returns-value]
-    assert heard == [b"last"] and said.over == ""
+    assert heard == [b"last"] and said.limit is None
     for handle in (stdin, stdout, stderr):
         os.close(handle)
 
@@ -253,4 +258,6 @@ def test_a_program_that_does_not_listen_holds_nobody(talk: Talk) -> None:
     os.close(stdin)
     for handle in (stdout, stderr, status):
         os.close(handle)
-    assert conversation.hold(b"x" * (1 << 20), lambda _: None, seconds=20, most=4000, answers=True).over == ""
+    assert (
+        conversation.hold(b"x" * (1 << 20), lambda _: None, seconds=20, most=4000, answers=True).limit is None
+    )

@@ -12,6 +12,7 @@ import pytest
 
 from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Answer
+from hpclab.sandbox.termination import Termination
 
 TRUSTED = [sys.executable, "-I", "-m", "hpclab.grading.assess.test_runner"]
 CHECK = "from hpclab import evidence\n"
@@ -105,13 +106,13 @@ ASK = CHECK + "f = evidence.function('f')\n"
 @pytest.mark.parametrize(
     ("reply", "status", "found"),
     [
-        (protocol.answer_line(Answer(none="seconds")), "failed", "gives no reply in its time"),
+        (protocol.answer_line(Answer(none=Termination.TIMEOUT)), "failed", "gives no reply in its time"),
         (protocol.trouble_line("no sandbox"), "no_answer", None),
         (protocol.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than there is room for"),
         *(
             (protocol.answer_line(Answer(line=line)), "failed", "gives no reply that can be read")
             for line in (
-                b'{"none": "seconds"}',  # only a grader says so
+                b'{"none": "timeout"}',  # only a grader says so
                 b'{"trouble": "no sandbox"}',
                 b'{"nonce": "wrong", "replies": [{"value": 6}]}',
                 b"",

@@ -1,4 +1,4 @@
-"""Limits: what the watcher counts, what a control group is told."""
+"""Limits: what is exceeded, what a control group is told."""
 
 from __future__ import annotations
 
@@ -12,69 +12,22 @@ import pytest
 
 from hpclab.sandbox import groups, limits
 from hpclab.sandbox.groups import Group
-from hpclab.sandbox.limits import Use
+from hpclab.sandbox.limits import IsolationLimits
+from hpclab.sandbox.termination import Termination
+from hpclab.sandbox.usage import Usage
 
-USE = Use(memory_mb=64, processes=5, disk_mb=4, inodes=50, seconds=10)
-
-
-def process(
-    proc: Path, pid: int, *, threads: int = 1, anon: int = 0, shared: int = 0, exact: int | None = None
-) -> None:
-    """A process as /proc shows it; sizes in MiB."""
-    (proc / str(pid) / "fd").mkdir(parents=True)
-    (proc / str(pid) / "status").write_text(
-        f"Name:\tRssAnon: 0 Threads: 0\nRssAnon:\t{anon << 10} kB\nRssFile:\t9000000 kB\n"
-        f"RssShmem:\t{shared << 10} kB\nThreads:\t{threads}\n"
-    )
-    exact = anon + shared if exact is None else exact
-    (proc / str(pid) / "smaps_rollup").write_text(f"Pss_Anon: {exact << 10} kB\nPss_Shmem: 0 kB\n")
+LIMITS = IsolationLimits(memory_mib=64, processes=5, disk_mib=4, inodes=50, seconds=10)
 
 
-def test_processes_are_counted_together_threads_too(tmp_path: Path) -> None:
-    (tmp_path / "self").mkdir()
-    process(tmp_path, 1, threads=500, anon=500)  # the watcher itself
-    process(tmp_path, 2, threads=3)
-    process(tmp_path, 3, threads=2)
-    assert limits.broken(USE, tmp_path, but=1) == ""
-    (tmp_path / "4").mkdir()  # one that ends just now
-    (tmp_path / "5").mkdir()
-    (tmp_path / "5/status").write_text("Name:\tzombie\nState:\tZ\nThreads:\t1\n")
-    assert limits.broken(USE, tmp_path, but=1) == "processes"
-
-
-def test_memory_is_counted_together_and_shared_pages_once(tmp_path: Path) -> None:
-    process(tmp_path, 2, anon=40, shared=10)
-    assert limits.broken(USE, tmp_path, but=1) == ""
-    process(tmp_path, 3, anon=40, exact=5)
-    assert limits.broken(USE, tmp_path, but=1) == ""  # pages of a parent and its child
-    process(tmp_path, 4, anon=10, exact=10)
-    assert limits.broken(USE, tmp_path, but=1) == "memory"
-
-
-def test_files_without_a_name_are_memory() -> None:
-    def held(number: int) -> int:
-        return limits.unnamed_files(Path("/proc"), [str(os.getpid())])[
-            os.fstat(number).st_dev, os.fstat(number).st_ino
-        ]
-
-    made = os.memfd_create("hoard")
-    os.write(made, bytes(3 << 20))
-    copy = os.dup(made)
-    assert held(made) == 3 << 20
-    os.close(made)
-    assert held(copy) == 3 << 20
-    os.close(copy)
-
-
-def test_a_full_folder_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not limits.full([tmp_path])
-    real = os.statvfs(tmp_path)
-    fields = list(real)
-    for position in (4, 7):  # f_bavail, f_favail
-        values = list(fields)
-        values[position] = 0
-        monkeypatch.setattr(os, "statvfs", lambda _, values=values: os.statvfs_result(values))
-        assert limits.full([tmp_path])
+def test_each_limit_is_of_all_processes_together() -> None:
+    most = LIMITS.memory_mib << 20
+    for used, limit in (
+        (Usage(tasks=5, memory_bytes=most), None),
+        (Usage(tasks=6), Termination.PROCESSES),
+        (Usage(tasks=4, zombies=2), Termination.PROCESSES),
+        (Usage(tasks=1, memory_bytes=most + 1), Termination.MEMORY),
+    ):
+        assert limits.exceeded(LIMITS, used) is limit
 
 
 @pytest.fixture
@@ -82,7 +35,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
     code = """
 import sys
 from hpclab.sandbox import limits
-limits.set_rlimits(limits.Use(memory_mb=100, processes=50, disk_mb=1, inodes=9, seconds=3))
+limits.set_rlimits(limits.IsolationLimits(memory_mib=100, processes=50, disk_mib=1, inodes=9, seconds=3))
 exec(sys.stdin.read())
 """
     started = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -178,8 +131,3 @@ def test_what_the_kernel_killed_for_its_memory_is_known(tmp_path: Path) -> None:
             text.replace("oom_kill 1", "oom_kill 0").replace("oom_kill 2", "oom_kill 0")
         )
         assert not group.killed()
-
-
-def test_every_limit_has_words() -> None:
-    for grouped in (True, False):
-        assert set(limits.words(grouped=grouped)) == {"seconds", "memory", "processes", "disk", "output"}

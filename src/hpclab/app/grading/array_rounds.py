@@ -69,7 +69,7 @@ def spec_for(name: str, batch: Batch) -> Spec:
     return msgspec.structs.replace(
         usual,
         cpus_per_node=max(usual.cpus_per_node, batch.needs.cpus),
-        memory_mb=max(usual.memory_mb, batch.needs.memory_mb),
+        memory_mib=max(usual.memory_mib, batch.needs.memory_mib),
         outbound=False,
     )
 

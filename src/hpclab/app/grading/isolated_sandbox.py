@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from hpclab import layout
@@ -20,7 +21,7 @@ from hpclab.cluster.client import Sealed
 from hpclab.cluster.identity import Identity
 from hpclab.cluster.isolated import Shown
 from hpclab.cluster.pipe_session import Conversation
-from hpclab.cluster.spec import LOGIN, Host, Seal, Spec
+from hpclab.cluster.spec import LOGIN, Host, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
 from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Answer, Ended, Sandbox
@@ -28,6 +29,7 @@ from hpclab.grading.model import Lab, Limits
 from hpclab.layout import INSIDE
 from hpclab.packages import prefix
 from hpclab.sandbox import ids
+from hpclab.sandbox.termination import Termination
 
 HOME = "/home/learner"
 TOP = f"{HOME}/lab"
@@ -57,22 +59,16 @@ def spec_for(lab: Lab, limits: Limits, who: Identity) -> Spec:
         site=load_site(DEFAULT_SITE),
         identity=who,
         host=Host(
-            memory_mb=psutil.virtual_memory().total >> 20,
+            memory_mib=psutil.virtual_memory().total >> 20,
             cgroup=cgroup_scope.at_hand(by_root=who.by_root),
             cgroup_top=str(cgroups.top(by_root=who.by_root) or ""),
             outbound=False,
         ),
         nodes=lab.nodes,
-        memory_mb=NODE_MEMORY,
+        memory_mib=NODE_MEMORY,
         outbound=False,
-        seal=Seal(
-            memory_mb=limits.memory_mb,
-            processes=limits.processes,
-            disk_mb=limits.disk_mb,
-            inodes=limits.inodes,
-            jobs=limits.jobs,
-            containers=lab.containers,
-        ),
+        isolation=limits,
+        containers=lab.containers,
     )
 
 
@@ -169,13 +165,15 @@ class Place:
             request,
             line,
             seconds=limits.seconds,
-            most=2 * (limits.output_mb << 20) + SLACK,
+            most=2 * (limits.output_mib << 20) + SLACK,
             answers=False,
         )
-        over = ended.over or self.cluster.use().over
-        if not over and ended.signal and self.cluster.fence.killed() > killed:
-            over = "memory"
-        return _named(ended, over)
+        limit = self.cluster.use().limit
+        if not limit and ended.signal and self.cluster.fence.killed() > killed:
+            limit = Termination.MEMORY
+        if limit and not ended.termination.is_limit:
+            return msgspec.structs.replace(ended, termination=limit)
+        return ended
 
     def stop_learner(self, limits: Limits) -> str:
         """Wait for jobs, stop everything of the learner's. Raises HpclabError where something resists."""
@@ -202,11 +200,7 @@ class Place:
         with enter(self._lab, limits) as fresh:
             fresh.put(self._files if files is None else files)
             ended = fresh.run_cells(request, lines.append, limits)
-        return (
-            Answer(line=lines[0])
-            if len(lines) == 1 and not ended.over
-            else Answer(none=ended.over or "crash")
-        )
+        return protocol.answer(lines, ended)
 
     def _talk(
         self,
@@ -247,12 +241,8 @@ class Place:
         if status is None:
             raise DeadlineExceeded(f"a killed program of {who} did not end within {AFTER_KILL:g} s")
         code = os.waitstatus_to_exitcode(status)
-        return Ended(
-            status=code if code >= 0 else None,
-            signal=-code if code < 0 else None,
-            over=said.over,
-            seconds=round(time.monotonic() - began, 3),
-            errors=said.errors,
+        return protocol.ended(
+            code, limit=said.limit, seconds=round(time.monotonic() - began, 3), errors=said.errors
         )
 
     def _run_whole(self, argv: Sequence[str], stdin: int) -> str:
@@ -264,11 +254,6 @@ class Place:
             status = program.wait(60)
             said.seek(0)
             return "" if status == 0 else said.read(4096).decode(errors="replace") or f"status {status}"
-
-
-def _named(ended: Ended, over: str) -> Ended:
-    """``ended``, with the limit that ended it: the keeper's word, or the runner's own."""
-    return protocol.ended(ended.status, ended.signal, over=over, seconds=ended.seconds, errors=ended.errors)
 
 
 def _pack(out: io.BufferedRandom, files: Mapping[str, bytes], folder: str) -> None:

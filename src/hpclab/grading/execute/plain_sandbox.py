@@ -27,11 +27,13 @@ import hpclab
 from hpclab.errors import CommandFailed, GradingError, HostUnsuitable
 from hpclab.grading.execute import protocol, wire
 from hpclab.grading.execute.interface import Answer, Ended, Sandbox
+from hpclab.grading.execute.processes import Report
 from hpclab.grading.execute.pump import Pump
 from hpclab.grading.model import Lab, Limits
-from hpclab.sandbox import groups, ids, limits
+from hpclab.sandbox import groups, ids
 from hpclab.sandbox.groups import Group
-from hpclab.sandbox.limits import Use
+from hpclab.sandbox.limits import MIB, SLACK_MIB, THREADS, IsolationLimits
+from hpclab.sandbox.termination import Termination
 from hpclab.shell import wait_until
 
 START_SECONDS = 60.0
@@ -149,14 +151,7 @@ class Warm:
         mine, theirs = wire.pair()
         mine.socket.settimeout(ANSWER_SECONDS)
         mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        use = Use(
-            memory_mb=bounds.memory_mb,
-            processes=bounds.processes,
-            disk_mb=bounds.disk_mb,
-            inodes=bounds.inodes,
-            seconds=bounds.seconds,
-        )
-        plan = {"folder": str(folder), "use": msgspec.to_builtins(use), "owner": self.ids.owner}
+        plan = {"folder": str(folder), "limits": msgspec.to_builtins(bounds), "owner": self.ids.owner}
         group: Group | None = None
         try:
             with self._lock:
@@ -164,7 +159,7 @@ class Warm:
             theirs.close()
             pid = _sender(mine.socket)
             mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
-            group = _grouped(pid, use)
+            group = _grouped(pid, bounds)
             mine.send({"go": True})
             hut = Hut(mine, group)
             hut.told("ready")
@@ -196,6 +191,9 @@ class Hut:
             raise GradingError(f"a sandbox failed: {str(message.get('trouble', message)).strip()[-800:]}")
         return message[what]
 
+    def _report(self) -> Report:
+        return msgspec.convert(self.told("ended"), Report)
+
     def put(self, files: Mapping[str, bytes]) -> None:
         self.wire.send({"put": dict(files)})
         self.told("put")
@@ -207,7 +205,7 @@ class Hut:
         out, errors, answers = os.pipe(), os.pipe(), os.pipe() if what == "tests" else None
         given = [answers[0]] if answers else []
         began = time.monotonic()
-        heard: list[dict[str, Any]] = []
+        heard: list[Report] = []
 
         def each(said: bytes) -> None:
             answer = line(said)
@@ -220,26 +218,26 @@ class Hut:
             self.wire.send({what: request}, [*given, out[1], errors[1]])
             for one in (*given, out[1], errors[1]):
                 os.close(one)
-            over = pump.run(began + seconds, lambda: heard.append(self.told("ended")), self.wire.fileno())
+            limit = pump.run(began + seconds, lambda: heard.append(self._report()), self.wire.fileno())
             if not heard:
                 self.wire.send({"end": True})
-                heard.append(self.told("ended"))
+                heard.append(self._report())
         finally:
             pump.close()
             if answers:
                 os.close(answers[1])
-        told = heard[0]
-        over = over or told["over"]
-        if not over and self.group and told["signal"] and self.group.killed():
-            over = "memory"
+        report = heard[0]
+        if not limit:
+            limit = report.limit
+        if not limit and self.group and report.code < 0 and self.group.killed():
+            limit = Termination.MEMORY
         ended = protocol.ended(
-            told["status"],
-            told["signal"],
-            over=over,
+            report.code,
+            limit=limit,
             seconds=time.monotonic() - began,
             errors=pump.errors.decode(errors="replace"),
         )
-        return ended, int(told["left"])
+        return ended, report.left
 
 
 class Place:
@@ -274,9 +272,7 @@ class Place:
         with self._warm.hut(self._folder, bounds) as hut:
             hut.put(self._files if files is None else files)
             ended, _ = hut.run("cells", request, lines.append, bounds.seconds + GRACE_SECONDS, _most(bounds))
-        if len(lines) == 1 and not ended.over:
-            return Answer(line=lines[0])
-        return Answer(none=ended.over or "crash")
+        return protocol.answer(lines, ended)
 
 
 def shown() -> list[Path]:
@@ -301,7 +297,7 @@ def readable_by_others(folders: list[Path]) -> None:
 
 def _most(bounds: Limits) -> int:
     """Bytes that the keeper takes: as JSON a byte may take six, and a cell has a few more."""
-    return bounds.output_mb * 6 * limits.MB + 8 * limits.MB
+    return bounds.output_mib * 6 * MIB + 8 * MIB
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -318,13 +314,13 @@ def _sender(end: socket.socket) -> int:
     raise EOFError
 
 
-def _grouped(pid: int, use: Use) -> Group | None:
+def _grouped(pid: int, limits: IsolationLimits) -> Group | None:
     """A control group around the hut, where there can be one: the hard wall behind its own watcher."""
     group = groups.new(GROUPS)
     if group:
         try:
             group.limit(
-                use.memory_mb + 4 * use.disk_mb + 2 * limits.SLACK_MB, use.processes + 2 * limits.THREADS
+                limits.memory_mib + 4 * limits.disk_mib + 2 * SLACK_MIB, limits.processes + 2 * THREADS
             )
             group.add(pid)
         except OSError:

@@ -18,9 +18,10 @@ import msgspec
 from hpclab.grading.assess import test_runner
 from hpclab.grading.execute import runner
 from hpclab.grading.execute.ipython import Shell
-from hpclab.sandbox import ids, kernel, limits, rootfs, seccomp
-from hpclab.sandbox.limits import Use
+from hpclab.sandbox import ids, kernel, limits, rootfs, seccomp, usage
+from hpclab.sandbox.limits import IsolationLimits
 from hpclab.sandbox.rootfs import Room
+from hpclab.sandbox.termination import Termination
 
 HOME = "/home/learner"
 TOP = f"{HOME}/lab"  # the learner's folder of labs
@@ -37,7 +38,7 @@ ENVIRONMENT = {
 }
 LOOK_SECONDS = 0.05
 LINES, ANSWERS = 3, 4  # descriptors: where lines go, where replies come from
-GRADERS_MB = 1024
+GRADER = IsolationLimits(memory_mib=1024, processes=64, disk_mib=64, inodes=1024, seconds=3600)
 BROKEN = 86  # process 1 itself could not do its work: nothing is known of the submission
 # Made before any fork.
 SHELL: list[Shell] = []
@@ -49,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of a hut. ``folder`` is the lab's, below the learner's folder."""
 
     folder: str
-    use: Use
+    limits: IsolationLimits
     owner: ids.Owner
 
     @property
@@ -63,7 +64,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return ids.LEARNER if self.separate else ids.ROOT
 
 
-def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> NoReturn:
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process in the sandbox ended: its exit status or minus its signal, the limit that stopped it, and how many
+
+    processes of the learner's it left.
+    """
+
+    code: int
+    limit: Termination | None = None
+    left: int = 0
+
+
+def init(report: int, bounds: IsolationLimits, work: Callable[[], int], *, watched: bool) -> NoReturn:
     """Process 1: a fresh /proc; then the work itself, or ``watched`` the limits, while a child does the work."""
     try:
         kernel.die_with_parent()
@@ -80,11 +92,11 @@ def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> No
             _work(work)
         os.closerange(3, report)
         os.closerange(report + 1, 1 << 20)
-        told = _watch(child, use)
+        told = _watch(child, bounds)
     except BaseException:
         os.write(2, traceback.format_exc(limit=-3).encode())
         os._exit(BROKEN)
-    os.write(report, json.dumps(told).encode())
+    os.write(report, msgspec.json.encode(told))
     os._exit(0)
 
 
@@ -99,25 +111,23 @@ def _work(work: Callable[[], int]) -> NoReturn:
     os._exit(status)
 
 
-def _watch(child: int, use: Use) -> dict[str, Any]:
-    proc = Path("/proc")
+def _watch(child: int, bounds: IsolationLimits) -> Report:
     while True:
         signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
         while True:
             pid, status, used = os.wait4(-1, os.WNOHANG)
             if pid == child:
-                code = os.waitstatus_to_exitcode(status)
-                peak = used.ru_maxrss > (use.memory_mb + limits.SLACK_MB) * 1024
-                return {
-                    "status": code if code >= 0 else None,
-                    "signal": -code if code < 0 else None,
-                    "over": "memory" if peak else "",
-                    "left": sum(entry.name.isdigit() for entry in os.scandir(proc)) - 1,
-                }
+                peak = used.ru_maxrss > (bounds.memory_mib + limits.SLACK_MIB) * 1024
+                return Report(
+                    code=os.waitstatus_to_exitcode(status),
+                    limit=Termination.MEMORY if peak else None,
+                    left=sum(entry.name.isdigit() for entry in os.scandir(usage.PROC)) - 1,
+                )
             if not pid:
                 break
-        if over := limits.broken(use, proc, but=1):
-            return {"status": None, "signal": int(signal.SIGKILL), "over": over}
+        found = usage.measure(enough_bytes=bounds.memory_mib * limits.MIB, without=1)
+        if limit := limits.exceeded(bounds, found):
+            return Report(code=-signal.SIGKILL, limit=limit)
 
 
 # ---- who works -------------------------------------------------------------------------------
@@ -131,7 +141,7 @@ def learner(plan: Plan, request: bytes, out: int, errors: int) -> int:
     kernel.unshare(kernel.NEWUSER)  # the kernel counts a user's processes there, so for this sandbox alone
     kernel.dumpable()
     ids.write_own_map(inside=ids.LEARNER, outside=plan.learner)
-    limits.set_rlimits(plan.use)
+    limits.set_rlimits(plan.limits)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # not the hut, if the kernel has to choose
     kernel.no_capabilities()
@@ -168,7 +178,7 @@ def grader(plan: Plan, request: bytes, lines: int, out: int, errors: int) -> int
     else:
         kernel.no_capabilities()
     handle = _real_folder(plan.folder)
-    limits.set_rlimits(Use(memory_mb=GRADERS_MB, processes=64, disk_mb=64, inodes=1024, seconds=3600))
+    limits.set_rlimits(GRADER)
     _confined()
     os.fchdir(handle)
     os.close(handle)

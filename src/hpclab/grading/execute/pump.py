@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from hpclab.grading.execute.protocol import LINE_BYTES
+from hpclab.sandbox.termination import Termination
 
 CHUNK = 1 << 16
 ERRORS_KEPT = 8000
@@ -25,10 +26,10 @@ class Pump:
         self._until = 0.0
         self.errors = b""
 
-    def run(self, until: float, news: Callable[[], None], descriptor: int) -> str:
+    def run(self, until: float, news: Callable[[], None], descriptor: int) -> Termination | None:
         """Read until ``descriptor`` has news, which ``news`` takes: the program has ended. Or say why it must end:
 
-        "seconds" or "output". ``until`` is a time of time.monotonic.
+        TIMEOUT or OUTPUT. ``until`` is a time of time.monotonic.
         """
         self._until = until
         poll = select.poll()
@@ -37,7 +38,7 @@ class Pump:
         while True:
             left = self._until - time.monotonic()
             if left <= 0:
-                return "seconds"
+                return Termination.TIMEOUT
             for one, _ in poll.poll(1000 * left):
                 if one == descriptor:
                     news()
@@ -45,19 +46,19 @@ class Pump:
                 elif not self._take(one):
                     poll.unregister(one)
             if self._over:
-                return "output"
+                return Termination.OUTPUT
 
     @property
     def _over(self) -> bool:
         return self._read > self._most or len(self._unfinished) > LINE_BYTES or self._complained > ERRORS_MOST
 
-    def _rest(self) -> str:
+    def _rest(self) -> Termination | None:
         """What it had written before it ended is in the pipes still."""
         for one in (self._out, self._errors):
             os.set_blocking(one, False)
             while not self._over and self._take(one):
                 pass
-        return "output" if self._over else ""
+        return Termination.OUTPUT if self._over else None
 
     def _take(self, one: int) -> bool:
         try:

@@ -10,23 +10,24 @@ a hut                    root of the namespaces; mounts, waits, never runs a str
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
 import socket
-import time
 import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import NoReturn
+
+import msgspec
 
 from hpclab.grading.execute import processes
-from hpclab.grading.execute.processes import HOME, PLACES, TOP, Plan
+from hpclab.grading.execute.processes import HOME, PLACES, TOP, Plan, Report
 from hpclab.grading.execute.wire import Wire
-from hpclab.sandbox import kernel, limits, rootfs
+from hpclab.sandbox import kernel, rootfs, usage
 from hpclab.sandbox.rootfs import Room
+from hpclab.sandbox.termination import Termination
 
 
 def live(wire: Wire, plan: Plan) -> NoReturn:
@@ -56,12 +57,12 @@ class _Hut:
         self._rooms()
 
     def _rooms(self) -> None:
-        use, owner = self.plan.use, self.plan.learner
+        limits, owner = self.plan.limits, self.plan.learner
         with contextlib.suppress(OSError):  # pieces of shared memory that nobody has mapped are in no sum
-            Path("/proc/sys/kernel/shmall").write_text(str(use.memory_mb << 8))
-        room = Room(mb=use.disk_mb, inodes=use.inodes)
+            Path("/proc/sys/kernel/shmall").write_text(str(limits.memory_mib << 8))
+        room = Room(mb=limits.disk_mib, inodes=limits.inodes)
         processes.fresh(room)
-        home = Room(mb=use.disk_mb, inodes=use.inodes, mode=0o700, uid=owner, gid=owner)
+        home = Room(mb=limits.disk_mib, inodes=limits.inodes, mode=0o700, uid=owner, gid=owner)
         rootfs.tmpfs(Path(HOME), home)
         flags = kernel.NOSUID | kernel.NOEXEC
         kernel.mount("devpts", "/dev/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620,max=64")
@@ -82,8 +83,8 @@ class _Hut:
                     ended = self._inside(
                         partial(processes.learner, self.plan, request, *descriptors), watched=True
                     )
-                    if not ended["over"] and limits.full([Path(HOME), *map(Path, PLACES)]):
-                        ended["over"] = "disk"
+                    if not ended.limit and usage.is_full([Path(HOME), *map(Path, PLACES)]):
+                        ended = msgspec.structs.replace(ended, limit=Termination.DISK)
                     self._answer(ended, descriptors)
                 case {"tests": bytes(request)}:
                     ended = self._inside(
@@ -95,10 +96,10 @@ class _Hut:
                 case _:
                     raise ValueError(f"a hut does not understand {list(message)}")
 
-    def _answer(self, ended: dict[str, Any], descriptors: list[int]) -> None:
+    def _answer(self, ended: Report, descriptors: list[int]) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
-        self.wire.send({"ended": ended})
+        self.wire.send({"ended": msgspec.to_builtins(ended)})
 
     # ---- files ----
 
@@ -120,16 +121,15 @@ class _Hut:
 
     # ---- processes ----
 
-    def _inside(self, work: Callable[[], int], *, watched: bool) -> dict[str, Any]:
+    def _inside(self, work: Callable[[], int], *, watched: bool) -> Report:
         """Do ``work`` in a pid namespace of its own, and wait for its end, or for the keeper's word to end it."""
         kernel.setns(self.outer)  # else the new one would be inside the last one
         kernel.unshare(kernel.NEWPID)
         reader, writer = os.pipe()
-        began = time.monotonic()
         first = os.fork()
         if first == 0:
             os.close(reader)
-            processes.init(writer, self.plan.use, work, watched=watched)
+            processes.init(writer, self.plan.limits, work, watched=watched)
         os.close(writer)
         handle = os.pidfd_open(first)
         try:
@@ -143,14 +143,9 @@ class _Hut:
         finally:
             os.close(handle)
         with os.fdopen(reader, "rb") as report:
-            told = report.read()
-        if code == processes.BROKEN and not told:
-            raise RuntimeError("the first process of a sandbox failed; the warm process's messages say why")
-        own = {"status": code if code >= 0 else None, "signal": -code if code < 0 else None}
-        return {
-            "over": "",
-            "left": 0,
-            **own,
-            **json.loads(told or b"{}"),
-            "seconds": time.monotonic() - began,
-        }
+            text = report.read()
+        if text:
+            return msgspec.json.decode(text, type=Report)
+        if code == processes.BROKEN:
+            raise RuntimeError("the first process of a sandbox failed; the forkserver's messages say why")
+        return Report(code=code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hpclab.grading.model import Result, Run, Verdict
+from hpclab.sandbox.termination import Termination
 
 HIDDEN = (
     "A check that your notebook does not show did not pass. It asks for something that the task says and the visible "
@@ -28,7 +29,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 def verdict(result: Result) -> Said:
     """What happened, and what to do next."""
-    run = result.run or Run(ended="done")
+    run = result.run or Run(ended=Termination.DONE)
     at = f", in the cell {run.last_cell}" if run.last_cell else ""
     marked = "What it had done by then was marked as usual."
     words: dict[Verdict, tuple[str, str, str, str]] = {
