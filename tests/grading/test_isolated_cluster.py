@@ -391,7 +391,7 @@ def test_memory_is_limited() -> None:
 
 def test_files_in_memory_are_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a control group, as for a user who has none."""
-    monkeypatch.setattr("hpclab.cluster.cgroup_scope.at_hand", lambda *, by_root: "none")
+    monkeypatch.setattr("hpclab.sandbox.cgroup.scope_version", lambda *, by_root: "none")
     with fresh(memory_mib=400) as place:
         assert "no cgroup" in place.guarded
         code = """

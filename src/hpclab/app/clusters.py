@@ -16,6 +16,7 @@ from hpclab.cluster import cgroups, identity, lifecycle, visibility
 from hpclab.cluster.spec import Host, Spec
 from hpclab.errors import HostUnsuitable
 from hpclab.packages import prefix
+from hpclab.sandbox import cgroup as sandbox_cgroup
 
 DEFAULT_NAME = "default"
 DEFAULT_SITE = "perlmutter"
@@ -59,7 +60,7 @@ def _learners_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return
-    who = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
+    who = identity.for_root(cgroup=cgroups.version(by_root=True))
     uid, gid = who.outside_uid(who.learner.uid), who.outside_gid(who.learner.gid)
     if folder.stat(follow_symlinks=False).st_uid != uid and any(folder.iterdir()):
         raise HostUnsuitable(
@@ -82,7 +83,7 @@ def lab_folder() -> Path:
 def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: int, outbound: bool) -> Spec:
     """A spec from the command line's values and what this host offers."""
     by_root = os.geteuid() == 0
-    cgroup = cgroups.at_hand(by_root=by_root)
+    cgroup = cgroups.version(by_root=by_root)
     who = identity.of_this_process(cgroup=cgroup)
     devices = tuple(sorted(str(path) for path in Path("/dev").glob("nvidia[0-9]*")))
     host = Host(
@@ -90,7 +91,7 @@ def compose(*, name: str, site: str, nodes: int, cpus: int, gpus: int, memory: i
         gpu_devices=devices,
         cgroup=cgroup,
         cgroup_group=cgroups.group_name(name, layout.cluster_folder(name)),
-        cgroup_top=str(cgroups.top(by_root=by_root) or ""),
+        cgroup_top=str(sandbox_cgroup.top(by_root=by_root) or ""),
         outbound=who.by_root or os.access("/dev/net/tun", os.R_OK | os.W_OK),
     )
     return Spec(

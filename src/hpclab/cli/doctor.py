@@ -65,7 +65,7 @@ def _machine() -> list[judge.Finding]:
         uid_counts=counts["subuid"],
         gid_counts=counts["subgid"],
         least_ids=ids.CLUSTER_COUNT,
-        cgroup=cgroups.at_hand(by_root=uid == 0),
+        cgroup=cgroups.version(by_root=uid == 0),
         prefix=found,
         lacking=[(one.what, one.why, one.remedy) for one in prefix.manifest(found).missing] if found else [],
         packages_need=prefix.ROOM,

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from hpclab.cluster import cgroup_scope
 from hpclab.cluster.protocol import Kill, Look, Reply, Request, Run, Watch
 from hpclab.cluster.spec import CONTROLLER, LOGIN, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded
+from hpclab.sandbox.cgroup import CgroupScope
 
 ANSWER = 30.0  # seconds that the warden may take to answer
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -47,10 +47,10 @@ class Sealed:
     """The keeper's side of a running sealed cluster."""
 
     def __init__(
-        self, spec: Spec, warden: subprocess.Popen[bytes], line: socket.socket, limits: cgroup_scope.Fence
+        self, spec: Spec, warden: subprocess.Popen[bytes], line: socket.socket, scope: CgroupScope
     ) -> None:
         self.spec = spec
-        self.fence = limits
+        self.scope = scope
         self._warden, self._line = warden, line
         self._guard = threading.Lock()
 

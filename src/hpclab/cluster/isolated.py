@@ -13,19 +13,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from hpclab import locks
-from hpclab.cluster import accounting, cgroup_scope, namespace
+from hpclab.cluster import accounting, namespace
 from hpclab.cluster.client import ANSWER, Sealed
 from hpclab.cluster.plan import sealed_order
 from hpclab.cluster.protocol import Order
 from hpclab.cluster.spec import CONTROLLER, Spec, check
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
-from hpclab.sandbox import ids
+from hpclab.sandbox import cgroup, ids
+from hpclab.sandbox.cgroup import CgroupScope
 from hpclab.shell import indented
 
 Progress = Callable[[str], None]
@@ -68,12 +69,19 @@ def sealed(
     check(spec)
     template = ensure_template(spec, shown, progress, id_lock)
     with (
-        cgroup_scope.around(spec) as limits,
-        _started(spec, shown, limits, template, id_lock, seconds) as cluster,
+        scope_of(spec) as scope,
+        _started(spec, shown, scope, template, id_lock, seconds) as cluster,
     ):
         progress("waiting for the nodes")
         _wait_ready(cluster, seconds)
         yield cluster
+
+
+def scope_of(spec: Spec) -> AbstractContextManager[CgroupScope]:
+    """The control groups around the cluster. Raises ClusterError."""
+    assert spec.isolation
+    top = Path(spec.host.cgroup_top) if spec.host.cgroup_top else None
+    return cgroup.scope(spec.host.cgroup, top, spec.isolation)
 
 
 def ensure_template(spec: Spec, shown: Shown, progress: Progress, id_lock: int) -> Path:
@@ -91,8 +99,8 @@ def ensure_template(spec: Spec, shown: Shown, progress: Progress, id_lock: int) 
                 left.unlink()
             progress("creating the accounting database (once)")
             with (
-                cgroup_scope.around(spec) as limits,
-                _started(spec, shown, limits, None, id_lock, 120) as cluster,
+                scope_of(spec) as scope,
+                _started(spec, shown, scope, None, id_lock, 120) as cluster,
             ):
                 _make_database(cluster, archive)
     return archive
@@ -121,7 +129,7 @@ def _make_database(cluster: Sealed, archive: Path) -> None:
 
 @contextmanager
 def _started(
-    spec: Spec, shown: Shown, limits: cgroup_scope.Fence, template: Path | None, id_lock: int, seconds: float
+    spec: Spec, shown: Shown, scope: CgroupScope, template: Path | None, id_lock: int, seconds: float
 ) -> Iterator[Sealed]:
     order = sealed_order(
         spec,
@@ -131,8 +139,8 @@ def _started(
         prefix=shown.prefix,
         template=template,
         munge_key=secrets.token_hex(64),
-        groups=limits.all,
-        learner_groups=limits.learner,
+        groups=scope.all,
+        learner_groups=scope.learner,
     )
     line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     line.settimeout(seconds)
@@ -149,7 +157,7 @@ def _started(
         try:
             _handshake(spec, order, warden, line, complaints)
             line.settimeout(ANSWER)
-            yield Sealed(spec, warden, line, limits)
+            yield Sealed(spec, warden, line, scope)
         finally:
             line.close()  # the warden then ends the cluster
             try:

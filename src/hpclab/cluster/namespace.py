@@ -30,11 +30,11 @@ def start(
     identity: Identity,
     *,
     enter: Callable[[int], None] = lambda _: None,
-    settle: Callable[[int], None] = lambda _: None,
+    delegate: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Boot ``plan``; returns the supervisor's process id on the host.
 
-    ``enter`` gets the process id before it has its namespaces, ``settle`` when it has them.
+    ``enter`` gets the process id before it has its namespaces, ``delegate`` when it has them.
     Raises HostUnsuitable, ClusterError; on an error nothing is left running.
     """
     if identity.by_root:  # the host's root is nobody inside, so its folder has to change hands here
@@ -58,7 +58,7 @@ def start(
                 raise HostUnsuitable(said, NO_NAMESPACES)
             raise ClusterError(f"the boot program ended before it began: {indented(_all(complaints))}")
         ids.write_maps(boot.pid, identity.maps)
-        settle(boot.pid)
+        delegate(boot.pid)
         boot.stdin.write("mapped\n")
         boot.stdin.flush()
         answer = boot.stdout.readline().strip()

@@ -10,13 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hpclab.cluster import cgroup_scope, cgroups, config, identity
+from hpclab.cluster import config, identity
 from hpclab.cluster.client import Program, Sealed
 from hpclab.cluster.pipe_session import Conversation
 from hpclab.cluster.plan import sealed_order
 from hpclab.cluster.protocol import Order
 from hpclab.cluster.spec import Host, Spec
 from hpclab.errors import ClusterError
+from hpclab.sandbox.cgroup import CgroupScope
 from hpclab.sandbox.ids import Allocation, IdRange, Owner
 from hpclab.sandbox.limits import IsolationLimits
 from hpclab.sandbox.termination import Termination
@@ -119,65 +120,6 @@ def test_an_order_survives_being_sent(shut: Spec) -> None:
     assert msgspec.json.decode(msgspec.json.encode(made), type=Order) == made
 
 
-# ---- control groups ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "cgroup"
-    for name in cgroup_scope.V1:
-        (root / name / "job").mkdir(parents=True)
-        for folder in (root / name, root / name / "job"):
-            (folder / "cgroup.procs").write_text("")
-    own = tmp_path / "own"
-    own.write_text("5:pids:/job\n4:memory:/job\n0::/\n")
-    monkeypatch.setattr(cgroups, "ROOT", root)
-    monkeypatch.setattr(cgroups, "OWN", own)
-    monkeypatch.setattr(
-        cgroup_scope, "remove", lambda group: None
-    )  # a made-up group cannot be removed by rmdir alone
-    return root
-
-
-def test_groups_are_made_below_the_own_one(tree: Path, shut: Spec) -> None:
-    spec = msgspec.structs.replace(shut, host=Host(memory_mib=1, cgroup="v1"))
-    with cgroup_scope.around(spec) as made:
-        memory = made.learner[0].parent
-        assert memory.parent.parent == tree / "memory/job"
-        assert (memory / "memory.limit_in_bytes").read_text() == str(1000 << 20)
-        assert int((memory.parent / "memory.limit_in_bytes").read_text()) > 1000 << 20
-        assert made.said.startswith("cgroup v1")
-        (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
-        assert made.killed() == 3
-
-
-def test_version_2_likewise(tmp_path: Path, tree: Path, shut: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cgroups, "hand_out", lambda top: None)
-    top = tmp_path / "mine"
-    top.mkdir()
-    spec = msgspec.structs.replace(shut, host=Host(memory_mib=1, cgroup="v2", cgroup_top=str(top)))
-    with cgroup_scope.around(spec) as made:
-        [learner], [everything] = made.learner, made.all
-        assert (learner.parent / "memory.max").read_text() == str(1000 << 20)
-        assert everything.parent.name == "main" and everything.parent.parent == learner.parent.parent
-        assert (learner.parent.parent / "cgroup.subtree_control").read_text() == "+memory +pids"
-
-
-def test_where_there_is_no_group_it_says_so(shut: Spec) -> None:
-    with cgroup_scope.around(shut) as made:
-        assert made.all == made.learner == () and "no cgroup" in made.said and made.killed() == 0
-
-
-def test_what_killed_keepers_left_is_swept(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone: list[str] = []
-    monkeypatch.setattr(cgroup_scope, "remove", lambda group: gone.append(group.name))
-    mine = f"hpclab-sealed-{os.getpid()}-1"
-    for name in (mine, "hpclab-sealed-4999999-1", "hpclab-other-4999999"):
-        (tree / "memory/job" / name).mkdir()
-    cgroup_scope.sweep(tree / "memory/job")
-    assert gone == ["hpclab-sealed-4999999-1"]
-
-
 # ---- the keeper's side -------------------------------------------------------------------------
 
 
@@ -185,7 +127,7 @@ def test_a_warden_that_dies_is_an_error(shut: Spec) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.close()
     with ours, pytest.raises(ClusterError, match="has ended"):
-        Sealed(shut, None, ours, cgroup_scope.Fence(said="")).use()  # type: ignore[arg-type]
+        Sealed(shut, None, ours, CgroupScope(enforced_by="")).use()  # type: ignore[arg-type]
 
 
 Talk = Callable[..., tuple[Conversation, int, int, int, int]]

@@ -16,7 +16,7 @@ import psutil
 
 from hpclab import layout
 from hpclab.app.clusters import DEFAULT_NAME, DEFAULT_SITE, load_site, submit_settings
-from hpclab.cluster import cgroup_scope, cgroups, drain, identity, isolated
+from hpclab.cluster import drain, identity, isolated
 from hpclab.cluster.client import Sealed
 from hpclab.cluster.identity import Identity
 from hpclab.cluster.isolated import Shown
@@ -28,7 +28,7 @@ from hpclab.grading.execute.interface import Answer, Ended, Sandbox
 from hpclab.grading.model import Lab, Limits
 from hpclab.layout import INSIDE
 from hpclab.packages import prefix
-from hpclab.sandbox import ids
+from hpclab.sandbox import cgroup, ids
 from hpclab.sandbox.termination import Termination
 
 HOME = "/home/learner"
@@ -60,8 +60,8 @@ def spec_for(lab: Lab, limits: Limits, who: Identity) -> Spec:
         identity=who,
         host=Host(
             memory_mib=psutil.virtual_memory().total >> 20,
-            cgroup=cgroup_scope.at_hand(by_root=who.by_root),
-            cgroup_top=str(cgroups.top(by_root=who.by_root) or ""),
+            cgroup=cgroup.scope_version(by_root=who.by_root),
+            cgroup_top=str(cgroup.top(by_root=who.by_root) or ""),
             outbound=False,
         ),
         nodes=lab.nodes,
@@ -141,7 +141,7 @@ class Place:
     @property
     def guarded(self) -> str:
         """Who enforces memory and processes, in words."""
-        return self.cluster.fence.said
+        return self.cluster.scope.enforced_by
 
     def put(self, files: Mapping[str, bytes]) -> None:
         """Lay ``files`` below the learner's folder, the learner's own. Raises ClusterError."""
@@ -155,7 +155,7 @@ class Place:
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
         """Run the cells on the login node, within ``limits``."""
-        killed = self.cluster.fence.killed()
+        killed = self.cluster.scope.memory_kills()
         self.cluster.watch(on=True)
 
         ended = self._talk(
@@ -169,7 +169,7 @@ class Place:
             answers=False,
         )
         limit = self.cluster.use().limit
-        if not limit and ended.signal and self.cluster.fence.killed() > killed:
+        if not limit and ended.signal and self.cluster.scope.memory_kills() > killed:
             limit = Termination.MEMORY
         if limit and not ended.termination.is_limit:
             return msgspec.structs.replace(ended, termination=limit)

@@ -67,7 +67,7 @@ def _is_strangers(how: How) -> bool:
 
 def _give_away(spool: Path) -> None:
     """Make all of ``spool`` the property of that account; the folder itself last, so that nobody is in it before."""
-    who = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
+    who = identity.for_root(cgroup=cgroups.version(by_root=True))
     uid, gid = who.outside_uid(who.learner.uid), who.outside_gid(who.learner.gid)
     for top, _, names in os.walk(spool, topdown=False):
         for name in names:

@@ -30,8 +30,8 @@ from hpclab.grading.execute.interface import Answer, Ended, Sandbox
 from hpclab.grading.execute.processes import Report
 from hpclab.grading.execute.pump import Pump
 from hpclab.grading.model import Lab, Limits
-from hpclab.sandbox import groups, ids
-from hpclab.sandbox.groups import Group
+from hpclab.sandbox import cgroup, ids
+from hpclab.sandbox.cgroup import Group
 from hpclab.sandbox.limits import MIB, SLACK_MIB, THREADS, IsolationLimits
 from hpclab.sandbox.termination import Termination
 from hpclab.shell import wait_until
@@ -39,7 +39,6 @@ from hpclab.shell import wait_until
 START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0  # for what takes a moment where nothing is wrong
 GRACE_SECONDS = 1.0  # the runner ends by itself when its time is over, and says where it was
-GROUPS = "hpclab-sandbox"
 CREDENTIALS = struct.Struct("iII")
 ETC = {
     "passwd": "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
@@ -71,7 +70,7 @@ class Warm:
             self.ids = ids.plain_maps(allocation, uid, os.getegid())
             if self.ids.separate:
                 readable_by_others(shown())
-            groups.sweep(GROUPS)
+            cgroup.sweep(cgroup.plain_parents())
             stack.callback(self._wait_until_removed)
             self._complaints = os.memfd_create("complaints", os.MFD_CLOEXEC)
             stack.callback(os.close, self._complaints)
@@ -229,7 +228,7 @@ class Hut:
         report = heard[0]
         if not limit:
             limit = report.limit
-        if not limit and self.group and report.code < 0 and self.group.killed():
+        if not limit and self.group and report.code < 0 and self.group.memory_kills():
             limit = Termination.MEMORY
         ended = protocol.ended(
             report.code,
@@ -316,11 +315,12 @@ def _sender(end: socket.socket) -> int:
 
 def _grouped(pid: int, limits: IsolationLimits) -> Group | None:
     """A control group around the hut, where there can be one: the hard wall behind its own watcher."""
-    group = groups.new(GROUPS)
+    group = cgroup.plain_group()
     if group:
         try:
             group.limit(
-                limits.memory_mib + 4 * limits.disk_mib + 2 * SLACK_MIB, limits.processes + 2 * THREADS
+                memory_mib=limits.memory_mib + 4 * limits.disk_mib + 2 * SLACK_MIB,
+                tasks=limits.processes + 2 * THREADS,
             )
             group.add(pid)
         except OSError:
