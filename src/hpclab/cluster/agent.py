@@ -1,10 +1,10 @@
 """The program that becomes the root of a sealed cluster, and stays to serve whoever started it.
 
-Started by ``sealed`` as ``python -m hpclab.cluster.agent FD LOCK``, with an Order as one line of JSON on its
-standard input and a socket at FD. It enters namespaces of its own, puts the cluster's root directory
-together, starts process 1 and the nodes, and then answers requests: run a program on a node, kill
-all processes of a user, say what the learner uses. Each of these is a fork of it, since a fork takes
-a tenth of the time that a program takes to start. It has no right outside the cluster.
+Started by ``isolated`` as ``python -m hpclab.cluster.agent FD LOCK``, with a connection at FD and the lock of its id
+range at LOCK. Its first message is an AgentConfig. It enters namespaces of its own, puts the cluster's root directory
+together, starts process 1 and the nodes, and then answers requests: run a program on a node, kill all processes of a
+user, say what the learner uses. Each of these is a fork of it, since a fork takes a tenth of the time that a program
+takes to start. It has no right outside the cluster.
 
 When the socket closes it kills process 1, and with that everything. When it is killed itself, the kernel
 does that: process 1 dies with its parent. The whole cluster is in memory, so nothing is left of it.
@@ -22,11 +22,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from hpclab.cluster import boot, populate
-from hpclab.cluster.protocol import ROOMS, Kill, Order, Reply, Request, Run, Watch
+from hpclab.cluster.protocol import (
+    MAPPED,
+    ROOMS,
+    STARTED,
+    UNSHARED,
+    AgentConfig,
+    Kill,
+    Reply,
+    Request,
+    Run,
+    Watch,
+)
 from hpclab.sandbox import kernel, limits, rootfs, seccomp, usage
+from hpclab.sandbox.protocol import Connection
 from hpclab.sandbox.termination import Termination
 from hpclab.sandbox.usage import Usage
 
@@ -37,25 +47,24 @@ PATIENCE = (
     2.0  # seconds with as many processes as there may be: a shell that hits the limit tries again for a while
 )
 KINDS = ("mnt", "uts", "ipc", "net", "pid")  # the namespaces of a node
-MESSAGE = 1 << 18  # bytes of a request
 
 
 def main() -> None:
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
-    keeper = socket.socket(fileno=int(sys.argv[1]))
-    keeper.set_inheritable(False)  # it was, to get here; no program of the learner's may have it
+    client = Connection(socket.socket(fileno=int(sys.argv[1])))
+    client.socket.set_inheritable(False)  # it was, to get here; no program of the learner's may have it
+    config: AgentConfig = client.receive(AgentConfig)[0]
     os.set_inheritable(int(sys.argv[2]), False)  # the lock of the id range, held until this process has ended
     os.setsid()
     kernel.die_with_parent()
     os.chdir("/")
     os.umask(0o022)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    rules = seccomp.program(containers=order.containers)
+    rules = seccomp.program(containers=config.containers)
     # Opened with the rights of whoever starts the cluster, which the kernel then goes by.
-    groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order.learner_groups]
-    for path in order.groups:
+    groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in config.learner_groups]
+    for path in config.groups:
         Path(path).write_text("0")
-    devices = boot.private_devices() if order.by_root and order.containers else {}
+    devices = boot.private_devices() if config.by_root and config.containers else {}
     kernel.unshare(
         kernel.NEWUSER
         | kernel.NEWNS
@@ -65,20 +74,20 @@ def main() -> None:
         | kernel.NEWCGROUP
         | kernel.NEWNET
     )
-    keeper.send(b"unshared")
-    if keeper.recv(64) != b"mapped":
-        sys.exit(1)  # the keeper has died or given up
-    warden = Warden(order, keeper, rules, groups)
-    warden.start(devices)
-    keeper.send(b"started")
-    warden.serve()
+    client.send(UNSHARED)
+    if client.receive(str)[0] != MAPPED:
+        sys.exit(1)  # the client has given up
+    agent = Agent(config, client, rules, groups)
+    agent.start(devices)
+    client.send(STARTED)
+    agent.serve()
 
 
-class Warden:
+class Agent:
     """What the program knows while it serves."""
 
-    def __init__(self, order: Order, keeper: socket.socket, rules: bytes, groups: list[int]) -> None:
-        self._order, self._keeper, self._rules, self._groups = order, keeper, rules, groups
+    def __init__(self, config: AgentConfig, client: Connection, rules: bytes, groups: list[int]) -> None:
+        self._config, self._client, self._rules, self._groups = config, client, rules, groups
         self._first = 0
         self._nodes: dict[str, dict[str, int]] = {}  # node -> kind of namespace -> a handle on it
         self._watching = False
@@ -87,23 +96,23 @@ class Warden:
 
     def start(self, devices: dict[str, str]) -> None:
         """Furnish the cluster, start process 1, and then the nodes."""
-        order = self._order
+        config = self._config
         # Opened with the rights of whoever starts the cluster, used as the cluster's root.
-        handles = {path: boot.at(path) for path in [*order.shown, order.prefix] if path}
-        database = os.open(order.database, os.O_RDONLY | os.O_CLOEXEC) if order.database else None
+        handles = {path: boot.at(path) for path in [*config.shown, config.prefix] if path}
+        database = os.open(config.database, os.O_RDONLY | os.O_CLOEXEC) if config.database else None
         fuse = devices.get("/dev/fuse", "/dev/fuse")
-        more = {"fuse": boot.at(fuse)} if order.containers and Path(fuse).exists() else {}
+        more = {"fuse": boot.at(fuse)} if config.containers and Path(fuse).exists() else {}
         kernel.become(0, 0)
         kernel.die_with_parent()
         kernel.dumpable()
         kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
-        populate.root_directory(order, handles, more)
+        populate.root_directory(config, handles, more)
         reader, writer = os.pipe()  # closes by itself when process 1 has become the supervisor
         waiting, go = os.pipe()
         self._first = os.fork()
         if not self._first:
             os.close(go)
-            _do(writer, lambda: _first(order, database, waiting))
+            _do(writer, lambda: _first(config, database, waiting))
         os.write(go, b"go")
         for end in (writer, waiting, go):
             os.close(end)
@@ -114,7 +123,7 @@ class Warden:
             os.close(int(handle.rsplit("/", 1)[1]))
         if database is not None:
             os.close(database)
-        for name in order.nodes:
+        for name in config.nodes:
             self._nodes[name] = self._start_node(name)
 
     def _start_node(self, name: str) -> dict[str, int]:
@@ -124,7 +133,7 @@ class Warden:
             _do(
                 writer,
                 lambda: os.write(
-                    writer, b"%d" % populate.start_node(self._order, name, self._groups, self._rules)
+                    writer, b"%d" % populate.start_node(self._config, name, self._groups, self._rules)
                 ),
             )
         os.close(writer)
@@ -137,30 +146,29 @@ class Warden:
         return {kind: os.open(f"/proc/{said}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in KINDS}
 
     def serve(self) -> None:
-        """Answer until the keeper is gone, or process 1 has ended; then nothing is left."""
+        """Answer until the client is gone, or process 1 has ended; then nothing is left."""
         first = os.pidfd_open(self._first)
         while True:
             pause = (SELDOM if self._groups else EVERY) if self._watching else None
-            ready, _, _ = select.select([self._keeper.fileno(), first], [], [], pause)
+            ready, _, _ = select.select([self._client.fileno(), first], [], [], pause)
             self._reap()
             if first in ready:
                 break
             if self._watching:
                 self._look_after()
-            if self._keeper.fileno() in ready:
-                message, handles, _, _ = socket.recv_fds(self._keeper, MESSAGE, 4)
-                for handle in handles:
-                    os.set_inheritable(handle, False)
-                if not message:
+            if self._client.fileno() in ready:
+                try:
+                    request, handles = self._client.receive(Request)
+                except EOFError:
                     break
                 try:
-                    answer = self._answer(msgspec.json.decode(message, type=Request), handles)
+                    answer = self._answer(request, handles)
                 except OSError as problem:
                     answer = Reply(problem=str(problem))
                 finally:
                     for handle in handles:
                         os.close(handle)
-                self._keeper.send(msgspec.json.encode(answer))
+                self._client.send(answer)
         os.kill(self._first, signal.SIGKILL)
         # Process 1 does not end before everybody in its namespace is gone, and our own forks are ours to bury.
         with contextlib.suppress(ChildProcessError):
@@ -191,12 +199,12 @@ class Warden:
         return Reply(tasks=used.tasks, memory_bytes=used.memory_bytes, limit=self._limit)
 
     def _usage(self) -> Usage:
-        rooms = [Path(ROOMS, name) for name in ("shared", "spool", *self._order.nodes)]
-        most = self._order.limits.memory_mib * limits.MIB
-        return usage.measure(enough_bytes=most, trusted=self._order.ours, folders=rooms)
+        rooms = [Path(ROOMS, name) for name in ("shared", "spool", *self._config.nodes)]
+        most = self._config.limits.memory_mib * limits.MIB
+        return usage.measure(enough_bytes=most, trusted=self._config.ours, folders=rooms)
 
     def _look_after(self) -> None:
-        used, most, now = self._usage(), self._order.limits, time.monotonic()
+        used, most, now = self._usage(), self._config.limits, time.monotonic()
         crowded = used.tasks >= most.processes - 1
         self._crowded_since = (self._crowded_since or now) if crowded else 0.0
         if limits.exceeded(most, used) == Termination.MEMORY:
@@ -209,7 +217,7 @@ class Warden:
 
     def _kill(self, who: str, node: str) -> None:
         """SIGKILL to every process of a user, in one go: none can fork itself out of it."""
-        uid, gid = self._order.learner if who == "learner" else self._order.grader
+        uid, gid = self._config.learner if who == "learner" else self._config.grader
 
         def kill() -> None:
             kernel.become(uid, gid)
@@ -224,7 +232,7 @@ class Warden:
         _wait(_fork(enter))
 
     def _run(self, request: Run, handles: list[int]) -> None:
-        order, (stdin, stdout, stderr, status) = self._order, handles
+        config, (stdin, stdout, stderr, status) = self._config, handles
 
         def program() -> None:
             os.setsid()
@@ -232,12 +240,12 @@ class Warden:
                 os.dup2(handle, number)
             populate.usual_signals()
             if request.who == "learner":
-                populate.confine(order, self._groups, self._rules)
-                kernel.become(*order.learner)
+                populate.confine(config, self._groups, self._rules)
+                kernel.become(*config.learner)
             elif request.who == "grader":
                 # What it reads is a stranger's, so it is not trusted with more than it needs either.
                 populate.bound_memory()
-                kernel.become(*order.grader, [kernel.CAP_DAC_READ_SEARCH])
+                kernel.become(*config.grader, [kernel.CAP_DAC_READ_SEARCH])
                 seccomp.no_new_privileges()
                 seccomp.apply(self._rules)
             if request.who == "grader" and Path(request.folder).is_relative_to(LEARNERS):
@@ -266,10 +274,10 @@ class Warden:
             kernel.setns(network.fileno())
 
 
-def _first(order: Order, database: int | None, waiting: int) -> None:
+def _first(config: AgentConfig, database: int | None, waiting: int) -> None:
     kernel.die_with_parent()
-    if os.read(waiting, 2) == b"go":  # else the warden has died before we could bind ourselves to it
-        populate.process_1(order, database)
+    if os.read(waiting, 2) == b"go":  # else the agent has died before we could bind ourselves to it
+        populate.process_1(config, database)
 
 
 def _do(news: int, work: Callable[[], object]) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from hpclab.cluster.protocol import Kill, Look, Reply, Request, Run, Watch
 from hpclab.cluster.spec import CONTROLLER, LOGIN, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded
 from hpclab.sandbox.cgroup import CgroupScope
+from hpclab.sandbox.protocol import Connection
 
-ANSWER = 30.0  # seconds that the warden may take to answer
+ANSWER = 30.0  # seconds that the agent may take to answer
+REPLY_BYTES = 1 << 16
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -47,17 +46,17 @@ class Sealed:
     """The keeper's side of a running sealed cluster."""
 
     def __init__(
-        self, spec: Spec, warden: subprocess.Popen[bytes], line: socket.socket, scope: CgroupScope
+        self, spec: Spec, agent: subprocess.Popen[bytes], connection: Connection, scope: CgroupScope
     ) -> None:
         self.spec = spec
         self.scope = scope
-        self._warden, self._line = warden, line
+        self._agent, self._connection = agent, connection
         self._guard = threading.Lock()
 
     @property
     def pid(self) -> int:
         """The warden's process id."""
-        return self._warden.pid
+        return self._agent.pid
 
     def run(
         self,
@@ -127,19 +126,16 @@ class Sealed:
     def _ask(self, request: Request, handles: Sequence[int] = ()) -> Reply:
         with self._guard:
             try:
-                socket.send_fds(self._line, [msgspec.json.encode(request)], handles)
-                answer = self._line.recv(1 << 16)
+                self._connection.send(request, handles)
+                reply: Reply = self._connection.receive(Reply, most_bytes=REPLY_BYTES)[0]
             except TimeoutError:
                 raise DeadlineExceeded(
-                    f"the sealed cluster's warden gave no answer within {ANSWER:g} s"
+                    f"the isolated cluster's agent gave no answer within {ANSWER:g} s"
                 ) from None
-            except OSError as problem:
-                raise ClusterError(f"the sealed cluster has ended: {problem.strerror}") from None
-        if not answer:
-            raise ClusterError(
-                "the sealed cluster has ended", "The machine may lack memory: see its kernel log."
-            )
-        found = msgspec.json.decode(answer, type=Reply)
-        if found.problem:
-            raise ClusterError(f"the sealed cluster could not do it: {found.problem}")
-        return found
+            except (OSError, EOFError):
+                raise ClusterError(
+                    "the isolated cluster has ended", "The machine may lack memory: see its kernel log."
+                ) from None
+        if reply.problem:
+            raise ClusterError(f"the isolated cluster could not do it: {reply.problem}")
+        return reply

@@ -7,9 +7,9 @@ learner are limited; another account, ``grader``, reads all of it when the learn
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,12 +21,13 @@ import msgspec
 from hpclab import locks
 from hpclab.cluster import accounting, namespace
 from hpclab.cluster.client import ANSWER, Sealed
-from hpclab.cluster.plan import sealed_order
-from hpclab.cluster.protocol import Order
+from hpclab.cluster.plan import agent_config
+from hpclab.cluster.protocol import MAPPED, STARTED, UNSHARED, AgentConfig
 from hpclab.cluster.spec import CONTROLLER, Spec, check
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
 from hpclab.sandbox import cgroup, ids
 from hpclab.sandbox.cgroup import CgroupScope
+from hpclab.sandbox.protocol import Connection, pair
 from hpclab.shell import indented
 
 Progress = Callable[[str], None]
@@ -131,7 +132,7 @@ def _make_database(cluster: Sealed, archive: Path) -> None:
 def _started(
     spec: Spec, shown: Shown, scope: CgroupScope, template: Path | None, id_lock: int, seconds: float
 ) -> Iterator[Sealed]:
-    order = sealed_order(
+    config = agent_config(
         spec,
         venv=shown.venv,
         shown=shown.folders,
@@ -142,58 +143,61 @@ def _started(
         groups=scope.all,
         learner_groups=scope.learner,
     )
-    line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    line.settimeout(seconds)
+    connection, theirs = pair()
+    connection.socket.settimeout(seconds)
     complaints = os.memfd_create("complaints")
-    with line:
-        warden = subprocess.Popen(
+    with contextlib.closing(connection):
+        agent = subprocess.Popen(
             [*module("hpclab.cluster.agent"), str(theirs.fileno()), str(id_lock)],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=complaints,
             stderr=complaints,
             pass_fds=[theirs.fileno(), id_lock],
         )
         theirs.close()
         try:
-            _handshake(spec, order, warden, line, complaints)
-            line.settimeout(ANSWER)
-            yield Sealed(spec, warden, line, scope)
+            _handshake(spec, config, agent, connection, complaints)
+            connection.socket.settimeout(ANSWER)
+            yield Sealed(spec, agent, connection, scope)
         finally:
-            line.close()  # the warden then ends the cluster
+            connection.close()  # the agent then ends the cluster
             try:
-                warden.wait(timeout=ANSWER)
+                agent.wait(timeout=ANSWER)
             except subprocess.TimeoutExpired:
-                warden.kill()  # and process 1 with it
-                warden.wait(timeout=ANSWER)
+                agent.kill()  # and process 1 with it
+                agent.wait(timeout=ANSWER)
             os.close(complaints)
 
 
 def _handshake(
-    spec: Spec, order: Order, warden: subprocess.Popen[bytes], line: socket.socket, complaints: int
+    spec: Spec, config: AgentConfig, agent: subprocess.Popen[bytes], connection: Connection, complaints: int
 ) -> None:
+    unshared = False
+
     def said() -> str:
-        warden.wait(timeout=ANSWER)
+        agent.wait(timeout=ANSWER)
         return os.pread(complaints, 1 << 16, 0).decode(errors="replace").strip()
 
-    assert warden.stdin
     try:
-        with warden.stdin:
-            warden.stdin.write(msgspec.json.encode(order) + b"\n")
-        if line.recv(64) != b"unshared":
-            complaint = said()
-            if "unshare" in complaint:
-                raise HostUnsuitable(complaint.splitlines()[-1], namespace.NO_NAMESPACES)
-            raise ClusterError(f"the sealed cluster ended before it began: {indented(complaint)}")
-        ids.write_maps(warden.pid, spec.identity.maps)
-        line.send(b"mapped")
-        if line.recv(64) != b"started":
-            raise ClusterError(f"the sealed cluster could not be furnished: {indented(said())}")
+        connection.send(config)
+        if connection.receive(str)[0] != UNSHARED:
+            raise EOFError
+        unshared = True
+        ids.write_maps(agent.pid, spec.identity.maps)
+        connection.send(MAPPED)
+        if connection.receive(str)[0] != STARTED:
+            raise EOFError
+    except EOFError:
+        complaint = said()
+        if not unshared and "unshare" in complaint:
+            raise HostUnsuitable(complaint.splitlines()[-1], namespace.NO_NAMESPACES) from None
+        raise ClusterError(f"the isolated cluster did not start: {indented(complaint)}") from None
     except TimeoutError:
         raise DeadlineExceeded(
-            f"the sealed cluster was not furnished within {line.gettimeout():g} s"
+            f"the isolated cluster did not start within {connection.socket.gettimeout():g} s"
         ) from None
     except OSError as problem:
-        raise ClusterError(f"the sealed cluster's warden died: {problem}{indented(said())}") from None
+        raise ClusterError(f"the isolated cluster's agent ended: {problem}{indented(said())}") from None
 
 
 def _wait_ready(cluster: Sealed, seconds: float) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from hpclab.cluster import config, services
 from hpclab.cluster.boot import Plan, Tree
-from hpclab.cluster.protocol import Order
+from hpclab.cluster.protocol import AgentConfig
 from hpclab.cluster.spec import CONTROLLER, LOGIN, NETWORK, Spec, address, devices_of
 
 FILES = Path(__file__).parent / "files"
@@ -130,7 +130,7 @@ LAYER = "layers/etc/"
 OF_THE_HOST = ("spec.json", "accounting-key", "packages", "etc-login/resolv.conf")  # nobody's business inside
 
 
-def sealed_order(
+def agent_config(
     spec: Spec,
     *,
     venv: Path,
@@ -141,7 +141,7 @@ def sealed_order(
     munge_key: str,
     groups: Sequence[Path],
     learner_groups: Sequence[Path],
-) -> Order:
+) -> AgentConfig:
     """What the warden of a sealed cluster is told. Without ``template`` there are no nodes: the database is made there."""
     if template:
         plan = cluster_plan(
@@ -185,7 +185,7 @@ def sealed_order(
         if name.split("/")[0] not in ("home", "scratch")  # those lie elsewhere
     }
     names = (LOGIN, *spec.node_names) if template else ()
-    return Order(
+    return AgentConfig(
         tree=Tree(folders=folders, files=files),
         etc=etc,
         prefix=str(prefix or ""),

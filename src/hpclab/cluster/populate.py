@@ -15,7 +15,7 @@ from typing import NoReturn
 import msgspec
 
 from hpclab.cluster import boot
-from hpclab.cluster.protocol import ROOMS, Order
+from hpclab.cluster.protocol import ROOMS, AgentConfig
 from hpclab.layout import INSIDE
 from hpclab.sandbox import kernel, limits, rootfs, seccomp
 from hpclab.sandbox.rootfs import Room
@@ -37,20 +37,20 @@ NODE_ROOMS = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}
 DAEMONS = 512
 
 
-def root_directory(order: Order, handles: dict[str, str], devices: dict[str, str]) -> None:
+def root_directory(config: AgentConfig, handles: dict[str, str], devices: dict[str, str]) -> None:
     """Put the cluster's root directory together at ``boot.STAGE``; process 1 makes it the root.
 
-    ``handles`` maps each path of the order to what it was when it could be walked.
+    ``handles`` maps each path of the config to what it was when it could be walked.
     """
     root, folder = boot.STAGE, boot.SHELF
     rootfs.tmpfs(folder, OWN)
-    boot.write(order.tree, folder)
+    boot.write(config.tree, folder)
     own = boot.at(folder)
     rootfs.assemble(
         root,
-        shown={Path(path): handles[path] for path in order.shown},
-        etc=order.etc,
-        prefix=handles[order.prefix] if order.prefix else None,
+        shown={Path(path): handles[path] for path in config.shown},
+        etc=config.etc,
+        prefix=handles[config.prefix] if config.prefix else None,
         rooms={
             "/run": Room(mb=16, inodes=16_384, mode=0o755),
             "/tmp": Room(mb=64, inodes=4_096),
@@ -58,7 +58,7 @@ def root_directory(order: Order, handles: dict[str, str], devices: dict[str, str
         },
         devices=devices,
     )
-    for link, target in order.links.items():
+    for link, target in config.links.items():
         path = root / link.lstrip("/")
         if not os.path.lexists(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,18 +68,18 @@ def root_directory(order: Order, handles: dict[str, str], devices: dict[str, str
     for file in (root / str(INSIDE / "gpu").lstrip("/")).glob("*"):
         kernel.bind(root / "dev/null", file)  # Slurm takes nothing but a device for a GPU
     (root / EMPTY.lstrip("/")).mkdir()
-    for name, uid in order.run_owners.items():
+    for name, uid in config.run_owners.items():
         (root / "run" / name).mkdir()
         os.chown(root / "run" / name, uid, uid)
-    _rooms(order, root)
+    _rooms(config, root)
     kernel.mount("sysfs", root / "sys", "sysfs", kernel.RDONLY | kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
 
 
-def _rooms(order: Order, root: Path) -> None:
+def _rooms(config: AgentConfig, root: Path) -> None:
     """Where the learner may write: one folder in memory for home and scratch, one for each node."""
-    size = {"mb": order.limits.disk_mib, "inodes": order.limits.inodes}
+    size = {"mb": config.limits.disk_mib, "inodes": config.limits.inodes}
     rooms = root / ROOMS.lstrip("/")
-    for name in ("shared", *order.nodes):
+    for name in ("shared", *config.nodes):
         (rooms / name).mkdir(parents=True)
         rootfs.tmpfs(rooms / name, Room(mode=0o755, **size))
     (rooms / "spool").mkdir()
@@ -88,22 +88,22 @@ def _rooms(order: Order, root: Path) -> None:
     state = root / "run/hpclab/state"
     owner = state.stat()
     rootfs.tmpfs(state, msgspec.structs.replace(STATE, uid=owner.st_uid, gid=owner.st_gid))
-    uid, gid = order.learner
+    uid, gid = config.learner
     for name, shown in {"home": "/home/learner", "scratch": "/scratch/learner"}.items():
         (rooms / "shared" / name).mkdir()
         (rooms / "shared" / name).chmod(0o755)
         os.chown(rooms / "shared" / name, uid, gid)
         boot.show(rooms / "shared" / name, root, Path(shown))
-    for node in order.nodes:
+    for node in config.nodes:
         for name in NODE_ROOMS:
             (rooms / node / name).mkdir()
             (rooms / node / name).chmod(0o1777)
-    uid, gid = order.grader
+    uid, gid = config.grader
     (root / "home/grader").mkdir()
     rootfs.tmpfs(root / "home/grader", Room(mb=GRADERS, inodes=4_096, mode=0o700, uid=uid, gid=gid))
 
 
-def process_1(order: Order, database: int | None) -> NoReturn:
+def process_1(config: AgentConfig, database: int | None) -> NoReturn:
     """Move into the root directory, unpack the database, lay the cables; then the supervisor takes over."""
     kernel.mount("proc", boot.STAGE / "proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
     rootfs.seal(boot.STAGE)
@@ -114,13 +114,13 @@ def process_1(order: Order, database: int | None) -> NoReturn:
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    socket.sethostname(order.hostname)
+    socket.sethostname(config.hostname)
     unpacking = _unpack(database) if database is not None else None
-    for namespace, batch in order.network:
+    for namespace, batch in config.network:
         _ip(batch, [] if not namespace else ["nsenter", f"--net=/run/netns/{namespace}"])
     if unpacking and unpacking.wait():
         raise OSError("the database could not be unpacked; is there memory left?")
-    os.execvp(order.command[0], order.command)
+    os.execvp(config.command[0], config.command)
 
 
 def _unpack(database: int) -> subprocess.Popen[bytes]:
@@ -135,7 +135,7 @@ def _ip(batch: str, where: list[str]) -> None:
         raise OSError(f"ip: {done.stderr.strip()}")
 
 
-def start_node(order: Order, name: str, groups: Sequence[int], rules: bytes) -> int:
+def start_node(config: AgentConfig, name: str, groups: Sequence[int], rules: bytes) -> int:
     """Start a node: its process 1 in namespaces of its own. Runs in a fork; returns that process's id."""
     with Path("/run/netns", name).open() as network:
         kernel.setns(network.fileno())
@@ -144,13 +144,13 @@ def start_node(order: Order, name: str, groups: Sequence[int], rules: bytes) -> 
     if pid:
         return pid
     try:
-        _furnish_node(order, name)
+        _furnish_node(config, name)
         log = os.open(INSIDE / f"log/{name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
         usual_signals()
-        confine(order, groups, rules, beside=DAEMONS)
+        confine(config, groups, rules, beside=DAEMONS)
         scan = ["s6-svscan", str(INSIDE / "nodes" / name)]
         os.execvpe(scan[0], scan, {"PATH": PATH, "LC_ALL": "C.UTF-8"})
     except BaseException as problem:
@@ -158,13 +158,13 @@ def start_node(order: Order, name: str, groups: Sequence[int], rules: bytes) -> 
     os._exit(1)
 
 
-def _furnish_node(order: Order, name: str) -> None:
+def _furnish_node(config: AgentConfig, name: str) -> None:
     socket.sethostname(name)
     kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
     flags = kernel.NOSUID | kernel.NODEV | kernel.NOEXEC
     kernel.mount("proc", "/proc", "proc", flags)  # shows this node's processes only
     kernel.mount("sysfs", "/sys", "sysfs", flags | kernel.RDONLY)  # shows this node's interfaces only
-    shown_again = {path: boot.at(path) for path in order.shown if path.startswith(("/tmp/", "/var/tmp/"))}
+    shown_again = {path: boot.at(path) for path in config.shown if path.startswith(("/tmp/", "/var/tmp/"))}
     for room, place in NODE_ROOMS.items():
         kernel.bind(f"{ROOMS}/{name}/{room}", place)
     for path, handle in shown_again.items():
@@ -173,13 +173,13 @@ def _furnish_node(order: Order, name: str) -> None:
             kernel.bind(handle, path)
     for path in COVERED:
         kernel.bind(EMPTY, path)
-    _ip(f"link set lo up\naddress replace {order.nodes[name]} dev hsn0\nlink set hsn0 up\n", [])
-    pages = order.limits.disk_mib << 20 >> 12  # System V's shared memory, which outlives its processes
+    _ip(f"link set lo up\naddress replace {config.nodes[name]} dev hsn0\nlink set hsn0 up\n", [])
+    pages = config.limits.disk_mib << 20 >> 12  # System V's shared memory, which outlives its processes
     with contextlib.suppress(PermissionError):  # before Linux 5.19
         Path("/proc/sys/kernel/shmall").write_text(str(pages))
 
 
-def confine(order: Order, groups: Sequence[int], rules: bytes, *, beside: int = 0) -> None:
+def confine(config: AgentConfig, groups: Sequence[int], rules: bytes, *, beside: int = 0) -> None:
     """Put this process, and whatever it starts, under the learner's limits and filter. It may still be root.
 
     ``beside``: so many processes more, for daemons that share the limit though not the count.
@@ -188,9 +188,9 @@ def confine(order: Order, groups: Sequence[int], rules: bytes, *, beside: int = 
         os.write(group, b"0")
     with contextlib.suppress(OSError):  # refused where it is higher already
         Path("/proc/self/oom_score_adj").write_text("500")  # if the machine itself runs short, these go first
-    most = order.limits.processes + beside
+    most = config.limits.processes + beside
     limits.set_rlimit(resource.RLIMIT_NPROC, most)
-    limits.set_rlimit(resource.RLIMIT_FSIZE, order.limits.disk_mib * limits.MIB)
+    limits.set_rlimit(resource.RLIMIT_FSIZE, config.limits.disk_mib * limits.MIB)
     limits.set_rlimit(resource.RLIMIT_CORE, 0)
     seccomp.no_new_privileges()
     seccomp.apply(rules)

@@ -1,4 +1,4 @@
-"""What a sealed cluster's warden is told: first an Order, then one request after the other. Plain values."""
+"""What a sealed cluster's warden is told: first an AgentConfig, then one request after the other. Plain values."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from hpclab.cluster.boot import Tree
 from hpclab.sandbox.limits import IsolationLimits
 from hpclab.sandbox.termination import Termination
 
+# What the two say until the cluster runs.
+UNSHARED, MAPPED, STARTED = "unshared", "mapped", "started"
 ROOMS = "/run/rooms"  # where the folders in memory lie that the learner may write to
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All that is needed to start. Whatever a path names, it is looked up with the rights of who starts it."""
 
     tree: Tree  # the cluster's own folder, which is in memory too

@@ -154,11 +154,13 @@ class Group:
         }
         for path in self.paths:
             for name, value in values.items():
-                # Where swap is not accounted, its file is missing, or refuses.
-                ignored = OSError if name not in LIMIT_FILES else ()
-                if (path / name).exists():
-                    with contextlib.suppress(ignored):
-                        (path / name).write_text(str(value))
+                if not (path / name).exists():
+                    continue
+                try:
+                    (path / name).write_text(str(value))
+                except OSError:
+                    if name in LIMIT_FILES:  # swap's may refuse, where it is not accounted
+                        raise
 
     def add(self, pid: int) -> None:
         for path in self.procs:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Callable
+import contextlib
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from hpclab.cluster import config, identity
-from hpclab.cluster.client import Program, Sealed
-from hpclab.cluster.pipe_session import Conversation
-from hpclab.cluster.plan import sealed_order
-from hpclab.cluster.protocol import Order
+from hpclab.cluster.client import Sealed
+from hpclab.cluster.plan import agent_config
+from hpclab.cluster.protocol import AgentConfig
 from hpclab.cluster.spec import Host, Spec
 from hpclab.errors import ClusterError
 from hpclab.sandbox.cgroup import CgroupScope
 from hpclab.sandbox.ids import Allocation, IdRange, Owner
 from hpclab.sandbox.limits import IsolationLimits
-from hpclab.sandbox.termination import Termination
+from hpclab.sandbox.protocol import pair
 
 USERS = Allocation(Owner.SUBIDS, IdRange(100_000, 200_000, 4096), -1)
 LIMITS = IsolationLimits(seconds=60, memory_mib=1000, processes=100, disk_mib=50, inodes=500, jobs=20)
@@ -32,8 +29,8 @@ def shut(spec: Spec) -> Spec:
     return msgspec.structs.replace(spec, identity=who, isolation=LIMITS, outbound=False)
 
 
-def order(spec: Spec, template: Path | None = Path("/cache/t.tar")) -> Order:
-    return sealed_order(
+def order(spec: Spec, template: Path | None = Path("/cache/t.tar")) -> AgentConfig:
+    return agent_config(
         spec,
         venv=Path("/course/.venv"),
         shown=[Path("/course/.venv")],
@@ -117,89 +114,14 @@ def test_the_database_is_made_without_nodes(shut: Spec) -> None:
 
 def test_an_order_survives_being_sent(shut: Spec) -> None:
     made = order(shut)
-    assert msgspec.json.decode(msgspec.json.encode(made), type=Order) == made
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(made), type=AgentConfig) == made
 
 
-# ---- the keeper's side -------------------------------------------------------------------------
+# ---- the client --------------------------------------------------------------------------------
 
 
-def test_a_warden_that_dies_is_an_error(shut: Spec) -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def test_an_agent_that_dies_is_an_error(shut: Spec) -> None:
+    ours, theirs = pair()
     theirs.close()
-    with ours, pytest.raises(ClusterError, match="has ended"):
+    with contextlib.closing(ours), pytest.raises(ClusterError, match="has ended"):
         Sealed(shut, None, ours, CgroupScope(enforced_by="")).use()  # type: ignore[arg-type]
-
-
-Talk = Callable[..., tuple[Conversation, int, int, int, int]]
-
-
-@pytest.fixture
-def talk() -> Talk:
-    """A conversation, and the program's ends: stdin, stdout, stderr, status."""
-
-    def begin() -> tuple[Conversation, int, int, int, int]:
-        (in_r, in_w), (out_r, out_w), (err_r, err_w), (status_r, status_w) = (os.pipe() for _ in range(4))
-        return Conversation(Program(status_r), in_w, out_r, err_r), in_r, out_w, err_w, status_w
-
-    return begin
-
-
-def test_lines_are_heard_and_answered(talk: Talk) -> None:
-    conversation, stdin, stdout, stderr, status = talk()
-    os.write(stdout, b"one\ntw")
-    os.write(stdout, b"o\nrest")
-    os.write(stderr, b"noise")
-    for handle in (stdout, stderr, status):
-        os.close(handle)
-    heard: list[bytes] = []
-
-    def line(data: bytes) -> bytes | None:
-        heard.append(data)
-        return b"answer\n" if data == b"one" else None
-
-    said = conversation.hold(b"first\n", line, seconds=20, most=1000, answers=True)
-    assert heard == [b"one", b"two", b"rest"] and said.limit is None and said.errors == "noise"
-    assert os.read(stdin, 100) == b"first\nanswer\n"
-    os.close(stdin)
-
-
-def test_too_much_is_the_end(talk: Talk) -> None:
-    conversation, stdin, stdout, stderr, status = talk()
-    os.write(stdout, b"x" * 5000)
-    said = conversation.hold(b"", lambda _: None, seconds=20, most=4000, answers=False)
-    assert said.limit is Termination.OUTPUT
-    for handle in (stdin, stdout, stderr, status):
-        os.close(handle)
-
-
-def test_too_long_is_the_end(talk: Talk) -> None:
-    conversation, stdin, stdout, stderr, status = talk()
-    assert (
-        conversation.hold(b"", lambda _: None, seconds=0, most=4000, answers=False).limit
-        is Termination.TIMEOUT
-    )
-    for handle in (stdin, stdout, stderr, status):
-        os.close(handle)
-
-
-def test_a_child_that_holds_the_pipes_holds_nobody(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpclab.cluster.pipe_session.AFTERWARDS", 0.05)
-    conversation, stdin, stdout, stderr, status = talk()
-    os.write(stdout, b"last\n")
-    os.write(status, b"0")
-    os.close(status)
-    heard: list[bytes] = []
-    said = conversation.hold(b"", lambda data: heard.append(data), seconds=20, most=4000, answers=False)  # type: ignore[func-returns-value]
-    assert heard == [b"last"] and said.limit is None
-    for handle in (stdin, stdout, stderr):
-        os.close(handle)
-
-
-def test_a_program_that_does_not_listen_holds_nobody(talk: Talk) -> None:
-    conversation, stdin, stdout, stderr, status = talk()
-    os.close(stdin)
-    for handle in (stdout, stderr, status):
-        os.close(handle)
-    assert (
-        conversation.hold(b"x" * (1 << 20), lambda _: None, seconds=20, most=4000, answers=True).limit is None
-    )

@@ -20,7 +20,6 @@ from hpclab.cluster import drain, identity, isolated
 from hpclab.cluster.client import Sealed
 from hpclab.cluster.identity import Identity
 from hpclab.cluster.isolated import Shown
-from hpclab.cluster.pipe_session import Conversation
 from hpclab.cluster.spec import LOGIN, Host, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
 from hpclab.grading.execute import protocol
@@ -29,6 +28,7 @@ from hpclab.grading.model import Lab, Limits
 from hpclab.layout import INSIDE
 from hpclab.packages import prefix
 from hpclab.sandbox import cgroup, ids
+from hpclab.sandbox.pipes import PipeSession
 from hpclab.sandbox.termination import Termination
 
 HOME = "/home/learner"
@@ -231,9 +231,8 @@ class Place:
             for handle in theirs:
                 os.close(handle)
         try:
-            said = Conversation(program, stdin, stdout, stderr).hold(
-                request, line, seconds=seconds, most=most, answers=answers
-            )
+            session = PipeSession(ended=program.fileno(), stdin=stdin, stdout=stdout, stderr=stderr)
+            outcome = session.run(request, line, seconds=seconds, most_bytes=most, answers=answers)
         finally:
             if program.wait(0) is None:
                 self.cluster.kill(who, LOGIN)
@@ -242,7 +241,7 @@ class Place:
             raise DeadlineExceeded(f"a killed program of {who} did not end within {AFTER_KILL:g} s")
         code = os.waitstatus_to_exitcode(status)
         return protocol.ended(
-            code, limit=said.limit, seconds=round(time.monotonic() - began, 3), errors=said.errors
+            code, limit=outcome.limit, seconds=round(time.monotonic() - began, 3), errors=outcome.errors
         )
 
     def _run_whole(self, argv: Sequence[str], stdin: int) -> str:

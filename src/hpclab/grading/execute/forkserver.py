@@ -25,8 +25,8 @@ import msgspec
 from hpclab.errors import HpclabError
 from hpclab.grading.execute import processes, sandbox_init
 from hpclab.grading.execute.ipython import make
-from hpclab.grading.execute.wire import Wire
 from hpclab.sandbox import ids, kernel, rootfs, seccomp
+from hpclab.sandbox.protocol import Connection
 
 STAGE = Path("/tmp")  # where the new root directory is put together, in a mount namespace of our own
 # What labs in plain Python import sooner or later; half a second each time if it were not here.
@@ -61,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main() -> None:
-    wire = Wire(socket.socket(fileno=os.dup(0)))
+    wire = Connection(socket.socket(fileno=os.dup(0)))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     message, _ = wire.receive()
     plan = msgspec.convert(message, Plan)
@@ -123,7 +123,7 @@ def furnish(plan: Plan, handles: dict[Path, str]) -> None:
         os.close(int(handle.rpartition("/")[2]))
 
 
-def serve(wire: Wire) -> None:
+def serve(wire: Connection) -> None:
     """Fork a hut whenever the keeper wants one; end when the keeper has gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # huts that end, and orphans, leave nothing behind
     wire.send({"ready": True})
@@ -135,7 +135,7 @@ def serve(wire: Wire) -> None:
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             wire.close()
-            end = Wire(socket.socket(fileno=descriptors[0]))
+            end = Connection(socket.socket(fileno=descriptors[0]))
             sandbox_init.live(end, msgspec.convert(message, processes.Plan))
         for descriptor in descriptors:
             os.close(descriptor)

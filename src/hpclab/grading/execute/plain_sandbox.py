@@ -25,14 +25,15 @@ import msgspec
 
 import hpclab
 from hpclab.errors import CommandFailed, GradingError, HostUnsuitable
-from hpclab.grading.execute import protocol, wire
+from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Answer, Ended, Sandbox
 from hpclab.grading.execute.processes import Report
-from hpclab.grading.execute.pump import Pump
 from hpclab.grading.model import Lab, Limits
 from hpclab.sandbox import cgroup, ids
 from hpclab.sandbox.cgroup import Group
 from hpclab.sandbox.limits import MIB, SLACK_MIB, THREADS, IsolationLimits
+from hpclab.sandbox.pipes import PipeSession
+from hpclab.sandbox.protocol import Connection, pair
 from hpclab.sandbox.termination import Termination
 from hpclab.shell import wait_until
 
@@ -89,7 +90,7 @@ class Warm:
         self._leave.close()
 
     def _start(self, stack: contextlib.ExitStack, allocation: ids.Allocation | None) -> None:
-        self._wire, theirs = wire.pair()
+        self._wire, theirs = pair()
         self._wire.socket.settimeout(START_SECONDS)
         stack.callback(self._wire.close)
         lock = allocation.lock if allocation else None
@@ -147,7 +148,7 @@ class Warm:
 
     @contextlib.contextmanager
     def hut(self, folder: PurePosixPath, bounds: Limits) -> Iterator[Hut]:
-        mine, theirs = wire.pair()
+        mine, theirs = pair()
         mine.socket.settimeout(ANSWER_SECONDS)
         mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         plan = {"folder": str(folder), "limits": msgspec.to_builtins(bounds), "owner": self.ids.owner}
@@ -180,7 +181,7 @@ class Warm:
 class Hut:
     """The connection to one hut."""
 
-    def __init__(self, end: wire.Wire, group: Group | None) -> None:
+    def __init__(self, end: Connection, group: Group | None) -> None:
         self.wire, self.group = end, group
 
     def told(self, what: str) -> Any:
@@ -202,30 +203,24 @@ class Hut:
     ) -> tuple[Ended, int]:
         """Have ``what`` run ("cells" or "tests"); how it ended, and how many processes it left."""
         out, errors, answers = os.pipe(), os.pipe(), os.pipe() if what == "tests" else None
-        given = [answers[0]] if answers else []
+        given = [*([answers[0]] if answers else []), out[1], errors[1]]
         began = time.monotonic()
-        heard: list[Report] = []
-
-        def each(said: bytes) -> None:
-            answer = line(said)
-            if answer is not None and answers:
-                with contextlib.suppress(BrokenPipeError):
-                    _write(answers[1], answer.rstrip(b"\n") + b"\n")
-
-        pump = Pump(out[0], errors[0], most=most, line=each)
+        session = PipeSession(
+            ended=self.wire.fileno(), stdin=answers[1] if answers else None, stdout=out[0], stderr=errors[0]
+        )
         try:
-            self.wire.send({what: request}, [*given, out[1], errors[1]])
-            for one in (*given, out[1], errors[1]):
-                os.close(one)
-            limit = pump.run(began + seconds, lambda: heard.append(self._report()), self.wire.fileno())
-            if not heard:
-                self.wire.send({"end": True})
-                heard.append(self._report())
+            self.wire.send({what: request}, given)
+        except BaseException:
+            session.close()
+            raise
         finally:
-            pump.close()
-            if answers:
-                os.close(answers[1])
-        report = heard[0]
+            for descriptor in given:
+                os.close(descriptor)
+        outcome = session.run(b"", line, seconds=seconds, most_bytes=most, answers=answers is not None)
+        limit = outcome.limit
+        if limit:
+            self.wire.send({"end": True})
+        report = self._report()
         if not limit:
             limit = report.limit
         if not limit and self.group and report.code < 0 and self.group.memory_kills():
@@ -234,7 +229,7 @@ class Hut:
             report.code,
             limit=limit,
             seconds=time.monotonic() - began,
-            errors=pump.errors.decode(errors="replace"),
+            errors=outcome.errors,
         )
         return ended, report.left
 
@@ -297,11 +292,6 @@ def readable_by_others(folders: list[Path]) -> None:
 def _most(bounds: Limits) -> int:
     """Bytes that the keeper takes: as JSON a byte may take six, and a cell has a few more."""
     return bounds.output_mib * 6 * MIB + 8 * MIB
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 def _sender(end: socket.socket) -> int:

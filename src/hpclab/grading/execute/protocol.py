@@ -28,7 +28,6 @@ from hpclab.sandbox.termination import Termination
 
 # Exit statuses of the runner that name a limit.
 LATE, FULL = 84, 85
-LINE_BYTES = 64 << 20  # the longest line that a keeper takes
 REPLY_BYTES = 1 << 20
 
 

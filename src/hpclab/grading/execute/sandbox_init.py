@@ -24,13 +24,13 @@ import msgspec
 
 from hpclab.grading.execute import processes
 from hpclab.grading.execute.processes import HOME, PLACES, TOP, Plan, Report
-from hpclab.grading.execute.wire import Wire
 from hpclab.sandbox import kernel, rootfs, usage
+from hpclab.sandbox.protocol import Connection
 from hpclab.sandbox.rootfs import Room
 from hpclab.sandbox.termination import Termination
 
 
-def live(wire: Wire, plan: Plan) -> NoReturn:
+def live(wire: Connection, plan: Plan) -> NoReturn:
     """Be a hut, until the keeper closes the connection."""
     try:
         kernel.die_with_parent()
@@ -45,7 +45,7 @@ def live(wire: Wire, plan: Plan) -> NoReturn:
 
 
 class _Hut:
-    def __init__(self, wire: Wire, plan: Plan) -> None:
+    def __init__(self, wire: Connection, plan: Plan) -> None:
         self.wire, self.plan = wire, plan
         self.outer = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         # Asked for while this is still in the keeper's sight: it may put us into a control group.
