@@ -23,7 +23,7 @@ from hpclab.errors import HpclabError
 from hpclab.grading import worker
 from hpclab.grading.batch import marks_of
 from hpclab.grading.execute import limits
-from hpclab.grading.execute.plain_sandbox import Warm
+from hpclab.grading.execute.plain_sandbox import PlainSandboxes
 from hpclab.grading.model import Task, Verdict
 from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.submissions.store import Store
@@ -82,7 +82,7 @@ def serially(room: Classroom) -> dict[str, Marks]:
     """The marks of a clean run: one after the other, in this process, nobody killed."""
     found = {}
     store = Store(room.folder)
-    with Warm() as warm:
+    with PlainSandboxes() as sandboxes:
         for student, one in store.latest(room.lab.name).items():
             top = store.files(one.hash)
             files = {path: (top / path).read_bytes() for path in one.files}
@@ -99,7 +99,7 @@ def serially(room: Classroom) -> dict[str, Marks]:
                 task,
                 room.lab,
                 lambda files=files: files,
-                warm.enter,
+                sandboxes.enter,
                 limits.limits(room.lab),
                 grader="x",
                 tries=1,

@@ -36,7 +36,7 @@ def keeps_in() -> bool:
     """Whether every probe of the canary is kept in by sandboxes that have such groups."""
     path = next(path for path in build.sources(clone_folder() / "notebooks") if "ex01-submit" in path.name)
     lab = msgspec.structs.replace(lab_of(path), nodes=0)  # as one in plain Python
-    with plain_sandbox.Warm() as sandboxes:
+    with plain_sandbox.PlainSandboxes() as sandboxes:
         found = canary.probe(sandboxes.enter, lab, hidden=[Path("/root/.bashrc")])
     for one in canary.escaped(found):
         print(one.probe, one.detail)

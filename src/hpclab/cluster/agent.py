@@ -1,4 +1,4 @@
-"""The program that becomes the root of a sealed cluster, and stays to serve whoever started it.
+"""The program that becomes the root of an isolated cluster, and stays to serve whoever started it.
 
 Started by ``isolated`` as ``python -m hpclab.cluster.agent FD LOCK``, with a connection at FD and the lock of its id
 range at LOCK. Its first message is an AgentConfig. It enters namespaces of its own, puts the cluster's root directory
@@ -25,7 +25,7 @@ from pathlib import Path
 from hpclab.cluster import boot, populate
 from hpclab.cluster.protocol import (
     MAPPED,
-    ROOMS,
+    MOUNTS,
     STARTED,
     UNSHARED,
     AgentConfig,
@@ -95,7 +95,7 @@ class Agent:
         self._crowded_since = 0.0  # 0: it is not
 
     def start(self, devices: dict[str, str]) -> None:
-        """Furnish the cluster, start process 1, and then the nodes."""
+        """Populate the root directory, start process 1, and then the nodes."""
         config = self._config
         # Opened with the rights of whoever starts the cluster, used as the cluster's root.
         handles = {path: boot.at(path) for path in [*config.shown, config.prefix] if path}
@@ -199,9 +199,9 @@ class Agent:
         return Reply(tasks=used.tasks, memory_bytes=used.memory_bytes, limit=self._limit)
 
     def _usage(self) -> Usage:
-        rooms = [Path(ROOMS, name) for name in ("shared", "spool", *self._config.nodes)]
+        mounts = [Path(MOUNTS, name) for name in ("shared", "spool", *self._config.nodes)]
         most = self._config.limits.memory_mib * limits.MIB
-        return usage.measure(enough_bytes=most, trusted=self._config.ours, folders=rooms)
+        return usage.measure(enough_bytes=most, trusted=self._config.ours, folders=mounts)
 
     def _look_after(self) -> None:
         used, most, now = self._usage(), self._config.limits, time.monotonic()
@@ -243,13 +243,13 @@ class Agent:
                 populate.confine(config, self._groups, self._rules)
                 kernel.become(*config.learner)
             elif request.who == "grader":
-                # What it reads is a stranger's, so it is not trusted with more than it needs either.
+                # What it reads is untrusted, so it is not trusted with more than it needs either.
                 populate.bound_memory()
                 kernel.become(*config.grader, [kernel.CAP_DAC_READ_SEARCH])
                 seccomp.no_new_privileges()
                 seccomp.apply(self._rules)
             if request.who == "grader" and Path(request.folder).is_relative_to(LEARNERS):
-                # What lies there is the learner's: no link of his may lead the grader elsewhere.
+                # What lies there is the learner's: none of its links may lead the grader elsewhere.
                 below = Path(request.folder).relative_to(LEARNERS)
                 os.fchdir(rootfs.real_folder(LEARNERS, below, Path(request.env["HOME"])))
             else:

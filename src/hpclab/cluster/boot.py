@@ -29,7 +29,7 @@ PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse", "ne
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "infiniband")
 STAGE = Path("/tmp")  # where the new root directory is put together, in a mount of our own
 SHELF = Path("/dev/shm")  # where root's device files lie, likewise; covered afresh later
-UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' laid on top
+UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' mounted over
 AFRESH = ("services", "nodes", "layers", "bin", "faults", "portal")  # of the cluster's folder, at every start
 HIDDEN = ("tmp", "run", "root", "dev", "home")  # replaced by the cluster's own inside
 
@@ -82,7 +82,7 @@ def main() -> None:
     kernel.dumpable()
     kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
     write(plan.tree, Path(sources[plan.folder]))
-    furnish(plan, sources)
+    populate_rootfs(plan, sources)
     go_reader, go_writer = os.pipe()
     news_reader, news_writer = os.pipe()  # closes by itself when process 1 has become the supervisor
     child = os.fork()
@@ -159,7 +159,7 @@ def write(tree: Tree, folder: Path) -> None:
         aside.replace(path)
 
 
-def furnish(plan: Plan, sources: dict[str, str]) -> None:
+def populate_rootfs(plan: Plan, sources: dict[str, str]) -> None:
     """Build the cluster's root directory out of mounts, and move into it."""
     folder, prefix, root = Path(sources[plan.folder]), Path(sources[plan.prefix]), STAGE
     top = {entry.name: Path(entry.path) for entry in os.scandir("/")}
@@ -214,7 +214,7 @@ def furnish(plan: Plan, sources: dict[str, str]) -> None:
 
 
 def devices(place: Path, host: Path, sources: dict[str, str]) -> None:
-    """The harmless devices of every container, /dev/fuse, /dev/net/tun, and the host's GPUs."""
+    """The usual devices of every container, /dev/fuse, /dev/net/tun, and the host's GPUs."""
     tmpfs(place, 0o755)
     for name, linked in {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
         (place / name).symlink_to(f"/proc/self/{linked}")

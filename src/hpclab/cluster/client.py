@@ -1,4 +1,4 @@
-"""The keeper's side of a running sealed cluster: start programs in it, stop people's, ask what they use."""
+"""The client of a running isolated cluster: start programs in it, stop people's, ask what they use."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Program:
         return self.code
 
 
-class Sealed:
-    """The keeper's side of a running sealed cluster."""
+class IsolatedCluster:
+    """The client of a running isolated cluster."""
 
     def __init__(
         self, spec: Spec, agent: subprocess.Popen[bytes], connection: Connection, scope: CgroupScope
@@ -55,7 +55,7 @@ class Sealed:
 
     @property
     def pid(self) -> int:
-        """The warden's process id."""
+        """The agent's process id."""
         return self._agent.pid
 
     def run(

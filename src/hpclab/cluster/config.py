@@ -76,7 +76,7 @@ def slurm_conf(spec: Spec) -> str:
         "KillWait=5",
         "# A burst of short jobs starts at once instead of at the next round.",
         "SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0"
-        # Scripts are kept in memory: of a stranger, not 4 MB of each.
+        # Scripts are kept in memory: of untrusted code, not 4 MB of each.
         + (",max_script_size=262144" if spec.isolation else ""),
         "PriorityType=priority/multifactor",
         "PriorityWeightQOS=100000",
@@ -90,7 +90,7 @@ def slurm_conf(spec: Spec) -> str:
         "AccountingStorageEnforce=associations,limits,qos",
         "AccountingStorageTRES=gres/gpu",
         "# The submitted script is evidence: `sacct -B` shows it.",
-        # Not a stranger's environment as well: megabytes a job, and the database is in memory there.
+        # Not the environment of untrusted code as well: megabytes a job, and the database is in memory there.
         f"AccountingStoreFlags=job_script,{'' if spec.isolation else 'job_env,'}job_comment",
         "JobSubmitPlugins=lua",
         f"JobRequeue={int(site.requeue_by_default)}",
@@ -196,7 +196,7 @@ def submit_filter(spec: Spec) -> str:
             f"local refuses = {_lua_table(refuses)}",
             f"local known = {_lua_table({feature: '1' for feature in features(spec)})}",
             f"local without_gpus = {_lua_table({feature: '1' for feature in without_gpus})}",
-            # All that is ever submitted stays in the books: a stranger fills no more than a part of them.
+            # All that is ever submitted stays in the books: untrusted code fills no more than a part of them.
             f"local most = {'{ jobs = 5000, bytes = 64 * 2^20 }' if spec.isolation else 'nil'}",
         ]
     )

@@ -1,4 +1,4 @@
-"""A sealed cluster: one stranger has it to himself, and nothing of it outlives whoever started it.
+"""A cluster for untrusted code alone, of which nothing outlives whoever started it.
 
 The same Slurm as elsewhere, with these differences: its root directory shows only what is listed; the
 learner is a sub-id, so is everybody; there is no network but its own; processes, memory, disk and jobs of the
@@ -20,7 +20,7 @@ import msgspec
 
 from hpclab import locks
 from hpclab.cluster import accounting, namespace
-from hpclab.cluster.client import ANSWER, Sealed
+from hpclab.cluster.client import ANSWER, IsolatedCluster
 from hpclab.cluster.plan import agent_config
 from hpclab.cluster.protocol import MAPPED, STARTED, UNSHARED, AgentConfig
 from hpclab.cluster.spec import CONTROLLER, Spec, check
@@ -44,7 +44,7 @@ def module(name: str) -> list[str]:
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the host a sealed cluster shows, and what it is made of.
+    """What of the host an isolated cluster shows, and what it is made of.
 
     ``prefix`` has the packages, None where /usr has them on top already (on a node of another cluster);
     ``packages`` names them. ``caches`` are folders that may hold the empty database, the first one is ours.
@@ -59,10 +59,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def sealed(
+def start(
     spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, id_lock: int, seconds: float = 60.0
-) -> Iterator[Sealed]:
-    """A sealed cluster, ready for jobs; gone when the context is left, or when the thread that entered it dies.
+) -> Iterator[IsolatedCluster]:
+    """An isolated cluster, ready for jobs; gone when the context is left, or when the thread that entered it dies.
 
     ``id_lock`` is the lock of the id range in ``spec.identity``: its agent holds it, too, and so longer than a
     process of the cluster lives. Raises HpclabError.
@@ -71,7 +71,7 @@ def sealed(
     template = ensure_template(spec, shown, progress, id_lock)
     with (
         scope_of(spec) as scope,
-        _started(spec, shown, scope, template, id_lock, seconds) as cluster,
+        _started_agent(spec, shown, scope, template, id_lock, seconds) as cluster,
     ):
         progress("waiting for the nodes")
         _wait_ready(cluster, seconds)
@@ -101,13 +101,13 @@ def ensure_template(spec: Spec, shown: Shown, progress: Progress, id_lock: int) 
             progress("creating the accounting database (once)")
             with (
                 scope_of(spec) as scope,
-                _started(spec, shown, scope, None, id_lock, 120) as cluster,
+                _started_agent(spec, shown, scope, None, id_lock, 120) as cluster,
             ):
                 _make_database(cluster, archive)
     return archive
 
 
-def _make_database(cluster: Sealed, archive: Path) -> None:
+def _make_database(cluster: IsolatedCluster, archive: Path) -> None:
     """Make the database, and write it to ``archive``: aside, flushed, renamed."""
     status, said = cluster.as_root("/run/hpclab/bin/make-database", seconds=120)
     if status:
@@ -129,9 +129,9 @@ def _make_database(cluster: Sealed, archive: Path) -> None:
 
 
 @contextmanager
-def _started(
+def _started_agent(
     spec: Spec, shown: Shown, scope: CgroupScope, template: Path | None, id_lock: int, seconds: float
-) -> Iterator[Sealed]:
+) -> Iterator[IsolatedCluster]:
     config = agent_config(
         spec,
         venv=shown.venv,
@@ -158,7 +158,7 @@ def _started(
         try:
             _handshake(spec, config, agent, connection, complaints)
             connection.socket.settimeout(ANSWER)
-            yield Sealed(spec, agent, connection, scope)
+            yield IsolatedCluster(spec, agent, connection, scope)
         finally:
             connection.close()  # the agent then ends the cluster
             try:
@@ -200,7 +200,7 @@ def _handshake(
         raise ClusterError(f"the isolated cluster's agent ended: {problem}{indented(said())}") from None
 
 
-def _wait_ready(cluster: Sealed, seconds: float) -> None:
+def _wait_ready(cluster: IsolatedCluster, seconds: float) -> None:
     """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the right log."""
     patience = str(int(seconds * 1000))
     for what, argv in (
@@ -210,6 +210,6 @@ def _wait_ready(cluster: Sealed, seconds: float) -> None:
         status, said = cluster.as_root(f"/run/hpclab/bin/{argv[0]}", *argv[1:], seconds=seconds + 5)
         if status:
             raise DeadlineExceeded(
-                f"{what} of a sealed cluster did not become ready within {seconds:g} s: {said.strip()}"
+                f"{what} of an isolated cluster did not become ready within {seconds:g} s: {said.strip()}"
                 f"{indented(cluster.logs())}"
             )

@@ -66,7 +66,7 @@ def start(
             said = _said(complaints)
             full = os.strerror(errno.ENOSPC) in said
             raise ClusterError(
-                f"the cluster's namespaces could not be furnished: {said}",
+                f"the cluster's namespaces could not be built: {said}",
                 f"Make room in {Path(plan.folder).parent}, or choose another folder with HPCLAB_STATE."
                 if full
                 else "",

@@ -59,7 +59,7 @@ def cluster_plan(
         layers["slurm/first-job-id.conf"] = "FirstJobId=1\n"
     layers["spec.json"] = msgspec.json.encode(spec).decode()
     layers["accounting-key"] = key + "\n"
-    layers["packages"] = f"{prefix}\n"  # a sealed cluster on a node looks here what it finds in /usr
+    layers["packages"] = f"{prefix}\n"  # an isolated cluster on a node looks here what it finds in /usr
     folders = {f"nodes/{name}": (0, 0, 0o755) for name in (LOGIN, *spec.node_names)}
     return _plan(
         spec,
@@ -69,7 +69,7 @@ def cluster_plan(
         writable=writable,
         network=cables(spec),
         texts=layers,
-        # A sealed cluster's nodes are started by its warden.
+        # An isolated cluster's nodes are started by its agent.
         service_texts=services.controller(spec) | ({} if spec.isolation else services.nodes(spec)) | network,
         node_texts=services.inside_nodes(spec),
         more_folders=folders,
@@ -142,7 +142,7 @@ def agent_config(
     groups: Sequence[Path],
     learner_groups: Sequence[Path],
 ) -> AgentConfig:
-    """What the warden of a sealed cluster is told. Without ``template`` there are no nodes: the database is made there."""
+    """The configuration of an isolated cluster's agent. Without ``template`` there are no nodes: the database is made there."""
     if template:
         plan = cluster_plan(
             spec,

@@ -1,4 +1,4 @@
-"""The inside of a sealed cluster: its root directory, process 1, its nodes. Runs in the warden and its forks."""
+"""The inside of an isolated cluster: its root directory, process 1, its nodes. Runs in the agent and its forks."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from typing import NoReturn
 import msgspec
 
 from hpclab.cluster import boot
-from hpclab.cluster.protocol import ROOMS, AgentConfig
+from hpclab.cluster.protocol import MOUNTS, AgentConfig
 from hpclab.layout import INSIDE
 from hpclab.sandbox import kernel, limits, rootfs, seccomp
-from hpclab.sandbox.rootfs import Room
+from hpclab.sandbox.rootfs import TmpfsMount
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-OWN = Room(mb=1024, inodes=100_000, mode=0o755)  # database, spool, logs
-GRADERS = 64  # MiB of the grader's home
+OWN = TmpfsMount(size_mib=1024, inodes=100_000, mode=0o755)  # database, spool, logs
+GRADERS_MIB = 64  # of the grader's home
 # Slurm gives each job's folder in there to its owner, who may write to it while the job runs.
-SPOOL = Room(mb=256, inodes=20_000, mode=0o755)
-# The controller's state holds script and environment of each job in the queue: a learner who fills it
-# has his next job refused, and takes no room from the database.
-STATE = Room(mb=512, inodes=20_000, mode=0o700)
+SPOOL = TmpfsMount(size_mib=256, inodes=20_000, mode=0o755)
+# The controller's state holds script and environment of each job in the queue: when a learner fills it,
+# the next job is refused, and the database keeps its own room.
+STATE = TmpfsMount(size_mib=512, inodes=20_000, mode=0o700)
 GRADER_MIB = 2048  # that a test's process may take
 EMPTY = "/run/empty"
 # What no node needs and nobody on one should see.
-COVERED = (ROOMS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
-NODE_ROOMS = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}
+COVERED = (MOUNTS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
+NODE_MOUNTS = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}
 # Threads that the daemons on the nodes may have beside the learner's: the limit is each user's own.
 DAEMONS = 512
 
@@ -51,10 +51,10 @@ def root_directory(config: AgentConfig, handles: dict[str, str], devices: dict[s
         shown={Path(path): handles[path] for path in config.shown},
         etc=config.etc,
         prefix=handles[config.prefix] if config.prefix else None,
-        rooms={
-            "/run": Room(mb=16, inodes=16_384, mode=0o755),
-            "/tmp": Room(mb=64, inodes=4_096),
-            "/var/tmp": Room(mb=16, inodes=1_024),
+        mounts={
+            "/run": TmpfsMount(size_mib=16, inodes=16_384, mode=0o755),
+            "/tmp": TmpfsMount(size_mib=64, inodes=4_096),
+            "/var/tmp": TmpfsMount(size_mib=16, inodes=1_024),
         },
         devices=devices,
     )
@@ -71,42 +71,44 @@ def root_directory(config: AgentConfig, handles: dict[str, str], devices: dict[s
     for name, uid in config.run_owners.items():
         (root / "run" / name).mkdir()
         os.chown(root / "run" / name, uid, uid)
-    _rooms(config, root)
+    _mount_folders(config, root)
     kernel.mount("sysfs", root / "sys", "sysfs", kernel.RDONLY | kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
 
 
-def _rooms(config: AgentConfig, root: Path) -> None:
+def _mount_folders(config: AgentConfig, root: Path) -> None:
     """Where the learner may write: one folder in memory for home and scratch, one for each node."""
-    size = {"mb": config.limits.disk_mib, "inodes": config.limits.inodes}
-    rooms = root / ROOMS.lstrip("/")
+    size = {"size_mib": config.limits.disk_mib, "inodes": config.limits.inodes}
+    mounts = root / MOUNTS.lstrip("/")
     for name in ("shared", *config.nodes):
-        (rooms / name).mkdir(parents=True)
-        rootfs.tmpfs(rooms / name, Room(mode=0o755, **size))
-    (rooms / "spool").mkdir()
-    rootfs.tmpfs(rooms / "spool", SPOOL)
-    kernel.bind(rooms / "spool", root / "run/hpclab/spool")
+        (mounts / name).mkdir(parents=True)
+        rootfs.tmpfs(mounts / name, TmpfsMount(mode=0o755, **size))
+    (mounts / "spool").mkdir()
+    rootfs.tmpfs(mounts / "spool", SPOOL)
+    kernel.bind(mounts / "spool", root / "run/hpclab/spool")
     state = root / "run/hpclab/state"
     owner = state.stat()
     rootfs.tmpfs(state, msgspec.structs.replace(STATE, uid=owner.st_uid, gid=owner.st_gid))
     uid, gid = config.learner
     for name, shown in {"home": "/home/learner", "scratch": "/scratch/learner"}.items():
-        (rooms / "shared" / name).mkdir()
-        (rooms / "shared" / name).chmod(0o755)
-        os.chown(rooms / "shared" / name, uid, gid)
-        boot.show(rooms / "shared" / name, root, Path(shown))
+        (mounts / "shared" / name).mkdir()
+        (mounts / "shared" / name).chmod(0o755)
+        os.chown(mounts / "shared" / name, uid, gid)
+        boot.show(mounts / "shared" / name, root, Path(shown))
     for node in config.nodes:
-        for name in NODE_ROOMS:
-            (rooms / node / name).mkdir()
-            (rooms / node / name).chmod(0o1777)
+        for name in NODE_MOUNTS:
+            (mounts / node / name).mkdir()
+            (mounts / node / name).chmod(0o1777)
     uid, gid = config.grader
     (root / "home/grader").mkdir()
-    rootfs.tmpfs(root / "home/grader", Room(mb=GRADERS, inodes=4_096, mode=0o700, uid=uid, gid=gid))
+    rootfs.tmpfs(
+        root / "home/grader", TmpfsMount(size_mib=GRADERS_MIB, inodes=4_096, mode=0o700, uid=uid, gid=gid)
+    )
 
 
 def process_1(config: AgentConfig, database: int | None) -> NoReturn:
-    """Move into the root directory, unpack the database, lay the cables; then the supervisor takes over."""
+    """Move into the root directory, unpack the database, connect the network; then the supervisor takes over."""
     kernel.mount("proc", boot.STAGE / "proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
-    rootfs.seal(boot.STAGE)
+    rootfs.make_read_only(boot.STAGE)
     kernel.pivot_root(boot.STAGE)
     os.environ.clear()
     os.environ.update(PATH=PATH, LC_ALL="C.UTF-8")
@@ -144,7 +146,7 @@ def start_node(config: AgentConfig, name: str, groups: Sequence[int], rules: byt
     if pid:
         return pid
     try:
-        _furnish_node(config, name)
+        _populate_node(config, name)
         log = os.open(INSIDE / f"log/{name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(log, 1)
@@ -158,15 +160,15 @@ def start_node(config: AgentConfig, name: str, groups: Sequence[int], rules: byt
     os._exit(1)
 
 
-def _furnish_node(config: AgentConfig, name: str) -> None:
+def _populate_node(config: AgentConfig, name: str) -> None:
     socket.sethostname(name)
     kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
     flags = kernel.NOSUID | kernel.NODEV | kernel.NOEXEC
     kernel.mount("proc", "/proc", "proc", flags)  # shows this node's processes only
     kernel.mount("sysfs", "/sys", "sysfs", flags | kernel.RDONLY)  # shows this node's interfaces only
     shown_again = {path: boot.at(path) for path in config.shown if path.startswith(("/tmp/", "/var/tmp/"))}
-    for room, place in NODE_ROOMS.items():
-        kernel.bind(f"{ROOMS}/{name}/{room}", place)
+    for part, place in NODE_MOUNTS.items():
+        kernel.bind(f"{MOUNTS}/{name}/{part}", place)
     for path, handle in shown_again.items():
         if not Path(path).exists():
             Path(path).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What a sealed cluster's warden is told: first an AgentConfig, then one request after the other. Plain values."""
+"""The messages to an isolated cluster's agent: first an AgentConfig, then one request after the other. Plain values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpclab.sandbox.termination import Termination
 
 # What the two say until the cluster runs.
 UNSHARED, MAPPED, STARTED = "unshared", "mapped", "started"
-ROOMS = "/run/rooms"  # where the folders in memory lie that the learner may write to
+MOUNTS = "/run/mounts"  # where the folders in memory lie that the learner may write to
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     tree: Tree  # the cluster's own folder, which is in memory too
     etc: dict[str, str]  # texts of /etc
-    prefix: str  # packages to lay on top of /usr; empty where they are there already
+    prefix: str  # packages to mount over /usr; empty where they are there already
     shown: list[str]  # folders of the host that are shown, read-only
     links: dict[str, str]  # links to make: where -> what it says
     database: str  # archive to start the database from; empty: none

@@ -65,7 +65,7 @@ def bind(source: str | Path, target: str | Path) -> None:
     mount(source, target, flags=BIND | REC)
 
 
-def harmless(target: Path) -> None:
+def restrict(target: Path) -> None:
     """Make ``target``, and whatever is mounted below it, read-only, without set-uid programs or devices."""
     read_only(target, RDONLY | NOSUID | NODEV)
 

@@ -1,4 +1,4 @@
-"""What a sealed cluster is told to be: ids, settings, limits. No process is started."""
+"""What an isolated cluster is told to be: ids, settings, limits. No process is started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hpclab.cluster import config, identity
-from hpclab.cluster.client import Sealed
+from hpclab.cluster.client import IsolatedCluster
 from hpclab.cluster.plan import agent_config
 from hpclab.cluster.protocol import AgentConfig
 from hpclab.cluster.spec import Host, Spec
@@ -124,4 +124,4 @@ def test_an_agent_that_dies_is_an_error(shut: Spec) -> None:
     ours, theirs = pair()
     theirs.close()
     with contextlib.closing(ours), pytest.raises(ClusterError, match="has ended"):
-        Sealed(shut, None, ours, CgroupScope(enforced_by="")).use()  # type: ignore[arg-type]
+        IsolatedCluster(shut, None, ours, CgroupScope(enforced_by="")).use()  # type: ignore[arg-type]

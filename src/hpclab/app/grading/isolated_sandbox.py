@@ -1,4 +1,4 @@
-"""A sealed cluster as a sandbox for grading: one for each submission of a lab that needs a cluster."""
+"""An isolated cluster as a sandbox for grading: one for each submission of a lab that needs a cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import psutil
 from hpclab import layout
 from hpclab.app.clusters import DEFAULT_NAME, DEFAULT_SITE, load_site, submit_settings
 from hpclab.cluster import drain, identity, isolated
-from hpclab.cluster.client import Sealed
+from hpclab.cluster.client import IsolatedCluster
 from hpclab.cluster.identity import Identity
 from hpclab.cluster.isolated import Shown
 from hpclab.cluster.spec import LOGIN, Host, Spec
@@ -42,18 +42,18 @@ AFTER_KILL = 10.0  # seconds in which a killed program is gone
 
 @contextmanager
 def enter(lab: Lab, limits: Limits) -> Iterator[Sandbox]:
-    """A sealed cluster for one submission of ``lab``; nothing of it is left afterwards. Raises HpclabError."""
+    """An isolated cluster for one submission of ``lab``; nothing of it is left afterwards. Raises HpclabError."""
     shown = what_is_shown()
     with ids.allocated() as own:
         spec = spec_for(lab, limits, identity.for_isolated(own))
-        with isolated.sealed(spec, shown, id_lock=own.lock, seconds=180) as cluster:
-            place = Place(cluster, lab)
-            place.put({})  # the lab's folder is there, whatever is laid into it
+        with isolated.start(spec, shown, id_lock=own.lock, seconds=180) as cluster:
+            place = IsolatedSandbox(cluster, lab)
+            place.put({})  # the lab's folder is there, whatever is written into it
             yield place
 
 
 def spec_for(lab: Lab, limits: Limits, who: Identity) -> Spec:
-    """The cluster for a submission of ``lab``: the one that labs are made for, sealed."""
+    """The cluster for a submission of ``lab``: the one that labs are made for, isolated."""
     return Spec(
         name=DEFAULT_NAME,
         site=load_site(DEFAULT_SITE),
@@ -105,12 +105,12 @@ def _packages_here() -> Path:
 
 
 def readable(paths: Iterable[Path]) -> None:
-    """Raise HostUnsuitable when the learner inside, a stranger to these files, could not read them."""
+    """Raise HostUnsuitable when the learner inside, another user, could not read them."""
     samples = [*paths, Path(sys.executable), Path(__file__)]
     for path in samples:
         if path.stat().st_mode & 0o005 != 0o005 and (path.is_dir() or not path.stat().st_mode & 0o004):
             raise HostUnsuitable(
-                f"{path} is closed to other users, so nobody in a sealed cluster could read it",
+                f"{path} is closed to other users, so nobody in an isolated cluster could read it",
                 f"Open it: chmod -R go+rX {path if path.is_dir() else path.parent}",
             )
 
@@ -127,12 +127,12 @@ def interpreter_links(program: Path, folders: Sequence[Path]) -> dict[str, str]:
     return links
 
 
-class Place:
-    """One sealed cluster, as grading asks for it."""
+class IsolatedSandbox:
+    """One isolated cluster, as grading asks for it."""
 
     learner = "learner"
 
-    def __init__(self, cluster: Sealed, lab: Lab) -> None:
+    def __init__(self, cluster: IsolatedCluster, lab: Lab) -> None:
         self.cluster, self._lab = cluster, lab
         self._files: dict[str, bytes] = {}
         self._folder = f"{TOP}/{lab.module}/{lab.name}"
@@ -144,14 +144,14 @@ class Place:
         return self.cluster.scope.enforced_by
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Lay ``files`` below the learner's folder, the learner's own. Raises ClusterError."""
+        """Write ``files`` below the learner's folder, the learner's own. Raises ClusterError."""
         self._files |= files
         with os.fdopen(os.memfd_create("files"), "w+b") as packed:
             _pack(packed, files, f"{self._lab.module}/{self._lab.name}")
             packed.seek(0)
             said = self._run_whole(["tar", "-C", HOME, "-xf", "-"], packed.fileno())
         if said:
-            raise ClusterError(f"the submission could not be laid into the sandbox: {said}")
+            raise ClusterError(f"the submission could not be written into the sandbox: {said}")
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
         """Run the cells on the login node, within ``limits``."""
@@ -195,7 +195,7 @@ class Place:
         )
 
     def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
-        """Put the question in a sealed cluster of its own."""
+        """Put the question in an isolated cluster of its own."""
         lines: list[bytes] = []
         with enter(self._lab, limits) as fresh:
             fresh.put(self._files if files is None else files)

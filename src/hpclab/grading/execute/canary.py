@@ -1,6 +1,6 @@
 """Probes that try to get out, before anything is marked. Each kind of sandbox runs the same list.
 
-Every probe does what a stranger would do, and says what came of it. Some look for bait that the keeper laid
+Every probe does what hostile code would do, and says what came of it. Some look for bait that the client laid
 out for them: a file, sockets, a process. The last ones use up what is limited. Where one of them gets
 through, nothing may be marked: ``escaped`` says which, in words for the instructor.
 """

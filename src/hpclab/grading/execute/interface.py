@@ -1,7 +1,7 @@
 """What grading asks of a place for one submission, whoever provides it.
 
-Two are there: ``grading.warm`` (no cluster: a fork of a process that has everything imported) and a
-sealed cluster, which the command line hands in.
+Two are there: ``plain_sandbox`` (no cluster: a fork of a process that has everything imported) and a
+isolated cluster, which the command line hands in.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Sandbox(Protocol):
     """One submission's own place. Nothing that it starts survives it."""
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Lay ``files`` (paths from the top of the learner's folder) there, the learner's own."""
+        """Write ``files`` (paths from the top of the learner's folder) there, the learner's own."""
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
         """Run ``grading.runner`` as the learner with ``request`` on its stdin; each line it writes goes to ``line``."""

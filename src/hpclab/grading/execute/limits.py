@@ -9,10 +9,10 @@ import msgspec
 from hpclab.grading.model import Lab, Limits
 
 ENOUGH = 5  # times what the author measured: another machine, other submissions beside it
-PLACES = 4  # folders of a sandbox that a stranger can fill, each up to its limit
+PLACES = 4  # folders of a sandbox that a submission can fill, each up to its limit
 SLURM_MIB = 2048
 KEEPER_MIB = 512
-START = 120.0  # seconds in which Python starts, and a sealed cluster comes up and goes down
+START = 120.0  # seconds in which Python starts, and an isolated cluster comes up and goes down
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +70,6 @@ def needs(lab: Lab, limits: Limits, tries: int) -> Needs:
     once = limits.seconds * (1 + asks) + limits.settle_seconds + limits.test_seconds * len(lab.tests)
     # Only an error of ours makes a second try; that both take all their time is not to be expected.
     total = START + once * min(tries, 1.5)
-    # What a stranger may have, the folders in memory that he fills, whoever keeps him; or a whole Slurm beside him.
+    # What a submission may use, the folders in memory that it fills, and the grading process; or a whole Slurm beside it.
     memory = limits.memory_mib + (SLURM_MIB if lab.nodes else PLACES * limits.disk_mib) + KEEPER_MIB
     return Needs(memory_mib=memory, cpus=2 if lab.nodes else 1, seconds=math.ceil(total))

@@ -1,7 +1,7 @@
 """A place for one submission without a cluster: a fork of a process that has everything imported.
 
-``with Warm() as warm:`` starts that process once; ``with warm.enter(lab, limits) as sandbox:`` gives a
-place of its own to each submission. This side is the keeper: outside, trusted, with the clock. It reads what
+``with PlainSandboxes() as sandboxes:`` starts that process once; ``with sandboxes.enter(lab, limits) as sandbox:``
+gives each submission a sandbox of its own. This side is outside, trusted, and has the clock. It reads what
 comes out, no more than it must, and ends whatever takes too long.
 """
 
@@ -52,13 +52,13 @@ ETC = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
 }
 NO_NAMESPACES = (
-    "Strangers' programs run in namespaces of their own only. `hpclab doctor` says which of this machine's"
+    "Untrusted programs run in namespaces of their own only. `hpclab doctor` says which of this machine's"
     " settings forbids them, and who can change it."
 )
 
 
-class Warm:
-    """The warm process, and the sandboxes that it gives. Grade one submission after the other with it."""
+class PlainSandboxes:
+    """The fork server, and the sandboxes that it starts. Grade one submission after the other with it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -90,9 +90,9 @@ class Warm:
         self._leave.close()
 
     def _start(self, stack: contextlib.ExitStack, allocation: ids.Allocation | None) -> None:
-        self._wire, theirs = pair()
-        self._wire.socket.settimeout(START_SECONDS)
-        stack.callback(self._wire.close)
+        self._connection, theirs = pair()
+        self._connection.socket.settimeout(START_SECONDS)
+        stack.callback(self._connection.close)
         lock = allocation.lock if allocation else None
         with contextlib.closing(theirs):
             self._process = subprocess.Popen(
@@ -112,10 +112,10 @@ class Warm:
             "owner": self.ids.owner,
             "id_lock": lock,
         }
-        self._wire.send(plan)
+        self._connection.send(plan)
         self._hear()
         ids.write_maps(self._process.pid, self.ids)
-        self._wire.send({"mapped": True})
+        self._connection.send({"mapped": True})
         self._hear()
 
     def _kill(self) -> None:
@@ -128,12 +128,12 @@ class Warm:
 
     def _hear(self) -> None:
         try:
-            self._wire.receive()
+            self._connection.receive()
         except (EOFError, TimeoutError):
             raise HostUnsuitable(f"no sandbox could be made: {self._said()}", NO_NAMESPACES) from None
 
     def _said(self) -> str:
-        """What the warm process, or a hut, complained of last."""
+        """What the fork server, or a sandbox init, complained of last."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
         size = os.fstat(self._complaints).st_size
@@ -143,11 +143,11 @@ class Warm:
     @contextlib.contextmanager
     def enter(self, lab: Lab, bounds: Limits) -> Iterator[Sandbox]:
         """A new sandbox for one submission of ``lab``; of the form that ``grading.sandbox`` calls Enter."""
-        with self.hut(PurePosixPath(lab.module, lab.name), bounds) as hut:
-            yield Place(self, hut, PurePosixPath(lab.module, lab.name))
+        with self.start_sandbox(PurePosixPath(lab.module, lab.name), bounds) as client:
+            yield PlainSandbox(self, client, PurePosixPath(lab.module, lab.name))
 
     @contextlib.contextmanager
-    def hut(self, folder: PurePosixPath, bounds: Limits) -> Iterator[Hut]:
+    def start_sandbox(self, folder: PurePosixPath, bounds: Limits) -> Iterator[SandboxClient]:
         mine, theirs = pair()
         mine.socket.settimeout(ANSWER_SECONDS)
         mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -155,15 +155,15 @@ class Warm:
         group: Group | None = None
         try:
             with self._lock:
-                self._wire.send(plan, [theirs.fileno()])
+                self._connection.send(plan, [theirs.fileno()])
             theirs.close()
             pid = _sender(mine.socket)
             mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
             group = _grouped(pid, bounds)
             mine.send({"go": True})
-            hut = Hut(mine, group)
-            hut.told("ready")
-            yield hut
+            client = SandboxClient(mine, group)
+            client.expect("ready")
+            yield client
         except (EOFError, TimeoutError):
             raise GradingError(f"a sandbox ended unasked: {self._said()}") from None
         finally:
@@ -171,32 +171,32 @@ class Warm:
             self._tidy(group)
 
     def _tidy(self, ended: Group | None = None) -> bool:
-        """Remove the groups of huts that have ended; the kernel takes a moment to end them."""
+        """Remove the groups of sandboxes that have ended; the kernel takes a moment to end them."""
         with self._lock:
             self._groups += [ended] if ended else []
             self._groups = [group for group in self._groups if not group.remove()]
             return not self._groups
 
 
-class Hut:
-    """The connection to one hut."""
+class SandboxClient:
+    """The connection to one sandbox init."""
 
     def __init__(self, end: Connection, group: Group | None) -> None:
-        self.wire, self.group = end, group
+        self.connection, self.group = end, group
 
-    def told(self, what: str) -> Any:
-        """The hut's next word, which must be ``what``."""
-        message, _ = self.wire.receive()
+    def expect(self, what: str) -> Any:
+        """Its next message, which must be ``what``."""
+        message, _ = self.connection.receive()
         if what not in message:
             raise GradingError(f"a sandbox failed: {str(message.get('trouble', message)).strip()[-800:]}")
         return message[what]
 
     def _report(self) -> Report:
-        return msgspec.convert(self.told("ended"), Report)
+        return msgspec.convert(self.expect("ended"), Report)
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        self.wire.send({"put": dict(files)})
-        self.told("put")
+        self.connection.send({"put": dict(files)})
+        self.expect("put")
 
     def run(
         self, what: str, request: bytes, line: Callable[[bytes], bytes | None], seconds: float, most: int
@@ -206,10 +206,13 @@ class Hut:
         given = [*([answers[0]] if answers else []), out[1], errors[1]]
         began = time.monotonic()
         session = PipeSession(
-            ended=self.wire.fileno(), stdin=answers[1] if answers else None, stdout=out[0], stderr=errors[0]
+            ended=self.connection.fileno(),
+            stdin=answers[1] if answers else None,
+            stdout=out[0],
+            stderr=errors[0],
         )
         try:
-            self.wire.send({what: request}, given)
+            self.connection.send({what: request}, given)
         except BaseException:
             session.close()
             raise
@@ -219,7 +222,7 @@ class Hut:
         outcome = session.run(b"", line, seconds=seconds, most_bytes=most, answers=answers is not None)
         limit = outcome.limit
         if limit:
-            self.wire.send({"end": True})
+            self.connection.send({"end": True})
         report = self._report()
         if not limit:
             limit = report.limit
@@ -234,20 +237,20 @@ class Hut:
         return ended, report.left
 
 
-class Place:
+class PlainSandbox:
     """What grading.sandbox asks of a place for one submission."""
 
-    def __init__(self, warm: Warm, hut: Hut, folder: PurePosixPath) -> None:
-        self._warm, self._hut, self._folder = warm, hut, folder
+    def __init__(self, sandboxes: PlainSandboxes, client: SandboxClient, folder: PurePosixPath) -> None:
+        self._sandboxes, self._client, self._folder = sandboxes, client, folder
         self._files: dict[str, bytes] = {}
         self._left = 0
 
     def put(self, files: Mapping[str, bytes]) -> None:
         self._files.update(files)
-        self._hut.put(files)
+        self._client.put(files)
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], bounds: Limits) -> Ended:
-        ended, self._left = self._hut.run(
+        ended, self._left = self._client.run(
             "cells", request, line, bounds.seconds + GRACE_SECONDS, _most(bounds)
         )
         return ended
@@ -259,13 +262,15 @@ class Place:
         return "a process that still ran" if self._left == 1 else f"{self._left} processes that still ran"
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
-        return self._hut.run("tests", request, line, seconds, 64 << 20)[0]
+        return self._client.run("tests", request, line, seconds, 64 << 20)[0]
 
     def ask_program(self, request: bytes, bounds: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
         lines: list[bytes] = []
-        with self._warm.hut(self._folder, bounds) as hut:
-            hut.put(self._files if files is None else files)
-            ended, _ = hut.run("cells", request, lines.append, bounds.seconds + GRACE_SECONDS, _most(bounds))
+        with self._sandboxes.start_sandbox(self._folder, bounds) as client:
+            client.put(self._files if files is None else files)
+            ended, _ = client.run(
+                "cells", request, lines.append, bounds.seconds + GRACE_SECONDS, _most(bounds)
+            )
         return protocol.answer(lines, ended)
 
 
@@ -278,19 +283,19 @@ def shown() -> list[Path]:
 
 
 def readable_by_others(folders: list[Path]) -> None:
-    """Raise HostUnsuitable where a stranger, who is another user, could not even read Python's packages."""
+    """Raise HostUnsuitable where a submission, which runs as another user, could not even read Python's packages."""
     samples = [*folders, Path(hpclab.__file__), Path(msgspec.__file__)]
     for sample in samples:
         mode = sample.stat().st_mode
         if not mode & stat.S_IROTH or (sample.is_dir() and not mode & stat.S_IXOTH):
             raise HostUnsuitable(
-                f"{sample} can be read by its owner alone, and strangers' programs run as another user",
+                f"{sample} can be read by its owner alone, and untrusted programs run as another user",
                 f"chmod -R go+rX {sample if sample.is_dir() else sample.parent}",
             )
 
 
 def _most(bounds: Limits) -> int:
-    """Bytes that the keeper takes: as JSON a byte may take six, and a cell has a few more."""
+    """Bytes that this side takes: as JSON a byte may take six, and a cell has a few more."""
     return bounds.output_mib * 6 * MIB + 8 * MIB
 
 
@@ -304,7 +309,7 @@ def _sender(end: socket.socket) -> int:
 
 
 def _grouped(pid: int, limits: IsolationLimits) -> Group | None:
-    """A control group around the hut, where there can be one: the hard wall behind its own watcher."""
+    """A control group around the sandbox, where there can be one: the hard wall behind its own watcher."""
     group = cgroup.plain_group()
     if group:
         try:

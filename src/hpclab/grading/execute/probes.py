@@ -60,7 +60,7 @@ def reach(family, address, kind=socket.SOCK_STREAM):
 """
 
 PROBES = {
-    "reach the keeper's machine by TCP": """
+    "reach the host by TCP": """
 calls = []
 for port in BAIT["ports"]:
     calls += [(f"127.0.0.1:{port}", lambda port=port: reach(socket.AF_INET, ("127.0.0.1", port)))]
@@ -75,7 +75,7 @@ refused(
     ("DNS", lambda: socket.getaddrinfo("example.org", 443)),
 )
 """,
-    "reach a Unix socket of the keeper's": """
+    "reach a Unix socket of the host": """
 refused(*((repr(name), lambda name=name: reach(socket.AF_UNIX, name)) for name in BAIT["unix"]))
 """,
     "open sockets of other kinds": """
@@ -86,7 +86,7 @@ not_permitted(
     ("packet", lambda: socket.socket(17, socket.SOCK_RAW)),
 )
 """,
-    "read the keeper's files": """
+    "read the host's files": """
 def there(path):
     try:
         return bool(os.listdir(path)) if os.path.isdir(path) else os.path.lexists(path)
@@ -95,7 +95,7 @@ def there(path):
 seen = [path for path in BAIT["files"] if there(path)]
 say(not seen, ", ".join(seen))
 """,
-    "see the keeper's processes": """
+    "see the host's processes": """
 seen = []
 for pid in filter(str.isdigit, os.listdir("/proc")):
     for part in ("cmdline", "environ"):

@@ -1,4 +1,4 @@
-"""The processes in a hut: process 1 of a pid namespace, and in it the learner with the cells, or the grader with the tests."""
+"""The processes of a plain sandbox: process 1 of a pid namespace, in it the learner with the cells, or the grader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hpclab.grading.execute import runner
 from hpclab.grading.execute.ipython import Shell
 from hpclab.sandbox import ids, kernel, limits, rootfs, seccomp, usage
 from hpclab.sandbox.limits import IsolationLimits
-from hpclab.sandbox.rootfs import Room
+from hpclab.sandbox.rootfs import TmpfsMount
 from hpclab.sandbox.termination import Termination
 
 HOME = "/home/learner"
@@ -46,8 +46,8 @@ FILTER: list[bytes] = []
 SHOWN: list[str] = []  # the folders that Python and this package lie in
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a hut. ``folder`` is the lab's, below the learner's folder."""
+class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox is asked for. ``folder`` is the lab's, below the learner's folder."""
 
     folder: str
     limits: IsolationLimits
@@ -133,27 +133,27 @@ def _watch(child: int, bounds: IsolationLimits) -> Report:
 # ---- who works -------------------------------------------------------------------------------
 
 
-def learner(plan: Plan, request: bytes, out: int, errors: int) -> int:
+def learner(config: SandboxConfig, request: bytes, out: int, errors: int) -> int:
     """Become the learner, for good, and run the cells."""
     _only_descriptors(errors, out)
-    if plan.separate:
-        kernel.become(plan.learner, plan.learner)
+    if config.separate:
+        kernel.become(config.learner, config.learner)
     kernel.unshare(kernel.NEWUSER)  # the kernel counts a user's processes there, so for this sandbox alone
     kernel.dumpable()
-    ids.write_own_map(inside=ids.LEARNER, outside=plan.learner)
-    limits.set_rlimits(plan.limits)
+    ids.write_own_map(inside=ids.LEARNER, outside=config.learner)
+    limits.set_rlimits(config.limits)
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")  # not the hut, if the kernel has to choose
+        Path("/proc/self/oom_score_adj").write_text("1000")  # not the init, if the kernel has to choose
     kernel.no_capabilities()
     _confined()
-    os.chdir(Path(TOP, plan.folder))
+    os.chdir(Path(TOP, config.folder))
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # Python's own does so after each fork
     sys.path.insert(0, "")  # as in a notebook: modules may lie beside it
     return runner.run(json.loads(request), LINES, SHELL[0])
 
 
-def fresh(room: Room) -> None:
+def mount_fresh(mount: TmpfsMount) -> None:
     """New folders in memory at PLACES. What is shown below one of them (a clone in /var/tmp) is shown there again."""
     handles = {
         Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -161,23 +161,23 @@ def fresh(room: Room) -> None:
         if any(Path(path).is_relative_to(place) for place in PLACES)
     }
     for place in PLACES:
-        rootfs.tmpfs(Path(place), room)
+        rootfs.tmpfs(Path(place), mount)
     for path, handle in sorted(handles.items()):
         if not path.exists():  # else a folder above it has brought it along
             rootfs.show(Path(f"/proc/self/fd/{handle}"), path)
         os.close(handle)
 
 
-def grader(plan: Plan, request: bytes, lines: int, out: int, errors: int) -> int:
+def grader(config: SandboxConfig, request: bytes, lines: int, out: int, errors: int) -> int:
     """Become somebody else, who may read the learner's files, and run the tests."""
-    fresh(Room(mb=64, inodes=1024))
+    mount_fresh(TmpfsMount(size_mib=64, inodes=1024))
     kernel.mount("", HOME, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
     _only_descriptors(errors, out, lines)
-    if plan.separate:
+    if config.separate:
         kernel.become(ids.GRADER, ids.GRADER, [kernel.CAP_DAC_READ_SEARCH])
     else:
         kernel.no_capabilities()
-    handle = _real_folder(plan.folder)
+    handle = _real_folder(config.folder)
     limits.set_rlimits(GRADER)
     _confined()
     os.fchdir(handle)

@@ -1,4 +1,4 @@
-"""What the keeper of a sandbox and the runner in it say to each other. Pure.
+"""The messages between the grading process and the runner in a sandbox. Pure.
 
 One request, a line of JSON on the runner's stdin; then lines of JSON from it, in this order and no other::
 
@@ -60,7 +60,7 @@ def question_request(cells: Sequence[dict[str, str]], question: object, *, secon
 def answer_line(answer: Answer) -> bytes:
     """What a test's question gets back, in one line.
 
-    The learner's line is a text in it, so whatever it says is never taken for the keeper's own word.
+    The learner's line is a text in it, so whatever it says is never taken for the word of the grading process.
     """
     if answer.none or len(answer.line) > REPLY_BYTES + 1000:  # more than the runner sends
         return _line({"none": answer.none or Termination.OUTPUT})
