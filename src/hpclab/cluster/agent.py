@@ -98,14 +98,14 @@ class Agent:
         """Populate the root directory, start process 1, and then the nodes."""
         config = self._config
         # Opened with the rights of whoever starts the cluster, used as the cluster's root.
-        handles = {path: boot.at(path) for path in [*config.shown, config.prefix] if path}
+        handles = {path: kernel.handle(path) for path in [*config.shown, config.prefix] if path}
         database = os.open(config.database, os.O_RDONLY | os.O_CLOEXEC) if config.database else None
         fuse = devices.get("/dev/fuse", "/dev/fuse")
-        more = {"fuse": boot.at(fuse)} if config.containers and Path(fuse).exists() else {}
+        more = {"fuse": kernel.handle(fuse)} if config.containers and Path(fuse).exists() else {}
         kernel.become(0, 0)
         kernel.die_with_parent()
         kernel.dumpable()
-        kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+        kernel.make_mounts_private()
         populate.root_directory(config, handles, more)
         reader, writer = os.pipe()  # closes by itself when process 1 has become the supervisor
         waiting, go = os.pipe()
@@ -120,7 +120,7 @@ class Agent:
             if complaint := news.read():
                 sys.exit(complaint)
         for handle in [*handles.values(), *more.values()]:
-            os.close(int(handle.rsplit("/", 1)[1]))
+            kernel.close_handle(handle)
         if database is not None:
             os.close(database)
         for name in config.nodes:

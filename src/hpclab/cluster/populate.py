@@ -45,7 +45,7 @@ def root_directory(config: AgentConfig, handles: dict[str, str], devices: dict[s
     root, folder = boot.STAGE, boot.SHELF
     rootfs.tmpfs(folder, OWN)
     boot.write(config.tree, folder)
-    own = boot.at(folder)
+    own = kernel.handle(folder)
     rootfs.assemble(
         root,
         shown={Path(path): handles[path] for path in config.shown},
@@ -162,11 +162,13 @@ def start_node(config: AgentConfig, name: str, groups: Sequence[int], rules: byt
 
 def _populate_node(config: AgentConfig, name: str) -> None:
     socket.sethostname(name)
-    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+    kernel.make_mounts_private()
     flags = kernel.NOSUID | kernel.NODEV | kernel.NOEXEC
     kernel.mount("proc", "/proc", "proc", flags)  # shows this node's processes only
     kernel.mount("sysfs", "/sys", "sysfs", flags | kernel.RDONLY)  # shows this node's interfaces only
-    shown_again = {path: boot.at(path) for path in config.shown if path.startswith(("/tmp/", "/var/tmp/"))}
+    shown_again = {
+        path: kernel.handle(path) for path in config.shown if path.startswith(("/tmp/", "/var/tmp/"))
+    }
     for part, place in NODE_MOUNTS.items():
         kernel.bind(f"{MOUNTS}/{name}/{part}", place)
     for path, handle in shown_again.items():

@@ -130,9 +130,9 @@ def assemble(
 
 
 def real_folder(top: Path, below: Path, otherwise: Path) -> int:
-    """A descriptor of ``top`` / ``below``, reached without a link; of ``otherwise`` where untrusted code, to which ``top``
+    """A descriptor of ``top`` / ``below``, reached without a link.
 
-    belongs, has removed it or put a link on the way.
+    Untrusted code may own ``top``: where it has removed the folder, or put a link on the way, it is one of ``otherwise``.
     """
     flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     place = os.open(top, flags)

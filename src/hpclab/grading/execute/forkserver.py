@@ -78,7 +78,7 @@ def main() -> None:
     connection.send({"unshared": True})
     connection.receive()  # the maps are written
     # Opened with the rights of whoever grades, used as the sandbox's root.
-    handles = {Path(path): _handle(path) for path in config.shown}
+    handles = {Path(path): kernel.handle(path) for path in config.shown}
     processes.SHOWN[:] = config.shown
     if config.owner != ids.Owner.SELF:
         kernel.become(ids.ROOT, ids.ROOT)
@@ -107,14 +107,9 @@ def imported() -> None:
     gc.freeze()  # a fork shares what is never written
 
 
-def _handle(path: str) -> str:
-    """``path`` as something that can be mounted when the path itself can no longer be walked."""
-    return f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"
-
-
 def populate_rootfs(config: ForkserverConfig, handles: dict[Path, str]) -> None:
     """Build the root directory and move into it."""
-    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+    kernel.make_mounts_private()
     rootfs.assemble(STAGE, shown=handles, etc=config.etc, mounts={})
     for place in (processes.HOME, *processes.PLACES):
         (STAGE / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
@@ -122,7 +117,7 @@ def populate_rootfs(config: ForkserverConfig, handles: dict[Path, str]) -> None:
     rootfs.make_read_only(STAGE)
     kernel.pivot_root(STAGE)
     for handle in handles.values():
-        os.close(int(handle.rpartition("/")[2]))
+        kernel.close_handle(handle)
 
 
 def serve(connection: Connection) -> None:

@@ -177,7 +177,8 @@ def grader(config: SandboxConfig, request: bytes, lines: int, out: int, errors: 
         kernel.become(ids.GRADER, ids.GRADER, [kernel.CAP_DAC_READ_SEARCH])
     else:
         kernel.no_capabilities()
-    handle = _real_folder(config.folder)
+    folder = Path(TOP, config.folder).relative_to(HOME)
+    handle = rootfs.real_folder(Path(HOME), folder, otherwise=Path(PLACES[0]))
     limits.set_rlimits(GRADER)
     _confined()
     os.fchdir(handle)
@@ -212,15 +213,3 @@ def _confined() -> None:
     os.setsid()
     os.environ.clear()
     os.environ.update(ENVIRONMENT)
-
-
-def _real_folder(folder: str) -> int:
-    """A descriptor of the lab's folder; of an empty one where the learner has removed it, or put a link there."""
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    place = os.open(HOME, flags)
-    try:
-        for part in Path(TOP, folder).relative_to(HOME).parts:
-            place = os.open(part, flags, dir_fd=place)
-    except OSError:
-        place = os.open(PLACES[0], flags)  # which is fresh
-    return place
