@@ -7,9 +7,11 @@ Two sandboxes that run at the same time never share an id, since some of the ker
 to a user id. So ranges are allocated: whoever starts a sandbox holds the lock file of its range, and so does
 the program that becomes the sandbox's root. A range is free again when both have ended, however they ended.
 
-The lock files lie in a local folder, never at home: on NFS, locks fail or reach other machines. Root uses
-/run. Others use /run/lock where it is open to all (Debian), else /var/tmp: unlike /run/user/UID both outlive a
-logout, and unlike /tmp and /dev/shm Slurm's job_container/tmpfs does not make them private to a job.
+The lock files lie in a local folder, never at home: on NFS, locks fail or reach other machines. Root uses /run,
+others /run/lock where it is open to all (Debian); where those cannot be written to, both use /var/tmp. Unlike
+/run/user/UID they outlive a logout, and unlike /tmp and /dev/shm Slurm's job_container/tmpfs does not make them
+private to a job. All processes of an account on a machine find the same folder, on all nodes of a cluster of this
+course too.
 
 The account's own lasting cluster keeps the ids that its files have. They are outside the ranges handed out here
 for root; for an ordinary user its accounts are, but not the ids that image builds on that cluster may use.
@@ -177,7 +179,7 @@ def allocated(*, seconds: float = ALLOCATION_S, files: tuple[Path, Path] = FILES
 
 def lock_folder(uid: int) -> Path:
     """The folder of the lock files; made if need be. Raises HostUnsuitable where it is not this user's alone."""
-    tops = [Path("/run")] if uid == 0 else [Path("/run/lock"), Path("/var/tmp")]
+    tops = [Path("/run" if uid == 0 else "/run/lock"), Path("/var/tmp")]
     top = next((path for path in tops if os.access(path, os.W_OK | os.X_OK)), tops[-1])
     folder = top / f"hpclab-ids-{uid}"
     try:

@@ -44,8 +44,8 @@ def measure(
 ) -> Usage:
     """What all processes use but those whose user ids are all ``trusted``, and process ``without``.
 
-    ``folders`` are mounts in memory that count too. Pages that processes share are counted once only if the sum is
-    beyond ``enough_bytes``: that takes longer.
+    ``folders`` are mounts in memory that count too. Pages that processes share, and files of those folders that they
+    map, are counted once only if the sum is beyond ``enough_bytes``: that takes longer.
     """
     resident: dict[Path, int] = {}
     tasks = zombies = 0
@@ -66,8 +66,11 @@ def measure(
     fixed = sum(map(folder_bytes, folders)) + sum(files.values())
     used = sum(resident.values())
     if used + fixed > enough_bytes:
-        devices = set(map(_device, folders))
-        used = sum(_share(process, size, devices, files) for process, size in resident.items())
+        shares = {process: _share(process, size) for process, size in resident.items()}
+        used = sum(shares.values())
+        if used + fixed > enough_bytes and fixed:
+            devices = set(map(_device, folders))
+            used -= sum(min(share, _counted_twice(one, devices, files)) for one, share in shares.items())
     return Usage(tasks=tasks, zombies=zombies, memory_bytes=used + fixed)
 
 
@@ -85,17 +88,20 @@ def _sum(values: Mapping[str, str], names: Iterable[str]) -> int:
     return sum(1024 * int(values.get(name, "0").split()[0]) for name in names)
 
 
-def _share(process: Path, resident: int, devices: Collection[int], files: Collection[File]) -> int:
-    """Bytes of a process's share of its pages, without those of folders and files that are counted anyway."""
+def _share(process: Path, resident: int) -> int:
+    """Bytes of a process's share of its pages; ``resident`` where the kernel does not show it."""
     try:
-        share = _sum(fields((process / "smaps_rollup").read_text()), PROPORTIONAL)
-        if devices or files:
-            share -= counted_twice((process / "smaps").read_text(), devices, files)
-        return max(0, share)
+        return _sum(fields((process / "smaps_rollup").read_text()), PROPORTIONAL)
     except PermissionError:
         return resident
     except OSError:  # it has ended
         return 0
+
+
+def _counted_twice(process: Path, devices: Collection[int], files: Collection[File]) -> int:
+    with suppress(OSError):
+        return counted_twice((process / "smaps").read_text(), devices, files)
+    return 0
 
 
 def counted_twice(smaps: str, devices: Collection[int], files: Collection[File]) -> int:

@@ -63,6 +63,20 @@ def test_shared_pages_count_once_where_it_matters(proc: Path) -> None:
     assert usage.measure(enough_bytes=200 * KIB, trusted=TRUSTED, proc=proc).memory_bytes == 128 * KIB
 
 
+def test_mapped_files_of_counted_folders_count_once_where_it_matters(
+    proc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path.stat().st_dev
+    for pid in (3, 4):
+        (proc / str(pid) / "smaps").write_text(
+            f"7f00-7f01 rw-s 00000000 {os.major(device):x}:{os.minor(device):x} 9 /dev/shm/x\nPss: 20 kB\n"
+            "7f02-7f03 rw-p 00000000 00:00 0\nPss: 40 kB\n"
+        )
+    monkeypatch.setattr(usage, "folder_bytes", lambda _: 7 * KIB)
+    used = usage.measure(enough_bytes=1, trusted=TRUSTED, folders=[tmp_path], proc=proc)
+    assert used.memory_bytes == (128 - 40 + 7) * KIB
+
+
 def test_a_process_whose_pages_cannot_be_read_counts_in_full(
     proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
