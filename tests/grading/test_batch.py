@@ -24,7 +24,7 @@ from hpclab.errors import HpclabError
 from hpclab.grading import worker
 from hpclab.grading.batch import marks_of
 from hpclab.grading.execute import limits
-from hpclab.grading.execute.plain_sandbox import Warm
+from hpclab.grading.execute.plain_sandbox import PlainSandboxes
 from hpclab.grading.model import Task, Verdict
 from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.submissions.store import Store
@@ -83,7 +83,7 @@ def serially(room: Classroom) -> dict[str, Marks]:
     """The marks of a clean run: one after the other, in this process, nobody killed."""
     found = {}
     store = Store(room.folder)
-    with Warm() as warm:
+    with PlainSandboxes() as sandboxes:
         for one in store.receipts(room.lab.name):
             student = one.student
             top = store.files(one.hash)
@@ -101,7 +101,7 @@ def serially(room: Classroom) -> dict[str, Marks]:
                 task,
                 room.lab,
                 lambda files=files: files,
-                warm.enter,
+                sandboxes.enter,
                 limits.limits(room.lab),
                 grader="x",
                 tries=1,
@@ -390,7 +390,7 @@ from hpclab.app.grading import spool
 from hpclab.cli import main
 from hpclab.cluster import cgroups, identity
 targets.at_site = lambda _settings: targets.on_cluster(sys.argv[1], submit_settings("local"))
-learner = identity.for_root(cgroup=cgroups.at_hand(by_root=True)).outside_uid(1000)
+learner = identity.for_root(cgroup=cgroups.version(by_root=True)).outside_uid(1000)
 spool.account_of_tasks = lambda *_: learner  # the account there is another one than root
 main(sys.argv[2:])
 """

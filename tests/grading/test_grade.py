@@ -285,13 +285,13 @@ from pathlib import Path
 import msgspec
 from hpclab.grading import limits, worker
 from hpclab.grading.model import Lab, Task
-from hpclab.grading.execute.plain_sandbox import Warm
+from hpclab.grading.execute.plain_sandbox import PlainSandboxes
 lab = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Lab)
 data = Path(sys.argv[2]).read_bytes()
 task = Task(lab=lab.name, student="a", number=1, hash="h", received=1.0, uuid="u", seed=1)
-with Warm() as warm:
+with PlainSandboxes() as sandboxes:
     found = worker.grade(
-        task, lab, lambda: {f"{lab.name}.ipynb": data}, warm.enter, limits.limits(lab), grader="x", tries=1
+        task, lab, lambda: {f"{lab.name}.ipynb": data}, sandboxes.enter, limits.limits(lab), grader="x", tries=1
     )
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 print(json.dumps([str(found.verdict), peak, len(found.executed), found.problem]))

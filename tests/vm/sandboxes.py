@@ -13,30 +13,30 @@ from hpclab.app.grading.lab_model import lab_of
 from hpclab.exercises.lab_names import list_sources
 from hpclab.grading.execute import canary, plain_sandbox
 from hpclab.layout import clone_folder
-from hpclab.sandbox import groups
+from hpclab.sandbox import cgroup
 
 HUNGRY = "import sys; sys.stdin.read(1); x = b'x' * (300 << 20)"
 
 
 def kills() -> bool:
     """Whether the kernel ends a process that takes more than its group may, and the group says so."""
-    group = groups.new("hpclab-sandbox")
+    group = cgroup.plain_group()
     if group is None:
         print("no group could be made")
         return False
     print(*group.paths)
-    group.limit(100, 50)
+    group.limit(memory_mib=100, tasks=50)
     with subprocess.Popen([sys.executable, "-c", HUNGRY], stdin=subprocess.PIPE) as hungry:
         group.add(hungry.pid)
         hungry.communicate(b"x", timeout=120)
-    return hungry.returncode == -signal.SIGKILL and group.killed() and group.remove()
+    return hungry.returncode == -signal.SIGKILL and group.memory_kills() > 0 and group.remove()
 
 
 def keeps_in() -> bool:
     """Whether every probe of the canary is kept in by sandboxes that have such groups."""
     path = next(path for path in list_sources(clone_folder() / "notebooks") if "ex01-submit" in path.name)
     lab = msgspec.structs.replace(lab_of(path), nodes=0)  # as one in plain Python
-    with plain_sandbox.Warm() as sandboxes:
+    with plain_sandbox.PlainSandboxes() as sandboxes:
         found = canary.probe(sandboxes.enter, lab, hidden=[Path("/root/.bashrc")])
     for one in canary.escaped(found):
         print(one.probe, one.detail)

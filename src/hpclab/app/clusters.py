@@ -16,6 +16,7 @@ from hpclab.cluster import cgroups, identity, lifecycle, visibility
 from hpclab.cluster.spec import Host, Spec
 from hpclab.errors import HostUnsuitable
 from hpclab.packages import prefix
+from hpclab.sandbox import cgroup as sandbox_cgroup
 
 DEFAULT_NAME = "default"
 DEFAULT_SITE = "perlmutter"
@@ -59,7 +60,7 @@ def _make_lab_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return
-    owner = identity.for_root(cgroup=cgroups.at_hand(by_root=True))
+    owner = identity.for_root(cgroup=cgroups.version(by_root=True))
     uid, gid = owner.outside_uid(owner.learner.uid), owner.outside_gid(owner.learner.gid)
     if folder.stat(follow_symlinks=False).st_uid != uid and any(folder.iterdir()):
         raise HostUnsuitable(
@@ -90,15 +91,15 @@ def compose(
 ) -> Spec:
     """A cluster's spec: these values, the site's profile, and what this machine has."""
     by_root = os.geteuid() == 0
-    cgroup = cgroups.at_hand(by_root=by_root)
+    cgroup = cgroups.version(by_root=by_root)
     who = identity.of_this_process(cgroup=cgroup)
     devices = tuple(sorted(str(path) for path in Path("/dev").glob("nvidia[0-9]*")))
     host = Host(
-        memory_mb=psutil.virtual_memory().total >> 20,
+        memory_mib=psutil.virtual_memory().total >> 20,
         gpu_devices=devices,
         cgroup=cgroup,
         cgroup_group=cgroups.group_name(name, layout.cluster_folder(name)),
-        cgroup_top=str(cgroups.top(by_root=by_root) or ""),
+        cgroup_top=str(sandbox_cgroup.top(by_root=by_root) or ""),
         outbound=who.by_root or os.access("/dev/net/tun", os.R_OK | os.W_OK),
     )
     return Spec(
@@ -109,7 +110,7 @@ def compose(
         nodes=nodes,
         cpus_per_node=cpus,
         gpus_per_node=gpus,
-        memory_mb=memory_mib,
+        memory_mib=memory_mib,
         outbound=outbound,
     )
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 
 from hpclab.app.clusters import load_site
-from hpclab.cluster import cgroups, identity, visibility
+from hpclab.cluster import cgroups, visibility
 from hpclab.doctor import probes
 from hpclab.doctor.checks import Diagnosis
 from hpclab.errors import HpclabError
 from hpclab.layout import cache_home, clone_folder
 from hpclab.packages import apptainer, prefix
+from hpclab.sandbox import ids
 
 
 def examine(site: str) -> list[Diagnosis]:
@@ -32,8 +33,7 @@ def examine_machine() -> list[Diagnosis]:
     except KeyError:
         user = str(uid)
     counts = {
-        name: [count for _, count in identity.ranges(_read_text(Path("/etc", name)), user, uid)]
-        for name in ("subuid", "subgid")
+        name: [count for _, count in ids.subids(Path("/etc", name), uid)] for name in ("subuid", "subgid")
     }
     packages = find_packages()
     memory = psutil.virtual_memory()
@@ -41,8 +41,8 @@ def examine_machine() -> list[Diagnosis]:
         user=user,
         uid_counts=counts["subuid"],
         gid_counts=counts["subgid"],
-        least_ids=identity.LEAST,
-        cgroup=cgroups.at_hand(by_root=by_root),
+        least_ids=ids.CLUSTER_COUNT,
+        cgroup=cgroups.version(by_root=by_root),
         prefix=packages,
         missing_packages=[
             (part.what, part.why, part.remedy) for part in prefix.read_manifest(packages).missing
@@ -77,7 +77,3 @@ def _check_visibility(*, by_root: bool) -> tuple[str, str]:
     except HpclabError as problem:
         return problem.problem, problem.remedy
     return "", ""
-
-
-def _read_text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""

@@ -1,10 +1,10 @@
-"""The program that becomes the root of a sealed cluster, and stays to serve whoever started it.
+"""The program that becomes the root of an isolated cluster, and stays to serve whoever started it.
 
-Started by ``sealed`` as ``python -m hpclab.cluster.agent FD``, with an Order as one line of JSON on its
-standard input and a socket at FD. It enters namespaces of its own, puts the cluster's root directory
-together, starts process 1 and the nodes, and then answers requests: run a program on a node, kill
-all processes of a user, say what the learner uses. Each of these is a fork of it, since a fork takes
-a tenth of the time that a program takes to start. It has no right outside the cluster.
+Started by ``isolated`` as ``python -m hpclab.cluster.agent FD LOCK``, with a connection at FD and the lock of its id
+range at LOCK. Its first message is an AgentConfig. It enters namespaces of its own, puts the cluster's root directory
+together, starts process 1 and the nodes, and then answers requests: run a program on a node, kill all processes of a
+user, say what the learner uses. Each of these is a fork of it, since a fork takes a tenth of the time that a program
+takes to start. It has no right outside the cluster.
 
 When the socket closes it kills process 1, and with that everything. When it is killed itself, the kernel
 does that: process 1 dies with its parent. The whole cluster is in memory, so nothing is left of it.
@@ -22,11 +22,23 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
-from hpclab.cluster import boot, populate, usage
-from hpclab.cluster.protocol import ROOMS, Kill, Order, Request, Run, Use, Watch
-from hpclab.sandbox import kernel, rootfs, seccomp
+from hpclab.cluster import boot, populate
+from hpclab.cluster.protocol import (
+    MAPPED,
+    MOUNTS,
+    STARTED,
+    UNSHARED,
+    AgentConfig,
+    Kill,
+    Reply,
+    Request,
+    Run,
+    Watch,
+)
+from hpclab.sandbox import kernel, limits, rootfs, seccomp, usage
+from hpclab.sandbox.protocol import Connection
+from hpclab.sandbox.termination import Termination
+from hpclab.sandbox.usage import Usage
 
 LEARNERS = Path("/home/learner")  # as in identity
 EVERY = 0.25  # seconds between two looks at what the learner uses
@@ -35,24 +47,24 @@ PATIENCE = (
     2.0  # seconds with as many processes as there may be: a shell that hits the limit tries again for a while
 )
 KINDS = ("mnt", "uts", "ipc", "net", "pid")  # the namespaces of a node
-MESSAGE = 1 << 18  # bytes of a request
 
 
 def main() -> None:
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
-    keeper = socket.socket(fileno=int(sys.argv[1]))
-    keeper.set_inheritable(False)  # it was, to get here; no program of the learner's may have it
+    client = Connection(socket.socket(fileno=int(sys.argv[1])))
+    client.socket.set_inheritable(False)  # it was, to get here; no program of the learner's may have it
+    config: AgentConfig = client.receive(AgentConfig)[0]
+    os.set_inheritable(int(sys.argv[2]), False)  # the lock of the id range, held until this process has ended
     os.setsid()
     kernel.die_with_parent()
     os.chdir("/")
     os.umask(0o022)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    rules = seccomp.program(containers=order.seal.containers)
+    rules = seccomp.program(containers=config.containers)
     # Opened with the rights of whoever starts the cluster, which the kernel then goes by.
-    groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in order.learner_groups]
-    for path in order.groups:
+    groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in config.learner_groups]
+    for path in config.groups:
         Path(path).write_text("0")
-    devices = boot.private_devices() if order.by_root and order.seal.containers else {}
+    devices = boot.private_devices() if config.by_root and config.containers else {}
     kernel.unshare(
         kernel.NEWUSER
         | kernel.NEWNS
@@ -62,44 +74,45 @@ def main() -> None:
         | kernel.NEWCGROUP
         | kernel.NEWNET
     )
-    keeper.send(b"unshared")
-    if keeper.recv(64) != b"mapped":
-        sys.exit(1)  # the keeper has died or given up
-    warden = Warden(order, keeper, rules, groups)
-    warden.start(devices)
-    keeper.send(b"started")
-    warden.serve()
+    client.send(UNSHARED)
+    if client.receive(str)[0] != MAPPED:
+        sys.exit(1)  # the client has given up
+    agent = Agent(config, client, rules, groups)
+    agent.start(devices)
+    client.send(STARTED)
+    agent.serve()
 
 
-class Warden:
+class Agent:
     """What the program knows while it serves."""
 
-    def __init__(self, order: Order, keeper: socket.socket, rules: bytes, groups: list[int]) -> None:
-        self._order, self._keeper, self._rules, self._groups = order, keeper, rules, groups
+    def __init__(self, config: AgentConfig, client: Connection, rules: bytes, groups: list[int]) -> None:
+        self._config, self._client, self._rules, self._groups = config, client, rules, groups
         self._first = 0
         self._nodes: dict[str, dict[str, int]] = {}  # node -> kind of namespace -> a handle on it
-        self._watching, self._over = False, ""
+        self._watching = False
+        self._limit: Termination | None = None
         self._crowded_since = 0.0  # 0: it is not
 
     def start(self, devices: dict[str, str]) -> None:
-        """Furnish the cluster, start process 1, and then the nodes."""
-        order = self._order
+        """Populate the root directory, start process 1, and then the nodes."""
+        config = self._config
         # Opened with the rights of whoever starts the cluster, used as the cluster's root.
-        handles = {path: boot.at(path) for path in [*order.shown, order.prefix] if path}
-        database = os.open(order.database, os.O_RDONLY | os.O_CLOEXEC) if order.database else None
+        handles = {path: kernel.handle(path) for path in [*config.shown, config.prefix] if path}
+        database = os.open(config.database, os.O_RDONLY | os.O_CLOEXEC) if config.database else None
         fuse = devices.get("/dev/fuse", "/dev/fuse")
-        more = {"fuse": boot.at(fuse)} if order.seal.containers and Path(fuse).exists() else {}
+        more = {"fuse": kernel.handle(fuse)} if config.containers and Path(fuse).exists() else {}
         kernel.become(0, 0)
         kernel.die_with_parent()
         kernel.dumpable()
-        kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
-        populate.root_directory(order, handles, more)
+        kernel.make_mounts_private()
+        populate.root_directory(config, handles, more)
         reader, writer = os.pipe()  # closes by itself when process 1 has become the supervisor
         waiting, go = os.pipe()
         self._first = os.fork()
         if not self._first:
             os.close(go)
-            _do(writer, lambda: _first(order, database, waiting))
+            _do(writer, lambda: _first(config, database, waiting))
         os.write(go, b"go")
         for end in (writer, waiting, go):
             os.close(end)
@@ -107,10 +120,10 @@ class Warden:
             if complaint := news.read():
                 sys.exit(complaint)
         for handle in [*handles.values(), *more.values()]:
-            os.close(int(handle.rsplit("/", 1)[1]))
+            kernel.close_handle(handle)
         if database is not None:
             os.close(database)
-        for name in order.nodes:
+        for name in config.nodes:
             self._nodes[name] = self._start_node(name)
 
     def _start_node(self, name: str) -> dict[str, int]:
@@ -120,7 +133,7 @@ class Warden:
             _do(
                 writer,
                 lambda: os.write(
-                    writer, b"%d" % populate.start_node(self._order, name, self._groups, self._rules)
+                    writer, b"%d" % populate.start_node(self._config, name, self._groups, self._rules)
                 ),
             )
         os.close(writer)
@@ -133,30 +146,29 @@ class Warden:
         return {kind: os.open(f"/proc/{said}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in KINDS}
 
     def serve(self) -> None:
-        """Answer until the keeper is gone, or process 1 has ended; then nothing is left."""
+        """Answer until the client is gone, or process 1 has ended; then nothing is left."""
         first = os.pidfd_open(self._first)
         while True:
             pause = (SELDOM if self._groups else EVERY) if self._watching else None
-            ready, _, _ = select.select([self._keeper.fileno(), first], [], [], pause)
+            ready, _, _ = select.select([self._client.fileno(), first], [], [], pause)
             self._reap()
             if first in ready:
                 break
             if self._watching:
                 self._look_after()
-            if self._keeper.fileno() in ready:
-                message, handles, _, _ = socket.recv_fds(self._keeper, MESSAGE, 4)
-                for handle in handles:
-                    os.set_inheritable(handle, False)
-                if not message:
+            if self._client.fileno() in ready:
+                try:
+                    request, handles = self._client.receive(Request)
+                except EOFError:
                     break
                 try:
-                    answer = self._answer(msgspec.json.decode(message, type=Request), handles)
+                    answer = self._answer(request, handles)
                 except OSError as problem:
-                    answer = Use(problem=str(problem))
+                    answer = Reply(problem=str(problem))
                 finally:
                     for handle in handles:
                         os.close(handle)
-                self._keeper.send(msgspec.json.encode(answer))
+                self._client.send(answer)
         os.kill(self._first, signal.SIGKILL)
         # Process 1 does not end before everybody in its namespace is gone, and our own forks are ours to bury.
         with contextlib.suppress(ChildProcessError):
@@ -171,7 +183,7 @@ class Warden:
                 return
             os.waitpid(found.si_pid, 0)
 
-    def _answer(self, request: Request, handles: list[int]) -> Use:
+    def _answer(self, request: Request, handles: list[int]) -> Reply:
         match request:
             case Run():
                 self._run(request, handles)
@@ -179,31 +191,33 @@ class Warden:
                 self._kill(request.who, request.node)
             case Watch():
                 self._watching, self._crowded_since = request.on, 0.0
-                self._over = "" if request.on else self._over  # of the program that begins now
+                if request.on:
+                    self._limit = None  # of the program that begins now
         if isinstance(request, Run):
-            return Use()
-        return msgspec.structs.replace(self._use(), over=self._over)
+            return Reply()
+        used = self._usage()
+        return Reply(tasks=used.tasks, memory_bytes=used.memory_bytes, limit=self._limit)
 
-    def _use(self) -> Use:
-        rooms = [f"{ROOMS}/{name}" for name in ("shared", "spool", *self._order.nodes)]
-        return usage.use(self._order.ours, rooms, most_kb=self._order.seal.memory_mb << 10)
+    def _usage(self) -> Usage:
+        mounts = [Path(MOUNTS, name) for name in ("shared", "spool", *self._config.nodes)]
+        most = self._config.limits.memory_mib * limits.MIB
+        return usage.measure(enough_bytes=most, trusted=self._config.ours, folders=mounts)
 
     def _look_after(self) -> None:
-        found, seal = self._use(), self._order.seal
-        now = time.monotonic()
-        crowded = found.processes >= seal.processes - 1
+        used, most, now = self._usage(), self._config.limits, time.monotonic()
+        crowded = used.tasks >= most.processes - 1
         self._crowded_since = (self._crowded_since or now) if crowded else 0.0
-        if found.memory_kb > seal.memory_mb << 10:
-            self._over = "memory"
+        if limits.exceeded(most, used) == Termination.MEMORY:
+            self._limit = Termination.MEMORY
         elif crowded and now - self._crowded_since >= PATIENCE:
-            self._over = "processes"
+            self._limit = Termination.PROCESSES
         else:
             return
         self._kill("learner", "")
 
     def _kill(self, who: str, node: str) -> None:
         """SIGKILL to every process of a user, in one go: none can fork itself out of it."""
-        uid, gid = self._order.learner if who == "learner" else self._order.grader
+        uid, gid = self._config.learner if who == "learner" else self._config.grader
 
         def kill() -> None:
             kernel.become(uid, gid)
@@ -218,7 +232,7 @@ class Warden:
         _wait(_fork(enter))
 
     def _run(self, request: Run, handles: list[int]) -> None:
-        order, (stdin, stdout, stderr, status) = self._order, handles
+        config, (stdin, stdout, stderr, status) = self._config, handles
 
         def program() -> None:
             os.setsid()
@@ -226,16 +240,16 @@ class Warden:
                 os.dup2(handle, number)
             populate.usual_signals()
             if request.who == "learner":
-                populate.confine(order, self._groups, self._rules)
-                kernel.become(*order.learner)
+                populate.confine(config, self._groups, self._rules)
+                kernel.become(*config.learner)
             elif request.who == "grader":
-                # What it reads is a stranger's, so it is not trusted with more than it needs either.
+                # What it reads is untrusted, so it is not trusted with more than it needs either.
                 populate.bound_memory()
-                kernel.become(*order.grader, [kernel.CAP_DAC_READ_SEARCH])
+                kernel.become(*config.grader, [kernel.CAP_DAC_READ_SEARCH])
                 seccomp.no_new_privileges()
                 seccomp.apply(self._rules)
             if request.who == "grader" and Path(request.folder).is_relative_to(LEARNERS):
-                # What lies there is the learner's: no link of his may lead the grader elsewhere.
+                # What lies there is the learner's: none of its links may lead the grader elsewhere.
                 below = Path(request.folder).relative_to(LEARNERS)
                 os.fchdir(rootfs.real_folder(LEARNERS, below, Path(request.env["HOME"])))
             else:
@@ -260,10 +274,10 @@ class Warden:
             kernel.setns(network.fileno())
 
 
-def _first(order: Order, database: int | None, waiting: int) -> None:
+def _first(config: AgentConfig, database: int | None, waiting: int) -> None:
     kernel.die_with_parent()
-    if os.read(waiting, 2) == b"go":  # else the warden has died before we could bind ourselves to it
-        populate.process_1(order, database)
+    if os.read(waiting, 2) == b"go":  # else the agent has died before we could bind ourselves to it
+        populate.process_1(config, database)
 
 
 def _do(news: int, work: Callable[[], object]) -> None:

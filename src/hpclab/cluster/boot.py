@@ -29,7 +29,7 @@ PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse", "ne
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "infiniband")
 STAGE = Path("/tmp")  # where the new root directory is put together, in a mount of our own
 SHELF = Path("/dev/shm")  # where root's device files lie, likewise; covered afresh later
-UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' laid on top
+UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' mounted over
 AFRESH = ("services", "nodes", "layers", "bin", "faults", "portal")  # of the cluster's folder, at every start
 HIDDEN = ("tmp", "run", "root", "dev", "home")  # replaced by the cluster's own inside
 
@@ -72,17 +72,17 @@ def main() -> None:
     if sys.stdin.buffer.readline().strip() != b"mapped":
         sys.exit(1)  # the parent has died or given up
     # Opened with the rights of whoever starts the cluster, used as the cluster's root.
-    sources = {path: at(path) for path in [plan.folder, plan.prefix, *plan.expose, *plan.writable]}
+    sources = {path: kernel.handle(path) for path in [plan.folder, plan.prefix, *plan.expose, *plan.writable]}
     database = os.open(plan.database, os.O_RDONLY) if plan.database else None
-    sources |= {device: at(private) for device, private in own_devices.items()}
+    sources |= {device: kernel.handle(private) for device, private in own_devices.items()}
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     kernel.die_with_parent()
     kernel.dumpable()
-    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+    kernel.make_mounts_private()
     write(plan.tree, Path(sources[plan.folder]))
-    furnish(plan, sources)
+    populate_rootfs(plan, sources)
     go_reader, go_writer = os.pipe()
     news_reader, news_writer = os.pipe()  # closes by itself when process 1 has become the supervisor
     child = os.fork()
@@ -111,11 +111,6 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def at(path: str | Path) -> str:
-    """A handle on ``path`` that stays good when the path itself can no longer be walked."""
-    return f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"
-
-
 def private_devices() -> dict[str, str]:
     """Device files everybody inside may open, where this machine's own are root's alone.
 
@@ -123,7 +118,7 @@ def private_devices() -> dict[str, str]:
     does not. The host's files stay as they are: these lie in a mount of our own.
     """
     kernel.unshare(kernel.NEWNS)
-    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+    kernel.make_mounts_private()
     kernel.mount("devices", SHELF, "tmpfs", kernel.NOSUID, "mode=755,size=64k")
     made = {}
     for name, (major, minor) in DEVICES.items():
@@ -159,11 +154,13 @@ def write(tree: Tree, folder: Path) -> None:
         aside.replace(path)
 
 
-def furnish(plan: Plan, sources: dict[str, str]) -> None:
+def populate_rootfs(plan: Plan, sources: dict[str, str]) -> None:
     """Build the cluster's root directory out of mounts, and move into it."""
     folder, prefix, root = Path(sources[plan.folder]), Path(sources[plan.prefix]), STAGE
     top = {entry.name: Path(entry.path) for entry in os.scandir("/")}
-    handles = {name: at(path) for name, path in top.items() if path.is_dir() and not path.is_symlink()}
+    handles = {
+        name: kernel.handle(path) for name, path in top.items() if path.is_dir() and not path.is_symlink()
+    }
     kernel.mount("hpclab", root, "tmpfs", kernel.NOSUID | kernel.NODEV, "mode=755,size=16m")
     for name, path in top.items():
         if path.is_symlink():
@@ -177,7 +174,7 @@ def furnish(plan: Plan, sources: dict[str, str]) -> None:
     for name in UNIONS:
         layers = [layer for layer in (folder / "layers" / name, prefix / name) if layer.is_dir()]
         if layers and (root / name).is_dir():
-            overlay([*layers, at(root / name)], root / name)
+            overlay([*layers, kernel.handle(root / name)], root / name)
     # Alone: a host that is a Slurm node itself has a plugstack.conf or topology.conf that ours must not read.
     show(folder / "layers/etc/slurm", root, Path("/etc/slurm"))
     tmpfs(root / "run", 0o755)
@@ -214,7 +211,7 @@ def furnish(plan: Plan, sources: dict[str, str]) -> None:
 
 
 def devices(place: Path, host: Path, sources: dict[str, str]) -> None:
-    """The harmless devices of every container, /dev/fuse, /dev/net/tun, and the host's GPUs."""
+    """The usual devices of every container, /dev/fuse, /dev/net/tun, and the host's GPUs."""
     tmpfs(place, 0o755)
     for name, linked in {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
         (place / name).symlink_to(f"/proc/self/{linked}")

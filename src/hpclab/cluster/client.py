@@ -1,23 +1,22 @@
-"""The keeper's side of a running sealed cluster: start programs in it, stop people's, ask what they use."""
+"""The client of a running isolated cluster: start programs in it, stop people's, ask what they use."""
 
 from __future__ import annotations
 
 import os
 import select
-import socket
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
-from hpclab.cluster import cgroup_scope
-from hpclab.cluster.protocol import Kill, Look, Request, Run, Use, Watch
+from hpclab.cluster.protocol import Kill, Look, Reply, Request, Run, Watch
 from hpclab.cluster.spec import CONTROLLER, LOGIN, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded
+from hpclab.sandbox.cgroup import CgroupScope
+from hpclab.sandbox.protocol import Connection
 
-ANSWER = 30.0  # seconds that the warden may take to answer
+ANSWER = 30.0  # seconds that the agent may take to answer
+REPLY_BYTES = 1 << 16
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -43,21 +42,21 @@ class Program:
         return self.code
 
 
-class Sealed:
-    """The keeper's side of a running sealed cluster."""
+class IsolatedCluster:
+    """The client of a running isolated cluster."""
 
     def __init__(
-        self, spec: Spec, warden: subprocess.Popen[bytes], line: socket.socket, limits: cgroup_scope.Fence
+        self, spec: Spec, agent: subprocess.Popen[bytes], connection: Connection, scope: CgroupScope
     ) -> None:
         self.spec = spec
-        self.fence = limits
-        self._warden, self._line = warden, line
+        self.scope = scope
+        self._agent, self._connection = agent, connection
         self._guard = threading.Lock()
 
     @property
     def pid(self) -> int:
-        """The warden's process id."""
-        return self._warden.pid
+        """The agent's process id."""
+        return self._agent.pid
 
     def run(
         self,
@@ -113,33 +112,30 @@ class Sealed:
         """The ends of the logs of the daemons."""
         return self.as_root("sh", "-c", "tail -n 6 /run/hpclab/log/*.log /run/hpclab/log/*.out")[1]
 
-    def kill(self, who: str, node: str = "") -> Use:
+    def kill(self, who: str, node: str = "") -> Reply:
         """Kill every process of "learner" or "grader", on one node or everywhere; what the learner still uses."""
         return self._ask(Kill(who=who, node=node))
 
-    def use(self) -> Use:
+    def use(self) -> Reply:
         return self._ask(Look())
 
-    def watch(self, on: bool) -> Use:
+    def watch(self, on: bool) -> Reply:
         """Stop the learner's processes from now on when they take more than they may, or no longer."""
         return self._ask(Watch(on=on))
 
-    def _ask(self, request: Request, handles: Sequence[int] = ()) -> Use:
+    def _ask(self, request: Request, handles: Sequence[int] = ()) -> Reply:
         with self._guard:
             try:
-                socket.send_fds(self._line, [msgspec.json.encode(request)], handles)
-                answer = self._line.recv(1 << 16)
+                self._connection.send(request, handles)
+                reply: Reply = self._connection.receive(Reply, most_bytes=REPLY_BYTES)[0]
             except TimeoutError:
                 raise DeadlineExceeded(
-                    f"the sealed cluster's warden gave no answer within {ANSWER:g} s"
+                    f"the isolated cluster's agent gave no answer within {ANSWER:g} s"
                 ) from None
-            except OSError as problem:
-                raise ClusterError(f"the sealed cluster has ended: {problem.strerror}") from None
-        if not answer:
-            raise ClusterError(
-                "the sealed cluster has ended", "The machine may lack memory: see its kernel log."
-            )
-        found = msgspec.json.decode(answer, type=Use)
-        if found.problem:
-            raise ClusterError(f"the sealed cluster could not do it: {found.problem}")
-        return found
+            except (OSError, EOFError):
+                raise ClusterError(
+                    "the isolated cluster has ended", "The machine may lack memory: see its kernel log."
+                ) from None
+        if reply.problem:
+            raise ClusterError(f"the isolated cluster could not do it: {reply.problem}")
+        return reply

@@ -62,7 +62,7 @@ def slurm_conf(spec: Spec) -> str:
         "SlurmdParameters=config_overrides",
         "SelectType=select/cons_tres",
         "SelectTypeParameters=CR_Core_Memory",
-        f"DefMemPerCPU={spec.memory_mb // spec.cpus_per_node}",
+        f"DefMemPerCPU={spec.memory_mib // spec.cpus_per_node}",
         f"ProctrackType=proctrack/{'cgroup' if by_cgroup else 'linuxproc'}",
         f"TaskPlugin=task/{'cgroup' if by_cgroup else 'none'}",
         "JobAcctGatherType=jobacct_gather/linux",
@@ -76,8 +76,8 @@ def slurm_conf(spec: Spec) -> str:
         "KillWait=5",
         "# A burst of short jobs starts at once instead of at the next round.",
         "SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0"
-        # Scripts are kept in memory: of a stranger, not 4 MB of each.
-        + (",max_script_size=262144" if spec.seal else ""),
+        # Scripts are kept in memory: of untrusted code, not 4 MB of each.
+        + (",max_script_size=262144" if spec.isolation else ""),
         "PriorityType=priority/multifactor",
         "PriorityWeightQOS=100000",
         "PriorityWeightAge=1000",
@@ -90,8 +90,8 @@ def slurm_conf(spec: Spec) -> str:
         "AccountingStorageEnforce=associations,limits,qos",
         "AccountingStorageTRES=gres/gpu",
         "# The submitted script is evidence: `sacct -B` shows it.",
-        # Not a stranger's environment as well: megabytes a job, and the database is in memory there.
-        f"AccountingStoreFlags=job_script,{'' if spec.seal else 'job_env,'}job_comment",
+        # Not the environment of untrusted code as well: megabytes a job, and the database is in memory there.
+        f"AccountingStoreFlags=job_script,{'' if spec.isolation else 'job_env,'}job_comment",
         "JobSubmitPlugins=lua",
         f"JobRequeue={int(site.requeue_by_default)}",
         "GresTypes=gpu",
@@ -105,7 +105,7 @@ def slurm_conf(spec: Spec) -> str:
         lines.append(
             f"NodeName={spec.node_range if everyone else name}"
             f" NodeAddr={_addresses(spec) if everyone else address(name)}"
-            f" CPUs={spec.cpus_per_node} CoresPerSocket={spec.cpus_per_node} RealMemory={spec.memory_mb}"
+            f" CPUs={spec.cpus_per_node} CoresPerSocket={spec.cpus_per_node} RealMemory={spec.memory_mib}"
             + (f" Gres=gpu:{kind}:{gpus}" if gpus else "")
             + f" Feature={','.join(features(spec))}"
         )
@@ -196,8 +196,8 @@ def submit_filter(spec: Spec) -> str:
             f"local refuses = {_lua_table(refuses)}",
             f"local known = {_lua_table({feature: '1' for feature in features(spec)})}",
             f"local without_gpus = {_lua_table({feature: '1' for feature in without_gpus})}",
-            # All that is ever submitted stays in the books: a stranger fills no more than a part of them.
-            f"local most = {'{ jobs = 5000, bytes = 64 * 2^20 }' if spec.seal else 'nil'}",
+            # All that is ever submitted stays in the books: untrusted code fills no more than a part of them.
+            f"local most = {'{ jobs = 5000, bytes = 64 * 2^20 }' if spec.isolation else 'nil'}",
         ]
     )
     return tables + "\n" + (Path(__file__).parent / "files" / "job_submit.lua").read_text()
@@ -289,11 +289,11 @@ def accounting_commands(spec: Spec) -> str:
     lines.append(
         f"add account {accounts} Description=course Organization=course QOS={every} DefaultQOS={site.default_qos}"
     )
-    if spec.seal:
+    if spec.isolation:
         users = f"Account={accounts} DefaultAccount={site.accounts[0]}"
         lines.append(f"add user {spec.identity.learner.name} {users}")
         # Of the whole cluster: a QOS's own limit would go before an account's or a user's.
-        lines.append(f"modify cluster {CLUSTER} set GrpSubmitJobs={spec.seal.jobs}")
+        lines.append(f"modify cluster {CLUSTER} set GrpSubmitJobs={spec.isolation.jobs}")
         # The least with which sacct shows other people's scripts.
         graders = ",".join(who.name for who in spec.identity.accounts)
         lines.append(f"add user {graders},root {users} AdminLevel=Operator")

@@ -1,4 +1,4 @@
-"""The end of a learner's work on a sealed cluster: wait for jobs, cancel what is left, leave no process.
+"""The end of a learner's work on an isolated cluster: wait for jobs, cancel what is left, leave no process.
 
 A job that can never start (held, or waiting for one that failed) runs nothing; it stays as it is, since it may be
 just what a test looks for.
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from hpclab.cluster.client import Sealed
+from hpclab.cluster.client import IsolatedCluster
 from hpclab.cluster.config import imitation
 from hpclab.errors import ClusterError, DeadlineExceeded
 
@@ -38,35 +38,35 @@ class Waiting(msgspec.Struct, frozen=True):
     links: str
 
 
-def stop(cluster: Sealed, settle: float) -> str:
+def stop(cluster: IsolatedCluster, settle_seconds: float) -> str:
     """Stop all of the learner's; what had to be stopped, in words. Raises ClusterError where something resists."""
-    left = _settle(cluster, settle)
-    over = cluster.use().over
+    left = _wait_for_jobs(cluster, settle_seconds)
+    limit = cluster.use().limit
     end = time.monotonic() + END
     # From here on no job starts, whoever submits it.
-    _told(cluster, "scontrol", "update", f"PartitionName={imitation(cluster.spec).partition}", "State=DOWN")
+    _run(cluster, "scontrol", "update", f"PartitionName={imitation(cluster.spec).partition}", "State=DOWN")
     cancelled: set[str] = set()
     killed = 0
     while True:
         if left:
-            _told(cluster, "scancel", "--quiet", *(job.id for job in left), may_fail=True)
+            _run(cluster, "scancel", "--quiet", *(job.id for job in left), may_fail=True)
             cancelled.update(job.id for job in left)
-        before = cluster.use().processes
+        before = cluster.use().tasks
         killed = max(killed, before)
         after = cluster.kill("learner") if before else None
         left = active(_queue(cluster))
-        if not left and not (after and after.processes):
+        if not left and not (after and after.tasks):
             break
         if time.monotonic() >= end:
             raise ClusterError(
-                f"{len(left)} jobs and {after.processes if after else 0} processes of the learner's could not be stopped"
+                f"{len(left)} jobs and {after.tasks if after else 0} processes of the learner's could not be stopped"
             )
         time.sleep(0.05)
     cluster.watch(on=False)
     _records(cluster)
     words = []
-    if over:
-        words.append(f"all of it, for its {over}")
+    if limit:
+        words.append(f"all of it, for its {limit}")
     elif cancelled:
         words.append(f"{len(cancelled)} job{'s' * (len(cancelled) > 1)} that still ran or waited")
     elif killed:
@@ -100,26 +100,26 @@ def _waits_for(job: Waiting, stuck: set[str]) -> bool:
     return all(waits) if "?" in job.links else any(waits)
 
 
-def _settle(cluster: Sealed, seconds: float) -> list[Waiting]:
+def _wait_for_jobs(cluster: IsolatedCluster, seconds: float) -> list[Waiting]:
     """Wait until no job may run any more, or the time is over; those that are left."""
     end, pause = time.monotonic() + seconds, 0.1
     while True:
         left = active(_queue(cluster))
-        if not left or time.monotonic() >= end or cluster.use().over:
+        if not left or time.monotonic() >= end or cluster.use().limit:
             return left
         time.sleep(min(pause, max(0.0, end - time.monotonic())))
         pause = min(2 * pause, 1.0)
 
 
-def _queue(cluster: Sealed) -> list[Waiting]:
-    rows = (line.split("|", 3) for line in _told(cluster, *QUEUE).splitlines())
+def _queue(cluster: IsolatedCluster) -> list[Waiting]:
+    rows = (line.split("|", 3) for line in _run(cluster, *QUEUE).splitlines())
     return [Waiting(*row) for row in rows if len(row) == 4]
 
 
-def _records(cluster: Sealed) -> None:
+def _records(cluster: IsolatedCluster) -> None:
     """Wait until accounting has heard of the end of every job that is over."""
     end = time.monotonic() + RECORDS
-    while job := unrecorded(_told(cluster, *KNOWN), _told(cluster, *RECORDED)):
+    while job := unrecorded(_run(cluster, *KNOWN), _run(cluster, *RECORDED)):
         if time.monotonic() >= end:
             raise DeadlineExceeded(f"accounting had not heard of the end of job {job} within {RECORDS:g} s")
         time.sleep(0.1)
@@ -141,8 +141,8 @@ def unrecorded(known: str, recorded: str) -> str:
     return ""
 
 
-def _told(cluster: Sealed, *argv: str, may_fail: bool = False) -> str:
+def _run(cluster: IsolatedCluster, *argv: str, may_fail: bool = False) -> str:
     status, said = cluster.as_root(*argv)
     if status and not may_fail:
-        raise ClusterError(f"the sealed cluster's controller did not answer {argv[0]}: {said.strip()}")
+        raise ClusterError(f"the isolated cluster's controller did not answer {argv[0]}: {said.strip()}")
     return said

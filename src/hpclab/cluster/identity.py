@@ -14,24 +14,15 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
-from pathlib import Path
 
 import msgspec
 
 from hpclab.errors import HostUnsuitable
-
-LEAST = 65536  # ids a cluster needs: system accounts, students, and a range for image builds
-# Started by root, ids come from a range that neither useradd nor systemd hands out
-# (systemd's UIDS-GIDS document: 0x70000000 and up are free).
-ROOTS_RANGE = (0x70000000, 3 * 65536)
-ROOTS_SEALED = 4000  # ranges after that one for sealed clusters
-
+from hpclab.sandbox import ids
 
 DAEMONS = {"slurm": 960, "mysql": 961, "munge": 962}
 GRADER = 990
 
-LEAST_SEALED = 4096  # ids of a sealed cluster, where nobody but the learner is a person
-RANGE = 65536
 NOBODY = 65534
 
 
@@ -66,6 +57,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     def people(self) -> tuple[Account, ...]:
         return (self.learner, *self.accounts)
 
+    @property
+    def maps(self) -> ids.Maps:
+        """What the kernel is given."""
+        owner = ids.Owner.ROOT if self.by_root else ids.Owner.SUBIDS
+        return ids.Maps(owner=owner, uids=self.uid_map, gids=self.gid_map)
+
     def outside_uid(self, inside: int) -> int:
         """The host's id behind ``inside``."""
         return _outside(self.uid_map, inside)
@@ -93,25 +90,24 @@ def for_user(
 
 def for_root(*, cgroup: str) -> Identity:
     """The identity of a cluster that the host's root starts."""
-    first, count = ROOTS_RANGE
+    first, count = ids.ROOT_CLUSTER
     learner = Account(name="learner", uid=1000, gid=1000, home="/home/learner", title="learner")
     rows = ((0, first, count),) if cgroup != "v1" else ((0, 0, 1), (1, first + 1, count - 1))
     return _identity(learner, rows, rows, count, by_root=True)
 
 
-def for_sealed(*, by_root: bool, subuid: tuple[int, int], subgid: tuple[int, int]) -> Identity:
-    """The identity of a sealed cluster: everybody inside is a sub-id, whoever starts it. Ranges as (first, count)."""
-    count = min(subuid[1], subgid[1], RANGE)
+def for_isolated(allocation: ids.Allocation) -> Identity:
+    """The identity of an isolated cluster: everybody inside is a sub-id, whoever starts it."""
     learner = Account(name="learner", uid=1000, gid=1000, home="/home/learner", title="learner")
     grader = Account(name="grader", uid=GRADER, gid=GRADER, home="/home/grader", title="grader")
     return Identity(
-        by_root=by_root,
+        by_root=allocation.owner == ids.Owner.ROOT,
         learner=learner,
         accounts=(grader,),
         daemons=_daemons(),
-        uid_map=_with_nobody(subuid[0], count),
-        gid_map=_with_nobody(subgid[0], count),
-        subids=(10_000, count - 10_000 if count > 20_000 else 0),
+        uid_map=_with_nobody(allocation.range.uid, allocation.range.count),
+        gid_map=_with_nobody(allocation.range.gid, allocation.range.count),
+        subids=(0, 0),  # no set-uid program works there, so an image build has none
     )
 
 
@@ -176,16 +172,6 @@ def around(own: int, sub: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
     return ((0, first, own), (own, own, 1), (own + 1, first + own, count - own))
 
 
-def ranges(text: str, user: str, uid: int) -> list[tuple[int, int]]:
-    """The ranges (first, count) that ``/etc/subuid``'s text gives a user, by name or by number."""
-    found = []
-    for line in text.splitlines():
-        fields = line.strip().split(":")
-        if len(fields) == 3 and fields[0] in (user, str(uid)) and fields[1].isdigit() and fields[2].isdigit():
-            found.append((int(fields[1]), int(fields[2])))
-    return found
-
-
 def of_this_process(*, cgroup: str) -> Identity:
     """The identity for whoever runs this. Raises HostUnsuitable without sub-ids."""
     uid, gid = os.geteuid(), os.getegid()
@@ -205,37 +191,16 @@ def of_this_process(*, cgroup: str) -> Identity:
             + ", ".join(f"{name} ({number})" for name, number in DAEMONS.items())
             + ".",
         )
-    subuid, subgid = _ranges(entry.pw_name, uid, LEAST)
+    subuid, subgid = _subids(uid)
     return for_user(entry.pw_name, uid, gid, entry.pw_dir, subuid, subgid)
 
 
-def sealed_by_this_process() -> Identity:
-    """The identity of a sealed cluster that whoever runs this starts. Raises HostUnsuitable without sub-ids."""
-    uid = os.geteuid()
-    if uid == 0:
-        # A range for each process that starts one: two strangers have no id in common.
-        first = ROOTS_RANGE[0] + ROOTS_RANGE[1] + RANGE * (os.getpid() % ROOTS_SEALED)
-        return for_sealed(by_root=True, subuid=(first, RANGE), subgid=(first, RANGE))
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    subuid, subgid = _ranges(name, uid, LEAST_SEALED)
-    return for_sealed(by_root=False, subuid=subuid, subgid=subgid)
-
-
-def _ranges(name: str, uid: int, least: int) -> list[tuple[int, int]]:
+def _subids(uid: int) -> list[tuple[int, int]]:
     """The first large enough range of sub-ids and of sub-gids. Raises HostUnsuitable."""
-    chosen = []
-    for path in (Path("/etc/subuid"), Path("/etc/subgid")):
-        text = path.read_text() if path.is_file() else ""
-        fitting = [one for one in ranges(text, name, uid) if one[1] >= least]
-        if not fitting:
-            raise HostUnsuitable(
-                f"{path} gives {name} no range of {least} sub-ids, which the cluster's other accounts need",
-                "Ask an administrator to run, once:\n"
-                f"    sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}\n"
-                "(another range if that one is taken; see `man subuid`)",
-            )
-        chosen.append(fitting[0])
-    return chosen
+    ranges = [
+        next((one for one in ids.subids(path, uid) if one[1] >= ids.CLUSTER_COUNT), None)
+        for path in ids.FILES
+    ]
+    if None in ranges:
+        raise ids.no_subids(uid, ids.CLUSTER_COUNT)
+    return [one for one in ranges if one]

@@ -1,4 +1,4 @@
-"""A sealed cluster: one stranger has it to himself, and nothing of it outlives whoever started it.
+"""A cluster for untrusted code alone, of which nothing outlives whoever started it.
 
 The same Slurm as elsewhere, with these differences: its root directory shows only what is listed; the
 learner is a sub-id, so is everybody; there is no network but its own; processes, memory, disk and jobs of the
@@ -7,24 +7,27 @@ learner are limited; another account, ``grader``, reads all of it when the learn
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from hpclab import locks
-from hpclab.cluster import accounting, cgroup_scope, namespace
-from hpclab.cluster.client import ANSWER, Sealed
-from hpclab.cluster.plan import sealed_order
-from hpclab.cluster.protocol import Order
+from hpclab.cluster import accounting, namespace
+from hpclab.cluster.client import ANSWER, IsolatedCluster
+from hpclab.cluster.plan import agent_config
+from hpclab.cluster.protocol import MAPPED, STARTED, UNSHARED, AgentConfig
 from hpclab.cluster.spec import CONTROLLER, Spec, check
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
+from hpclab.sandbox import cgroup, ids
+from hpclab.sandbox.cgroup import CgroupScope
+from hpclab.sandbox.protocol import Connection, pair
 from hpclab.shell import indented
 
 Progress = Callable[[str], None]
@@ -41,7 +44,7 @@ def module(name: str) -> list[str]:
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the host a sealed cluster shows, and what it is made of.
+    """What of the host an isolated cluster shows, and what it is made of.
 
     ``prefix`` has the packages, None where /usr has them on top already (on a node of another cluster);
     ``packages`` names them. ``caches`` are folders that may hold the empty database, the first one is ours.
@@ -56,22 +59,33 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def sealed(
-    spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, seconds: float = 60.0
-) -> Iterator[Sealed]:
-    """A sealed cluster, ready for jobs; gone when the context is left, or when the thread that entered it dies.
+def start(
+    spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, id_lock: int, seconds: float = 60.0
+) -> Iterator[IsolatedCluster]:
+    """An isolated cluster, ready for jobs; gone when the context is left, or when the thread that entered it dies.
 
-    Raises HpclabError.
+    ``id_lock`` is the lock of the id range in ``spec.identity``: its agent holds it, too, and so longer than a
+    process of the cluster lives. Raises HpclabError.
     """
     check(spec)
-    template = ensure_template(spec, shown, progress)
-    with cgroup_scope.around(spec) as limits, _started(spec, shown, limits, template, seconds) as cluster:
+    template = ensure_template(spec, shown, progress, id_lock)
+    with (
+        scope_of(spec) as scope,
+        _started_agent(spec, shown, scope, template, id_lock, seconds) as cluster,
+    ):
         progress("waiting for the nodes")
         _wait_ready(cluster, seconds)
         yield cluster
 
 
-def ensure_template(spec: Spec, shown: Shown, progress: Progress) -> Path:
+def scope_of(spec: Spec) -> AbstractContextManager[CgroupScope]:
+    """The control groups around the cluster. Raises ClusterError."""
+    assert spec.isolation
+    top = Path(spec.host.cgroup_top) if spec.host.cgroup_top else None
+    return cgroup.scope(spec.host.cgroup, top, spec.isolation)
+
+
+def ensure_template(spec: Spec, shown: Shown, progress: Progress, id_lock: int) -> Path:
     """The database that such clusters start from; made if there is none in any cache."""
     name = f"{accounting.key_of(spec, shown.packages)}.tar"
     for cache in shown.caches:
@@ -85,12 +99,15 @@ def ensure_template(spec: Spec, shown: Shown, progress: Progress) -> Path:
             for left in archive.parent.glob(f".{name}.*"):  # by a process that was killed
                 left.unlink()
             progress("creating the accounting database (once)")
-            with cgroup_scope.around(spec) as limits, _started(spec, shown, limits, None, 120) as cluster:
+            with (
+                scope_of(spec) as scope,
+                _started_agent(spec, shown, scope, None, id_lock, 120) as cluster,
+            ):
                 _make_database(cluster, archive)
     return archive
 
 
-def _make_database(cluster: Sealed, archive: Path) -> None:
+def _make_database(cluster: IsolatedCluster, archive: Path) -> None:
     """Make the database, and write it to ``archive``: aside, flushed, renamed."""
     status, said = cluster.as_root("/run/hpclab/bin/make-database", seconds=120)
     if status:
@@ -112,10 +129,10 @@ def _make_database(cluster: Sealed, archive: Path) -> None:
 
 
 @contextmanager
-def _started(
-    spec: Spec, shown: Shown, limits: cgroup_scope.Fence, template: Path | None, seconds: float
-) -> Iterator[Sealed]:
-    order = sealed_order(
+def _started_agent(
+    spec: Spec, shown: Shown, scope: CgroupScope, template: Path | None, id_lock: int, seconds: float
+) -> Iterator[IsolatedCluster]:
+    config = agent_config(
         spec,
         venv=shown.venv,
         shown=shown.folders,
@@ -123,64 +140,67 @@ def _started(
         prefix=shown.prefix,
         template=template,
         munge_key=secrets.token_hex(64),
-        groups=limits.all,
-        learner_groups=limits.learner,
+        groups=scope.all,
+        learner_groups=scope.learner,
     )
-    line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    line.settimeout(seconds)
+    connection, theirs = pair()
+    connection.socket.settimeout(seconds)
     complaints = os.memfd_create("complaints")
-    with line:
-        warden = subprocess.Popen(
-            [*module("hpclab.cluster.agent"), str(theirs.fileno())],
-            stdin=subprocess.PIPE,
+    with contextlib.closing(connection):
+        agent = subprocess.Popen(
+            [*module("hpclab.cluster.agent"), str(theirs.fileno()), str(id_lock)],
+            stdin=subprocess.DEVNULL,
             stdout=complaints,
             stderr=complaints,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), id_lock],
         )
         theirs.close()
         try:
-            _handshake(spec, order, warden, line, complaints)
-            line.settimeout(ANSWER)
-            yield Sealed(spec, warden, line, limits)
+            _handshake(spec, config, agent, connection, complaints)
+            connection.socket.settimeout(ANSWER)
+            yield IsolatedCluster(spec, agent, connection, scope)
         finally:
-            line.close()  # the warden then ends the cluster
+            connection.close()  # the agent then ends the cluster
             try:
-                warden.wait(timeout=ANSWER)
+                agent.wait(timeout=ANSWER)
             except subprocess.TimeoutExpired:
-                warden.kill()  # and process 1 with it
-                warden.wait(timeout=ANSWER)
+                agent.kill()  # and process 1 with it
+                agent.wait(timeout=ANSWER)
             os.close(complaints)
 
 
 def _handshake(
-    spec: Spec, order: Order, warden: subprocess.Popen[bytes], line: socket.socket, complaints: int
+    spec: Spec, config: AgentConfig, agent: subprocess.Popen[bytes], connection: Connection, complaints: int
 ) -> None:
+    unshared = False
+
     def said() -> str:
-        warden.wait(timeout=ANSWER)
+        agent.wait(timeout=ANSWER)
         return os.pread(complaints, 1 << 16, 0).decode(errors="replace").strip()
 
-    assert warden.stdin
     try:
-        with warden.stdin:
-            warden.stdin.write(msgspec.json.encode(order) + b"\n")
-        if line.recv(64) != b"unshared":
-            complaint = said()
-            if "unshare" in complaint:
-                raise HostUnsuitable(complaint.splitlines()[-1], namespace.NO_NAMESPACES)
-            raise ClusterError(f"the sealed cluster ended before it began: {indented(complaint)}")
-        namespace.write_maps(warden.pid, spec.identity)
-        line.send(b"mapped")
-        if line.recv(64) != b"started":
-            raise ClusterError(f"the sealed cluster could not be furnished: {indented(said())}")
+        connection.send(config)
+        if connection.receive(str)[0] != UNSHARED:
+            raise EOFError
+        unshared = True
+        ids.write_maps(agent.pid, spec.identity.maps)
+        connection.send(MAPPED)
+        if connection.receive(str)[0] != STARTED:
+            raise EOFError
+    except EOFError:
+        complaint = said()
+        if not unshared and "unshare" in complaint:
+            raise HostUnsuitable(complaint.splitlines()[-1], namespace.NO_NAMESPACES) from None
+        raise ClusterError(f"the isolated cluster did not start: {indented(complaint)}") from None
     except TimeoutError:
         raise DeadlineExceeded(
-            f"the sealed cluster was not furnished within {line.gettimeout():g} s"
+            f"the isolated cluster did not start within {connection.socket.gettimeout():g} s"
         ) from None
     except OSError as problem:
-        raise ClusterError(f"the sealed cluster's warden died: {problem}{indented(said())}") from None
+        raise ClusterError(f"the isolated cluster's agent ended: {problem}{indented(said())}") from None
 
 
-def _wait_ready(cluster: Sealed, seconds: float) -> None:
+def _wait_ready(cluster: IsolatedCluster, seconds: float) -> None:
     """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the right log."""
     patience = str(int(seconds * 1000))
     for what, argv in (
@@ -190,6 +210,6 @@ def _wait_ready(cluster: Sealed, seconds: float) -> None:
         status, said = cluster.as_root(f"/run/hpclab/bin/{argv[0]}", *argv[1:], seconds=seconds + 5)
         if status:
             raise DeadlineExceeded(
-                f"{what} of a sealed cluster did not become ready within {seconds:g} s: {said.strip()}"
+                f"{what} of an isolated cluster did not become ready within {seconds:g} s: {said.strip()}"
                 f"{indented(cluster.logs())}"
             )

@@ -138,7 +138,7 @@ def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, se
                 plan,
                 spec.identity,
                 enter=functools.partial(cgroups.enter, spec),
-                settle=functools.partial(cgroups.settle, spec),
+                delegate=functools.partial(cgroups.delegate, spec),
             )
             supervisor = process.running(folder)
             if supervisor is None:
@@ -279,7 +279,7 @@ def _owner(name: str) -> identity.Identity:
     """Who owns the files of the cluster."""
     if spec := _known(name):
         return spec.identity
-    return identity.of_this_process(cgroup=cgroups.at_hand(by_root=os.geteuid() == 0))
+    return identity.of_this_process(cgroup=cgroups.version(by_root=os.geteuid() == 0))
 
 
 def _stop(name: str, folder: Path, spec: Spec | None) -> None:

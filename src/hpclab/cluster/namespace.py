@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import msgspec
 from hpclab.cluster.boot import Plan
 from hpclab.cluster.identity import Identity
 from hpclab.errors import ClusterError, HostUnsuitable
+from hpclab.sandbox import ids
 from hpclab.shell import indented, run
 
 NO_NAMESPACES = """\
@@ -30,11 +30,11 @@ def start(
     identity: Identity,
     *,
     enter: Callable[[int], None] = lambda _: None,
-    settle: Callable[[int], None] = lambda _: None,
+    delegate: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Boot ``plan``; returns the supervisor's process id on the host.
 
-    ``enter`` gets the process id before it has its namespaces, ``settle`` when it has them.
+    ``enter`` gets the process id before it has its namespaces, ``delegate`` when it has them.
     Raises HostUnsuitable, ClusterError; on an error nothing is left running.
     """
     if identity.by_root:  # the host's root is nobody inside, so its folder has to change hands here
@@ -57,8 +57,8 @@ def start(
             if "unshare" in said:
                 raise HostUnsuitable(said, NO_NAMESPACES)
             raise ClusterError(f"the boot program ended before it began: {indented(_all(complaints))}")
-        write_maps(boot.pid, identity)
-        settle(boot.pid)
+        ids.write_maps(boot.pid, identity.maps)
+        delegate(boot.pid)
         boot.stdin.write("mapped\n")
         boot.stdin.flush()
         answer = boot.stdout.readline().strip()
@@ -66,7 +66,7 @@ def start(
             said = _said(complaints)
             full = os.strerror(errno.ENOSPC) in said
             raise ClusterError(
-                f"the cluster's namespaces could not be furnished: {said}",
+                f"the cluster's namespaces could not be built: {said}",
                 f"Make room in {Path(plan.folder).parent}, or choose another folder with HPCLAB_STATE."
                 if full
                 else "",
@@ -88,22 +88,6 @@ def _all(complaints: int) -> str:
 def _said(complaints: int) -> str:
     lines = _all(complaints).splitlines()
     return lines[-1] if lines else "no message"
-
-
-def write_maps(pid: int, identity: Identity) -> None:
-    """Give process ``pid`` in its new user namespace the ids of ``identity``."""
-    if identity.by_root:
-        for name, rows in {"uid_map": identity.uid_map, "gid_map": identity.gid_map}.items():
-            Path(f"/proc/{pid}/{name}").write_text("".join(f"{a} {b} {c}\n" for a, b, c in rows))
-        return
-    for program, rows in {"newuidmap": identity.uid_map, "newgidmap": identity.gid_map}.items():
-        if not shutil.which(program):
-            raise HostUnsuitable(
-                f"{program} is not installed",
-                "It hands out sub-ids and has to be the system's own. Ask an administrator to run, once:\n"
-                "    sudo apt-get install uidmap",
-            )
-        run([program, str(pid), *(str(number) for row in rows for number in row)], step="mapping ids")
 
 
 def remove_folder(identity: Identity, folder: Path) -> None:
@@ -129,7 +113,7 @@ def as_root_of(identity: Identity, argv: Sequence[str], folder: Path) -> None:
         holder.stdin.write("\n")
         holder.stdin.flush()
         holder.stdout.readline()  # cat answers: the namespace is there
-        write_maps(holder.pid, identity)
+        ids.write_maps(holder.pid, identity.maps)
         try:
             run(["nsenter", "--user", f"--target={holder.pid}", "--", *argv], cwd=folder)
         finally:

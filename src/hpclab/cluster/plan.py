@@ -9,7 +9,7 @@ import msgspec
 
 from hpclab.cluster import config, services
 from hpclab.cluster.boot import Plan, Tree
-from hpclab.cluster.protocol import Order
+from hpclab.cluster.protocol import AgentConfig
 from hpclab.cluster.spec import CONTROLLER, LOGIN, NETWORK, Spec, address, devices_of
 
 FILES = Path(__file__).parent / "files"
@@ -59,7 +59,7 @@ def cluster_plan(
         layers["slurm/first-job-id.conf"] = "FirstJobId=1\n"
     layers["spec.json"] = msgspec.json.encode(spec).decode()
     layers["accounting-key"] = key + "\n"
-    layers["packages"] = f"{prefix}\n"  # a sealed cluster on a node looks here what it finds in /usr
+    layers["packages"] = f"{prefix}\n"  # an isolated cluster on a node looks here what it finds in /usr
     folders = {f"nodes/{name}": (0, 0, 0o755) for name in (LOGIN, *spec.node_names)}
     return _plan(
         spec,
@@ -69,8 +69,8 @@ def cluster_plan(
         writable=writable,
         network=cables(spec),
         texts=layers,
-        # A sealed cluster's nodes are started by its warden.
-        service_texts=services.controller(spec) | ({} if spec.seal else services.nodes(spec)) | network,
+        # An isolated cluster's nodes are started by its agent.
+        service_texts=services.controller(spec) | ({} if spec.isolation else services.nodes(spec)) | network,
         node_texts=services.inside_nodes(spec),
         more_folders=folders,
         homes={who.home: f"home/{who.name}" for who in spec.identity.housed},
@@ -130,7 +130,7 @@ LAYER = "layers/etc/"
 OF_THE_HOST = ("spec.json", "accounting-key", "packages", "etc-login/resolv.conf")  # nobody's business inside
 
 
-def sealed_order(
+def agent_config(
     spec: Spec,
     *,
     venv: Path,
@@ -141,8 +141,8 @@ def sealed_order(
     munge_key: str,
     groups: Sequence[Path],
     learner_groups: Sequence[Path],
-) -> Order:
-    """What the warden of a sealed cluster is told. Without ``template`` there are no nodes: the database is made there."""
+) -> AgentConfig:
+    """The configuration of an isolated cluster's agent. Without ``template`` there are no nodes: the database is made there."""
     if template:
         plan = cluster_plan(
             spec,
@@ -165,7 +165,7 @@ def sealed_order(
             host_etc=SYSTEM_ETC,
             munge_key=munge_key,
         )
-    assert spec.seal
+    assert spec.isolation
     learner, [grader] = spec.identity.learner, spec.identity.accounts
     etc = {
         name.removeprefix(LAYER): text
@@ -185,7 +185,7 @@ def sealed_order(
         if name.split("/")[0] not in ("home", "scratch")  # those lie elsewhere
     }
     names = (LOGIN, *spec.node_names) if template else ()
-    return Order(
+    return AgentConfig(
         tree=Tree(folders=folders, files=files),
         etc=etc,
         prefix=str(prefix or ""),
@@ -200,7 +200,8 @@ def sealed_order(
         learner=(learner.uid, learner.gid),
         grader=(grader.uid, grader.gid),
         ours=[0, grader.uid, *(who.uid for who in spec.identity.daemons)],
-        seal=spec.seal,
+        limits=spec.isolation,
+        containers=spec.containers,
         by_root=spec.identity.by_root,
         groups=[str(path) for path in groups],
         learner_groups=[str(path) for path in learner_groups],

@@ -1,4 +1,4 @@
-"""The inside of a sealed cluster: its root directory, process 1, its nodes. Runs in the warden and its forks."""
+"""The inside of an isolated cluster: its root directory, process 1, its nodes. Runs in the agent and its forks."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from typing import NoReturn
 import msgspec
 
 from hpclab.cluster import boot
-from hpclab.cluster.protocol import ROOMS, Order
+from hpclab.cluster.protocol import MOUNTS, AgentConfig
 from hpclab.layout import INSIDE
-from hpclab.sandbox import kernel, rootfs, seccomp
-from hpclab.sandbox.rootfs import Room
+from hpclab.sandbox import kernel, limits, rootfs, seccomp
+from hpclab.sandbox.rootfs import TmpfsMount
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-OWN = Room(mb=1024, inodes=100_000, mode=0o755)  # database, spool, logs
-GRADERS = 64  # MiB of the grader's home
+OWN = TmpfsMount(size_mib=1024, inodes=100_000, mode=0o755)  # database, spool, logs
+GRADERS_MIB = 64  # of the grader's home
 # Slurm gives each job's folder in there to its owner, who may write to it while the job runs.
-SPOOL = Room(mb=256, inodes=20_000, mode=0o755)
-# The controller's state holds script and environment of each job in the queue: a learner who fills it
-# has his next job refused, and takes no room from the database.
-STATE = Room(mb=512, inodes=20_000, mode=0o700)
-GRADER_MB = 2048  # that a test's process may take
+SPOOL = TmpfsMount(size_mib=256, inodes=20_000, mode=0o755)
+# The controller's state holds script and environment of each job in the queue: when a learner fills it,
+# the next job is refused, and the database keeps its own room.
+STATE = TmpfsMount(size_mib=512, inodes=20_000, mode=0o700)
+GRADER_MIB = 2048  # that a test's process may take
 EMPTY = "/run/empty"
 # What no node needs and nobody on one should see.
-COVERED = (ROOMS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
-NODE_ROOMS = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}
+COVERED = (MOUNTS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
+NODE_MOUNTS = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}
 # Threads that the daemons on the nodes may have beside the learner's: the limit is each user's own.
 DAEMONS = 512
 
 
-def root_directory(order: Order, handles: dict[str, str], devices: dict[str, str]) -> None:
+def root_directory(config: AgentConfig, handles: dict[str, str], devices: dict[str, str]) -> None:
     """Put the cluster's root directory together at ``boot.STAGE``; process 1 makes it the root.
 
-    ``handles`` maps each path of the order to what it was when it could be walked.
+    ``handles`` maps each path of the config to what it was when it could be walked.
     """
     root, folder = boot.STAGE, boot.SHELF
     rootfs.tmpfs(folder, OWN)
-    boot.write(order.tree, folder)
-    own = boot.at(folder)
+    boot.write(config.tree, folder)
+    own = kernel.handle(folder)
     rootfs.assemble(
         root,
-        shown={Path(path): handles[path] for path in order.shown},
-        etc=order.etc,
-        prefix=handles[order.prefix] if order.prefix else None,
-        rooms={
-            "/run": Room(mb=16, inodes=16_384, mode=0o755),
-            "/tmp": Room(mb=64, inodes=4_096),
-            "/var/tmp": Room(mb=16, inodes=1_024),
+        shown={Path(path): handles[path] for path in config.shown},
+        etc=config.etc,
+        prefix=handles[config.prefix] if config.prefix else None,
+        mounts={
+            "/run": TmpfsMount(size_mib=16, inodes=16_384, mode=0o755),
+            "/tmp": TmpfsMount(size_mib=64, inodes=4_096),
+            "/var/tmp": TmpfsMount(size_mib=16, inodes=1_024),
         },
         devices=devices,
     )
-    for link, target in order.links.items():
+    for link, target in config.links.items():
         path = root / link.lstrip("/")
         if not os.path.lexists(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,45 +68,47 @@ def root_directory(order: Order, handles: dict[str, str], devices: dict[str, str
     for file in (root / str(INSIDE / "gpu").lstrip("/")).glob("*"):
         kernel.bind(root / "dev/null", file)  # Slurm takes nothing but a device for a GPU
     (root / EMPTY.lstrip("/")).mkdir()
-    for name, uid in order.run_owners.items():
+    for name, uid in config.run_owners.items():
         (root / "run" / name).mkdir()
         os.chown(root / "run" / name, uid, uid)
-    _rooms(order, root)
+    _mount_folders(config, root)
     kernel.mount("sysfs", root / "sys", "sysfs", kernel.RDONLY | kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
 
 
-def _rooms(order: Order, root: Path) -> None:
+def _mount_folders(config: AgentConfig, root: Path) -> None:
     """Where the learner may write: one folder in memory for home and scratch, one for each node."""
-    size = {"mb": order.seal.disk_mb, "inodes": order.seal.inodes}
-    rooms = root / ROOMS.lstrip("/")
-    for name in ("shared", *order.nodes):
-        (rooms / name).mkdir(parents=True)
-        rootfs.tmpfs(rooms / name, Room(mode=0o755, **size))
-    (rooms / "spool").mkdir()
-    rootfs.tmpfs(rooms / "spool", SPOOL)
-    kernel.bind(rooms / "spool", root / "run/hpclab/spool")
+    size = {"size_mib": config.limits.disk_mib, "inodes": config.limits.inodes}
+    mounts = root / MOUNTS.lstrip("/")
+    for name in ("shared", *config.nodes):
+        (mounts / name).mkdir(parents=True)
+        rootfs.tmpfs(mounts / name, TmpfsMount(mode=0o755, **size))
+    (mounts / "spool").mkdir()
+    rootfs.tmpfs(mounts / "spool", SPOOL)
+    kernel.bind(mounts / "spool", root / "run/hpclab/spool")
     state = root / "run/hpclab/state"
     owner = state.stat()
     rootfs.tmpfs(state, msgspec.structs.replace(STATE, uid=owner.st_uid, gid=owner.st_gid))
-    uid, gid = order.learner
+    uid, gid = config.learner
     for name, shown in {"home": "/home/learner", "scratch": "/scratch/learner"}.items():
-        (rooms / "shared" / name).mkdir()
-        (rooms / "shared" / name).chmod(0o755)
-        os.chown(rooms / "shared" / name, uid, gid)
-        boot.show(rooms / "shared" / name, root, Path(shown))
-    for node in order.nodes:
-        for name in NODE_ROOMS:
-            (rooms / node / name).mkdir()
-            (rooms / node / name).chmod(0o1777)
-    uid, gid = order.grader
+        (mounts / "shared" / name).mkdir()
+        (mounts / "shared" / name).chmod(0o755)
+        os.chown(mounts / "shared" / name, uid, gid)
+        boot.show(mounts / "shared" / name, root, Path(shown))
+    for node in config.nodes:
+        for name in NODE_MOUNTS:
+            (mounts / node / name).mkdir()
+            (mounts / node / name).chmod(0o1777)
+    uid, gid = config.grader
     (root / "home/grader").mkdir()
-    rootfs.tmpfs(root / "home/grader", Room(mb=GRADERS, inodes=4_096, mode=0o700, uid=uid, gid=gid))
+    rootfs.tmpfs(
+        root / "home/grader", TmpfsMount(size_mib=GRADERS_MIB, inodes=4_096, mode=0o700, uid=uid, gid=gid)
+    )
 
 
-def process_1(order: Order, database: int | None) -> NoReturn:
-    """Move into the root directory, unpack the database, lay the cables; then the supervisor takes over."""
+def process_1(config: AgentConfig, database: int | None) -> NoReturn:
+    """Move into the root directory, unpack the database, connect the network; then the supervisor takes over."""
     kernel.mount("proc", boot.STAGE / "proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
-    rootfs.seal(boot.STAGE)
+    rootfs.make_read_only(boot.STAGE)
     kernel.pivot_root(boot.STAGE)
     os.environ.clear()
     os.environ.update(PATH=PATH, LC_ALL="C.UTF-8")
@@ -114,13 +116,13 @@ def process_1(order: Order, database: int | None) -> NoReturn:
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    socket.sethostname(order.hostname)
+    socket.sethostname(config.hostname)
     unpacking = _unpack(database) if database is not None else None
-    for namespace, batch in order.network:
+    for namespace, batch in config.network:
         _ip(batch, [] if not namespace else ["nsenter", f"--net=/run/netns/{namespace}"])
     if unpacking and unpacking.wait():
         raise OSError("the database could not be unpacked; is there memory left?")
-    os.execvp(order.command[0], order.command)
+    os.execvp(config.command[0], config.command)
 
 
 def _unpack(database: int) -> subprocess.Popen[bytes]:
@@ -135,7 +137,7 @@ def _ip(batch: str, where: list[str]) -> None:
         raise OSError(f"ip: {done.stderr.strip()}")
 
 
-def start_node(order: Order, name: str, groups: Sequence[int], rules: bytes) -> int:
+def start_node(config: AgentConfig, name: str, groups: Sequence[int], rules: bytes) -> int:
     """Start a node: its process 1 in namespaces of its own. Runs in a fork; returns that process's id."""
     with Path("/run/netns", name).open() as network:
         kernel.setns(network.fileno())
@@ -144,13 +146,13 @@ def start_node(order: Order, name: str, groups: Sequence[int], rules: bytes) -> 
     if pid:
         return pid
     try:
-        _furnish_node(order, name)
+        _populate_node(config, name)
         log = os.open(INSIDE / f"log/{name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
         usual_signals()
-        confine(order, groups, rules, beside=DAEMONS)
+        confine(config, groups, rules, beside=DAEMONS)
         scan = ["s6-svscan", str(INSIDE / "nodes" / name)]
         os.execvpe(scan[0], scan, {"PATH": PATH, "LC_ALL": "C.UTF-8"})
     except BaseException as problem:
@@ -158,28 +160,30 @@ def start_node(order: Order, name: str, groups: Sequence[int], rules: bytes) -> 
     os._exit(1)
 
 
-def _furnish_node(order: Order, name: str) -> None:
+def _populate_node(config: AgentConfig, name: str) -> None:
     socket.sethostname(name)
-    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
+    kernel.make_mounts_private()
     flags = kernel.NOSUID | kernel.NODEV | kernel.NOEXEC
     kernel.mount("proc", "/proc", "proc", flags)  # shows this node's processes only
     kernel.mount("sysfs", "/sys", "sysfs", flags | kernel.RDONLY)  # shows this node's interfaces only
-    shown_again = {path: boot.at(path) for path in order.shown if path.startswith(("/tmp/", "/var/tmp/"))}
-    for room, place in NODE_ROOMS.items():
-        kernel.bind(f"{ROOMS}/{name}/{room}", place)
+    shown_again = {
+        path: kernel.handle(path) for path in config.shown if path.startswith(("/tmp/", "/var/tmp/"))
+    }
+    for part, place in NODE_MOUNTS.items():
+        kernel.bind(f"{MOUNTS}/{name}/{part}", place)
     for path, handle in shown_again.items():
         if not Path(path).exists():
             Path(path).mkdir(parents=True)
             kernel.bind(handle, path)
     for path in COVERED:
         kernel.bind(EMPTY, path)
-    _ip(f"link set lo up\naddress replace {order.nodes[name]} dev hsn0\nlink set hsn0 up\n", [])
-    pages = order.seal.disk_mb << 20 >> 12  # System V's shared memory, which outlives its processes
+    _ip(f"link set lo up\naddress replace {config.nodes[name]} dev hsn0\nlink set hsn0 up\n", [])
+    pages = config.limits.disk_mib << 20 >> 12  # System V's shared memory, which outlives its processes
     with contextlib.suppress(PermissionError):  # before Linux 5.19
         Path("/proc/sys/kernel/shmall").write_text(str(pages))
 
 
-def confine(order: Order, groups: Sequence[int], rules: bytes, *, beside: int = 0) -> None:
+def confine(config: AgentConfig, groups: Sequence[int], rules: bytes, *, beside: int = 0) -> None:
     """Put this process, and whatever it starts, under the learner's limits and filter. It may still be root.
 
     ``beside``: so many processes more, for daemons that share the limit though not the count.
@@ -188,28 +192,20 @@ def confine(order: Order, groups: Sequence[int], rules: bytes, *, beside: int = 
         os.write(group, b"0")
     with contextlib.suppress(OSError):  # refused where it is higher already
         Path("/proc/self/oom_score_adj").write_text("500")  # if the machine itself runs short, these go first
-    most = order.seal.processes + beside
-    resource.setrlimit(resource.RLIMIT_NPROC, (_within(resource.RLIMIT_NPROC, most),) * 2)
-    size = order.seal.disk_mb << 20
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_within(resource.RLIMIT_FSIZE, size),) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = config.limits.processes + beside
+    limits.set_rlimit(resource.RLIMIT_NPROC, most)
+    limits.set_rlimit(resource.RLIMIT_FSIZE, config.limits.disk_mib * limits.MIB)
+    limits.set_rlimit(resource.RLIMIT_CORE, 0)
     seccomp.no_new_privileges()
     seccomp.apply(rules)
 
 
 def bound_memory() -> None:
     """Give this process of the grader's its share of memory; a Python that wants more gets a MemoryError."""
-    most = GRADER_MB << 20
-    resource.setrlimit(resource.RLIMIT_DATA, (_within(resource.RLIMIT_DATA, most),) * 2)
+    limits.set_rlimit(resource.RLIMIT_DATA, GRADER_MIB * limits.MIB)
 
 
 def usual_signals() -> None:
     """What this process ignores, a program that it becomes would ignore too."""
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-
-
-def _within(which: int, wanted: int) -> int:
-    """``wanted``, or less where whoever started us may not have as much."""
-    hard = resource.getrlimit(which)[1]
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

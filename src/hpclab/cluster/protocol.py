@@ -1,21 +1,24 @@
-"""What a sealed cluster's warden is told: first an Order, then one request after the other. Plain values."""
+"""The messages to an isolated cluster's agent: first an AgentConfig, then one request after the other. Plain values."""
 
 from __future__ import annotations
 
 import msgspec
 
 from hpclab.cluster.boot import Tree
-from hpclab.cluster.spec import Seal
+from hpclab.sandbox.limits import IsolationLimits
+from hpclab.sandbox.termination import Termination
 
-ROOMS = "/run/rooms"  # where the folders in memory lie that the learner may write to
+# What the two say until the cluster runs.
+UNSHARED, MAPPED, STARTED = "unshared", "mapped", "started"
+MOUNTS = "/run/mounts"  # where the folders in memory lie that the learner may write to
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All that is needed to start. Whatever a path names, it is looked up with the rights of who starts it."""
 
     tree: Tree  # the cluster's own folder, which is in memory too
     etc: dict[str, str]  # texts of /etc
-    prefix: str  # packages to lay on top of /usr; empty where they are there already
+    prefix: str  # packages to mount over /usr; empty where they are there already
     shown: list[str]  # folders of the host that are shown, read-only
     links: dict[str, str]  # links to make: where -> what it says
     database: str  # archive to start the database from; empty: none
@@ -27,7 +30,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     learner: tuple[int, int]  # uid and gid
     grader: tuple[int, int]
     ours: list[int]  # ids that are not the learner's; all others are
-    seal: Seal
+    limits: IsolationLimits
+    containers: bool
     by_root: bool
     groups: list[str]  # of the control groups around all of it, the files that processes are written to
     learner_groups: list[str]  # of those around the learner
@@ -67,10 +71,10 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
 Request = Run | Kill | Look | Watch
 
 
-class Use(msgspec.Struct, frozen=True, kw_only=True):
-    """What the learner uses at this moment, and which limit had it stopped: "memory", "processes" or none."""
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the learner uses at this moment, and which limit its processes were stopped for, if any."""
 
-    processes: int = 0  # threads too
-    memory_kb: int = 0
-    over: str = ""
+    tasks: int = 0
+    memory_bytes: int = 0
+    limit: Termination | None = None
     problem: str = ""  # of a request that could not be done

@@ -77,7 +77,7 @@ def nodes(spec: Spec) -> dict[str, str]:
             f"exec {in_group}nsenter --net=/run/netns/{name}"
             f" unshare --mount --uts --ipc --pid{own_view} --fork --kill-child --"
             f" /run/hpclab/bin/node-init {name} {address(name)}/{NETWORK.prefixlen}"
-            f" {spec.memory_mb // 2}m {spec.host.cgroup}",
+            f" {spec.memory_mib // 2}m {spec.host.cgroup}",
         ]
         files[f"{name}/run"] = SCRIPT + "\n".join(lines) + "\n"
         # A node is switched off like a machine: at once.

@@ -9,6 +9,7 @@ import msgspec
 
 from hpclab.cluster.identity import Identity
 from hpclab.errors import UsageError
+from hpclab.sandbox.limits import IsolationLimits
 from hpclab.sites import Site
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -21,23 +22,12 @@ LOGIN = "login"
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """What the host offers a cluster."""
 
-    memory_mb: int
+    memory_mib: int = msgspec.field(name="memory_mb")  # as stored by older versions
     gpu_devices: tuple[str, ...] = ()  # /dev/nvidia0, ... ; empty: GPUs are emulated
     cgroup: str = "none"  # "v1", "v2" or "none": who can enforce memory limits
     cgroup_group: str = ""  # what the cluster's group on the host is called
     cgroup_top: str = ""  # for "v2": the group on the host below which the cluster has its own
     outbound: bool = True  # the login node may get a network of its own to the outside
-
-
-class Seal(msgspec.Struct, frozen=True, kw_only=True):
-    """What the learner of a sealed cluster may use in it, all nodes together. MiB, counts."""
-
-    memory_mb: int
-    processes: int  # threads count too
-    disk_mb: int  # of the home with scratch, and of each node's own folders
-    inodes: int  # likewise
-    jobs: int  # in the queue at one time
-    containers: bool = False  # may make namespaces and mounts, which building an image takes
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,9 +40,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int = 4
     cpus_per_node: int = 4
     gpus_per_node: int = 4
-    memory_mb: int = 4000
+    memory_mib: int = msgspec.field(default=4000, name="memory_mb")  # likewise
     outbound: bool = True
-    seal: Seal | None = None  # of a cluster that one stranger has to itself: see sealed.py
+    isolation: IsolationLimits | None = None  # of a cluster for untrusted code alone: see isolated.py
+    containers: bool = (
+        False  # of such a cluster: programs may make namespaces and mounts, which building an image takes
+    )
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -70,8 +63,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def jobs_by_cgroup(self) -> bool:
-        """Whether Slurm has control groups for its jobs. Of a sealed cluster they hold all of it, from outside."""
-        return self.host.cgroup != "none" and self.seal is None
+        """Whether Slurm has control groups for its jobs. Those of an isolated cluster are around all of it."""
+        return self.host.cgroup != "none" and self.isolation is None
 
     @property
     def enforces_memory(self) -> str:
@@ -121,7 +114,7 @@ def check(spec: Spec) -> Spec:
         "--nodes": (spec.nodes, 1, MAX_NODES),
         "--cpus-per-node": (spec.cpus_per_node, 1, 256),
         "--gpus-per-node": (spec.gpus_per_node, 0, 16),
-        "--memory-per-node": (spec.memory_mb, 256, 4_000_000),
+        "--memory-per-node": (spec.memory_mib, 256, 4_000_000),
     }
     for option, (value, low, high) in limits.items():
         if not low <= value <= high:

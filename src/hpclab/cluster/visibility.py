@@ -22,7 +22,7 @@ def exposures(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def check(paths: Iterable[Path], *, by_root: bool) -> None:
-    """Raise HostUnsuitable when the learner, a stranger to root's files, could not reach ``paths``."""
+    """Raise HostUnsuitable when the learner, to whom root's files are closed, could not reach ``paths``."""
     if not by_root:
         return
     shown = exposures(paths)

@@ -50,7 +50,7 @@ json.dump(replay(*arguments), out)
 PLAIN_VALUES = "numbers, strings, True or False, None, and lists and dicts of them"
 # The grader's reasons for a missing reply, and their text for the learner.
 NO_REPLY = {
-    "seconds": "does not finish within the time limit",
+    "timeout": "does not finish within the time limit",
     "memory": "uses more memory than allowed",
     "processes": "starts more processes than allowed",
     "output": "writes more than allowed",
@@ -195,7 +195,7 @@ def _replay_locally(source: str, arguments: list[Any], given: Sequence[str]) -> 
             try:
                 reply, errors = program.communicate(dumps([source, arguments]), timeout=REPLAY_TIMEOUT_S)
             except subprocess.TimeoutExpired:
-                return {"none": "seconds"}
+                return {"none": "timeout"}
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(program.pid, signal.SIGKILL)  # and whatever it started

@@ -47,7 +47,7 @@ def submit(
         f"--array=0-{len(shared) - 1}%{at_once}",
         f"--chdir={spool}",
         f"--output={spool}/log/{number}-%a.log",
-        f"--mem={batch.needs.memory_mb}",
+        f"--mem={batch.needs.memory_mib}",
         f"--cpus-per-task={batch.needs.cpus}",
         f"--time={math.ceil(seconds / 60)}",
         *options,

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+from hpclab.sandbox.limits import IsolationLimits
+from hpclab.sandbox.termination import Termination
+
 
 class Verdict(StrEnum):
     """The outcome of a submission in one word, beside its mark."""
@@ -67,18 +70,12 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(test.task for test in self.tests))
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one submission may use. Seconds, MiB, counts."""
+class Limits(IsolationLimits, frozen=True, kw_only=True):
+    """What one submission may use."""
 
-    seconds: float  # all of the student's cells together
     settle_seconds: float  # for jobs that still run when the last cell has ended
     test_seconds: float  # one test
-    memory_mb: int
-    processes: int
-    disk_mb: int  # each place that the student's account can write to
-    inodes: int
-    output_mb: int  # what the cells print, all together
-    jobs: int = 200  # in the queue at one time
+    output_mib: int  # what the cells print, all together
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,9 +124,7 @@ class JobSeen(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """How the student's cells ended, as the sandbox observed it."""
 
-    ended: (
-        str  # "done", "error" (a cell raised; the rest ran), "timeout", "memory", "output", "crash", "tamper"
-    )
+    ended: Termination
     seconds: float = 0.0
     last_cell: str = ""  # id of the last cell that began
     detail: str = ""

@@ -20,6 +20,7 @@ from hpclab.grading.execute.assemble import Assembled, BadInput
 from hpclab.grading.execute.interface import Enter, Sandbox
 from hpclab.grading.execute.messages import Cells
 from hpclab.grading.model import JobSeen, Lab, Limits, Mark, Result, Run, Task, Verdict
+from hpclab.sandbox.termination import Termination
 
 TRIES = 3
 MOST_LINE = 1 << 20  # bytes of one line of the tests
@@ -89,12 +90,12 @@ def _once(task: Task, lab: Lab, files: Mapping[str, bytes], enter: Enter, limits
             "verdict": Verdict.TAMPER,
             "marks": verdict.nothing(lab),
             "notes": assembled.notes,
-            "run": Run(ended="tamper", detail=assembled.tamper),
+            "run": Run(ended=Termination.TAMPER, detail=assembled.tamper),
             "executed": executed.notebook(assembled.pieces, {}),
         }
     size = sum(map(len, files.values()))
-    if size > limits.disk_mb << 19:  # half of it is for what the cells write
-        much = f"what was handed in holds {size >> 20} MB, the most is {limits.disk_mb >> 1}"
+    if size > limits.disk_mib << 19:  # half of it is for what the cells write
+        much = f"what was handed in holds {size >> 20} MB, the most is {limits.disk_mib >> 1}"
         return {"verdict": Verdict.BAD_INPUT, "marks": verdict.nothing(lab), "problem": much}
     with enter(lab, limits) as sandbox:
         return _in_sandbox(task, lab, files, assembled, sandbox, limits)
@@ -108,7 +109,7 @@ def _in_sandbox(
     nonce = protocol.new_nonce()
     messages = Cells(cells, nonce)
     request = protocol.cells_request(
-        cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mb << 20
+        cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mib << 20
     )
     ended = sandbox.run_cells(request, messages, limits)
     heard = messages.heard
@@ -120,7 +121,7 @@ def _in_sandbox(
         notes.append(f"left running, and stopped: {stopped.removeprefix('Stopped: ')}")
     shown = executed.notebook(assembled.pieces, messages.printed)
     common = {"run": run, "notes": tuple(notes), "executed": shown}
-    if run.ended == "tamper":
+    if run.ended == Termination.TAMPER:
         return {"verdict": Verdict.TAMPER, "marks": verdict.nothing(lab), **common}
     marks, jobs, log = _tests(task, lab, cells, sandbox, limits)
     return {"verdict": verdict.judge(run, marks), "marks": marks, "jobs": jobs, "log": log, **common}
@@ -166,8 +167,8 @@ def _tests(
     seconds = limits.test_seconds * (len(lab.tests) + 1) + 30
     ended = sandbox.run_tests(json.dumps(request).encode() + b"\n", line, seconds)
     missing = [test.id for test in lab.tests if test.id not in answers]
-    if missing or ended.status != 0 or ended.over:
-        how = ended.over or f"status {ended.status}, signal {ended.signal}"
+    if missing or ended.termination != Termination.DONE:
+        how = f"{ended.termination}, status {ended.status}, signal {ended.signal}"
         raise Trouble(
             f"the tests ended early ({how}) without a word on: {', '.join(missing) or 'nothing'}"
             f"\n{ended.errors.strip()[-1500:]}"
@@ -214,7 +215,9 @@ def _reply(
         files = dict(lab.files)
     # The first sandbox still holds what the learner left, and both must fit into one job.
     if lab.nodes:
-        limits = msgspec.structs.replace(limits, memory_mb=limits.memory_mb // 2, disk_mb=limits.disk_mb // 2)
+        limits = msgspec.structs.replace(
+            limits, memory_mib=limits.memory_mib // 2, disk_mib=limits.disk_mib // 2
+        )
     request = protocol.question_request(cells, question, seconds=limits.test_seconds)
     try:
         return protocol.answer_line(sandbox.ask_program(request, limits, files))

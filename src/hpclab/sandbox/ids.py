@@ -1,93 +1,257 @@
-"""Which user ids a sandbox may have: its root, its stranger, and whoever judges the stranger's work.
+"""Which user ids of the host stand behind a sandbox's root, its learner and its grader.
 
-Root hands out ids of a range that nobody has. An ordinary user has sub-ids (/etc/subuid), handed out by
-newuidmap. Where there are none, all of them are this user: then namespaces alone keep the stranger in.
+Root takes ids from a range that no account has. An ordinary user has sub-ids (/etc/subuid), mapped by
+newuidmap. Without sub-ids everybody in a sandbox is this user, and namespaces alone confine the submission.
+
+Two sandboxes that run at the same time never share an id, since some of the kernel's limits and counters belong
+to a user id. So ranges are allocated: whoever starts a sandbox holds the lock file of its range, and so does
+the program that becomes the sandbox's root. A range is free again when both have ended, however they ended.
+
+The lock files lie in a local folder, never at home: on NFS, locks fail or reach other machines. Root uses /run,
+others /run/lock where it is open to all (Debian); where those cannot be written to, both use /var/tmp. Unlike
+/run/user/UID they outlive a logout, and unlike /tmp and /dev/shm Slurm's job_container/tmpfs does not make them
+private to a job. All processes of an account on a machine find the same folder, on all nodes of a cluster of this
+course too.
+
+The account's own lasting cluster keeps the ids that its files have. They are outside the ranges handed out here
+for root; for an ordinary user its accounts are, but not the ids that image builds on that cluster may use.
 """
 
 from __future__ import annotations
 
+import os
 import pwd
 import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
-from hpclab.shell import run
+from hpclab import locks
+from hpclab.errors import HostUnsuitable
+from hpclab.shell import run, wait_until
 
-COUNT = 65536
-# Below systemd's and useradd's ranges there is room (systemd's UIDS-GIDS); clusters have the first three parts of it.
-ROOTS_FIRST = 0x70000000 + 3 * COUNT
 ROOT, LEARNER, GRADER = 0, 1000, 2000
 FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
+# systemd's UIDS-GIDS: neither useradd nor systemd hands out 0x70000000 to 0x7fffffff.
+# What lies above ROOT_END is for the workers of a grading run and their sandboxes (app/grading/local_worker).
+ROOT_FIRST, ROOT_END = 0x70000000, 0x78000000
+ROOT_COUNT = 65536  # of each range that root allocates
+CLUSTER_COUNT = 65536  # sub-ids of an ordinary user's lasting cluster
+ROOT_CLUSTER = (ROOT_FIRST, 3 * 65536)  # of root's lasting clusters: (first, count)
+LEAST = 4096  # ids a sandbox needs: system accounts, the learner and the grader
+ALLOCATION_S = 600.0  # how long to wait for a free range: as long as a submission may take
+
+Rows = tuple[tuple[int, int, int], ...]
 
 
-class Ids(msgspec.Struct, frozen=True, kw_only=True):
-    """Id maps as (inside, outside, count); ``who`` is "root", "subids" or "one"."""
+class Owner(StrEnum):
+    """Who writes a user namespace's id maps, and so which ids may stand in them."""
 
-    who: str
-    uids: tuple[tuple[int, int, int], ...]
-    gids: tuple[tuple[int, int, int], ...]
+    ROOT = "root"
+    SUBIDS = "subids"
+    SELF = "self"  # this user's own id, and no other
+
+
+class IdRange(msgspec.Struct, frozen=True):
+    """``count`` ids of the host: user ids from ``uid``, group ids from ``gid``."""
+
+    uid: int
+    gid: int
+    count: int
+
+
+class Allocation(msgspec.Struct, frozen=True):
+    """A range that belongs to one sandbox while a descriptor of its ``lock`` file is open in any process."""
+
+    owner: Owner
+    range: IdRange
+    lock: int
+
+
+class Maps(msgspec.Struct, frozen=True, kw_only=True):
+    """Id maps as rows of (inside, outside, count)."""
+
+    owner: Owner
+    uids: Rows
+    gids: Rows
 
     @property
-    def apart(self) -> bool:
-        """Whether the stranger is another user than the sandbox's keeper."""
-        return self.who != "one"
-
-    @property
-    def words(self) -> str:
-        """Who keeps the stranger's files and processes from the keeper's."""
-        if self.apart:
-            return "user ids of their own, and namespaces"
-        return "namespaces alone: this account has no sub-ids (man subuid), so all in a sandbox is this user"
+    def separate(self) -> bool:
+        """Whether the submission runs as another user than whoever started the sandbox."""
+        return self.owner != Owner.SELF
 
 
-def at_hand(uid: int, gid: int, files: tuple[Path, Path] = FILES) -> Ids:
-    """What this user may hand out."""
-    if uid == 0:
-        every = ((0, ROOTS_FIRST, COUNT),)
-        return Ids(who="root", uids=every, gids=every)
-    found = [subids(path, uid) for path in files]
-    if all(count for _, count in found) and shutil.which("newuidmap") and shutil.which("newgidmap"):
-        rows = [
-            ((0, own, 1), (1, first, min(count, COUNT - 1)))
-            for own, (first, count) in zip((uid, gid), found, strict=True)
-        ]
-        return Ids(who="subids", uids=rows[0], gids=rows[1])
-    return Ids(who="one", uids=((0, uid, 1),), gids=((0, gid, 1),))
+# ---- which ranges there are --------------------------------------------------------------------
 
 
-def subids(path: Path, uid: int) -> tuple[int, int]:
-    """The first range (first, count) of this user that is large enough; (0, 0) where there is none."""
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return (0, 0)
-    for line in lines:
+def parse(text: str, user: str, uid: int) -> list[tuple[int, int]]:
+    """The ranges (first, count) that ``/etc/subuid``'s text gives a user, by name or by number. Pure."""
+    ranges = []
+    for line in text.splitlines():
         fields = line.strip().split(":")
-        numbers = [int(field) for field in fields[1:] if field.isdigit()]
-        if fields[0] in (name, str(uid)) and len(numbers) == 2 and numbers[1] > GRADER:
-            return numbers[0], numbers[1]
-    return (0, 0)
+        if len(fields) == 3 and fields[0] in (user, str(uid)) and fields[1].isdigit() and fields[2].isdigit():
+            ranges.append((int(fields[1]), int(fields[2])))
+    return ranges
 
 
-def write(pid: int, ids: Ids) -> None:
-    """Give process ``pid``, in its new user namespace, these ids. Raises OSError, CommandFailed."""
-    if ids.who == "subids":
-        for program, rows in {"newuidmap": ids.uids, "newgidmap": ids.gids}.items():
+def subids(path: Path, uid: int) -> list[tuple[int, int]]:
+    """The ranges (first, count) that the file ``path`` gives this user."""
+    try:
+        text = path.read_text()
+    except OSError:
+        return []
+    return parse(text, account_name(uid), uid)
+
+
+def account_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def root_ranges() -> list[IdRange]:
+    """What root may allocate. Pure."""
+    firsts = range(sum(ROOT_CLUSTER), ROOT_END, ROOT_COUNT)
+    return [IdRange(first, first, ROOT_COUNT) for first in firsts]
+
+
+def slices(subuids: Sequence[tuple[int, int]], subgids: Sequence[tuple[int, int]]) -> list[IdRange]:
+    """The ranges that an ordinary user with these sub-ids may allocate. Pure."""
+    pairs = zip(_firsts(subuids), _firsts(subgids), strict=False)
+    return [IdRange(uid, gid, LEAST) for uid, gid in pairs]
+
+
+def _firsts(ranges: Sequence[tuple[int, int]]) -> list[int]:
+    firsts: list[int] = []
+    lasting = next((pair for pair in ranges if pair[1] >= CLUSTER_COUNT), None)
+    for first, count in ranges:
+        # A lasting cluster's daemons and accounts have the first ids of its range.
+        skipped = LEAST if (first, count) == lasting else 0
+        firsts += range(first + skipped, first + count - LEAST + 1, LEAST)
+    return firsts
+
+
+def available(uid: int, files: tuple[Path, Path] = FILES) -> list[IdRange]:
+    """The ranges that this user may allocate; none without sub-ids or the programs that map them."""
+    if uid == 0:
+        return root_ranges()
+    if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
+        return []
+    return slices(*(subids(path, uid) for path in files))
+
+
+# ---- allocating one ----------------------------------------------------------------------------
+
+
+@contextmanager
+def allocated(*, seconds: float = ALLOCATION_S, files: tuple[Path, Path] = FILES) -> Iterator[Allocation]:
+    """A range of ids that no other sandbox of this account has. Raises HostUnsuitable, DeadlineExceeded."""
+    uid = os.geteuid()
+    ranges = available(uid, files)
+    if not ranges:
+        raise no_subids(uid, LEAST, files)
+    folder = lock_folder(uid)
+
+    def allocate() -> Allocation | None:
+        for ids in ranges:
+            lock = locks.try_lock(folder / f"{ids.uid}-{ids.gid}")
+            if lock is not None:
+                return Allocation(Owner.SUBIDS if uid else Owner.ROOT, ids, lock)
+        return None
+
+    allocation = wait_until(
+        allocate,
+        f"one of {len(ranges)} ranges of {ranges[0].count} user ids to become free",
+        seconds=seconds,
+        every=0.2,
+        remedy=f"Each sandbox needs one. Run fewer at once{'' if uid == 0 else ', or ask for more sub-ids'}."
+        f" See who holds them: fuser -v {folder}/*",
+    )
+    try:
+        yield allocation
+    finally:
+        os.close(allocation.lock)
+
+
+def lock_folder(uid: int) -> Path:
+    """The folder of the lock files; made if need be. Raises HostUnsuitable where it is not this user's alone."""
+    tops = [Path("/run" if uid == 0 else "/run/lock"), Path("/var/tmp")]
+    top = next((path for path in tops if os.access(path, os.W_OK | os.X_OK)), tops[-1])
+    folder = top / f"hpclab-ids-{uid}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as problem:
+        raise HostUnsuitable(
+            f"{folder}: {problem.strerror}", f"hpclab keeps locks there: it must be able to write to {top}."
+        ) from None
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != uid or status.st_mode & 0o022:
+        raise HostUnsuitable(
+            f"{folder} is not a folder that only user id {uid} can write to",
+            "Ask its owner or an administrator to remove it.",
+        )
+    return folder
+
+
+def no_subids(uid: int, count: int, files: Sequence[Path] = FILES) -> HostUnsuitable:
+    """The error for a user with fewer than ``count`` sub-ids in a row, or without the programs that map them."""
+    if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
+        return HostUnsuitable(
+            "newuidmap is not installed",
+            "It maps sub-ids and has to be the system's own. Ask an administrator to run, once:\n"
+            "    sudo apt-get install uidmap",
+        )
+    name = account_name(uid)
+    short = next(
+        (path for path in files if all(size < count for _, size in subids(path, uid))),
+        files[0],
+    )
+    return HostUnsuitable(
+        f"{short} gives {name} no range of {count} sub-ids, which the sandbox's other accounts need",
+        "Ask an administrator to run, once:\n"
+        f"    sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}\n"
+        "(another range if that one is taken; see `man subuid`)",
+    )
+
+
+# ---- maps --------------------------------------------------------------------------------------
+
+
+def plain_maps(allocation: Allocation | None, uid: int, gid: int) -> Maps:
+    """The maps of a plain sandbox: its root is root's first id, or an ordinary user itself. Pure."""
+    if allocation is None:
+        return Maps(owner=Owner.SELF, uids=((0, uid, 1),), gids=((0, gid, 1),))
+    ids = allocation.range
+    if allocation.owner == Owner.ROOT:
+        return Maps(owner=Owner.ROOT, uids=((0, ids.uid, ids.count),), gids=((0, ids.gid, ids.count),))
+    return Maps(
+        owner=Owner.SUBIDS,
+        uids=((0, uid, 1), (1, ids.uid, ids.count)),
+        gids=((0, gid, 1), (1, ids.gid, ids.count)),
+    )
+
+
+def write_maps(pid: int, maps: Maps) -> None:
+    """Give process ``pid``, in its new user namespace, these ids. Raises OSError, CommandFailed, HostUnsuitable."""
+    if maps.owner == Owner.SUBIDS:
+        for program, rows in {"newuidmap": maps.uids, "newgidmap": maps.gids}.items():
+            if not shutil.which(program):
+                raise no_subids(os.geteuid(), LEAST)
             run([program, str(pid), *(str(number) for row in rows for number in row)], step="mapping ids")
         return
-    if ids.who == "one":
-        Path(f"/proc/{pid}/setgroups").write_text("deny")  # else the kernel takes no map of groups
-    for name, rows in {"uid_map": ids.uids, "gid_map": ids.gids}.items():
+    if maps.owner == Owner.SELF:
+        Path(f"/proc/{pid}/setgroups").write_text("deny")  # else the kernel refuses a map of groups
+    for name, rows in {"uid_map": maps.uids, "gid_map": maps.gids}.items():
         Path(f"/proc/{pid}/{name}").write_text("".join(f"{a} {b} {c}\n" for a, b, c in rows))
 
 
-def write_own(*, inside: int, outside: int) -> None:
-    """In a new user namespace that this process has just made: ``inside`` is who it was, ``outside``."""
-    Path("/proc/self/setgroups").write_text("deny")
-    for name in ("uid_map", "gid_map"):
-        Path(f"/proc/self/{name}").write_text(f"{inside} {outside} 1\n")
+def write_own_map(*, inside: int, outside: int) -> None:
+    """In a user namespace that this process has just made: its id ``outside`` is ``inside``."""
+    write_maps(
+        os.getpid(), Maps(owner=Owner.SELF, uids=((inside, outside, 1),), gids=((inside, outside, 1),))
+    )

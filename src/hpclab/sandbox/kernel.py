@@ -60,12 +60,26 @@ def mount(source: str | Path, target: str | Path, kind: str = "", flags: int = 0
     )
 
 
+def make_mounts_private() -> None:
+    """Let nothing that is mounted in this mount namespace from now on be seen in another one, nor the reverse."""
+    mount("none", "/", flags=PRIVATE | REC)
+
+
+def handle(path: str | Path) -> str:
+    """``path`` as something that can be mounted when the path itself can no longer be walked."""
+    return f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"
+
+
+def close_handle(handle: str) -> None:
+    os.close(int(handle.rpartition("/")[2]))
+
+
 def bind(source: str | Path, target: str | Path) -> None:
     """Show ``source``, with whatever is mounted below it, at ``target`` too."""
     mount(source, target, flags=BIND | REC)
 
 
-def harmless(target: Path) -> None:
+def restrict(target: Path) -> None:
     """Make ``target``, and whatever is mounted below it, read-only, without set-uid programs or devices."""
     read_only(target, RDONLY | NOSUID | NODEV)
 
@@ -92,11 +106,6 @@ def dumpable(*, yes: bool = True) -> None:
     ``yes=False``: nobody of the same user may look into it or trace it.
     """
     _checked(_libc.prctl(4, int(yes), 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
-
-
-def unmount(target: Path) -> None:
-    """Take away what is mounted at ``target``, as soon as nobody uses it (umount2(2))."""
-    _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
 def become(uid: int, gid: int, capabilities: Sequence[int] = ()) -> None:

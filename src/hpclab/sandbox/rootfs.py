@@ -1,6 +1,6 @@
 """A root directory that shows only what is listed: no home, no clone, nothing that lies about on this machine.
 
-What is there: /usr and its links as they are, entries of /etc that are the same for everybody, harmless
+What is there: /usr and its links as they are, entries of /etc that are the same for everybody, unprivileged
 devices, the folders that the caller names, and fresh ones in memory, each with a limit. All but those is
 read-only, and no set-uid bit counts.
 
@@ -65,21 +65,21 @@ ETC = (
 VAR = ("lib/apptainer",)  # where Apptainer puts its images together
 
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
+class TmpfsMount(msgspec.Struct, frozen=True, kw_only=True):
     """A fresh folder in memory, its size in MiB and how many files it may hold."""
 
-    mb: int
+    size_mib: int
     inodes: int
     mode: int = 0o1777
     uid: int = 0
     gid: int = 0
 
 
-FRESH: Mapping[str, Room] = {
-    "/tmp": Room(mb=64, inodes=4096),
-    "/var/tmp": Room(mb=64, inodes=4096),
-    "/dev/shm": Room(mb=64, inodes=4096),
-    "/run": Room(mb=16, inodes=4096, mode=0o755),
+FRESH: Mapping[str, TmpfsMount] = {
+    "/tmp": TmpfsMount(size_mib=64, inodes=4096),
+    "/var/tmp": TmpfsMount(size_mib=64, inodes=4096),
+    "/dev/shm": TmpfsMount(size_mib=64, inodes=4096),
+    "/run": TmpfsMount(size_mib=16, inodes=4096, mode=0o755),
 }
 
 
@@ -89,17 +89,17 @@ def assemble(
     shown: Mapping[Path, str],
     etc: Mapping[str, str],
     prefix: str | None = None,
-    rooms: Mapping[str, Room] = FRESH,
+    mounts: Mapping[str, TmpfsMount] = FRESH,
     devices: Mapping[str, str] = {},
 ) -> None:
     """Put the root directory together on a new tmpfs at ``root``.
 
     ``shown`` maps where a folder (or file) is seen to where it is; such a source may be a handle
     (/proc/self/fd/N). ``etc`` has texts of further files of /etc, which go before the machine's.
-    ``prefix`` has packages to lay on top of /usr. ``devices`` are more of them: name -> where it is.
-    Call ``seal`` when all mount points are made.
+    ``prefix`` has packages to mount over /usr. ``devices`` are more of them: name -> where it is.
+    Call ``make_read_only`` when all mount points are made.
     """
-    tmpfs(root, Room(mb=16, inodes=16384, mode=0o755))
+    tmpfs(root, TmpfsMount(size_mib=16, inodes=16384, mode=0o755))
     for name in EMPTY:
         (root / name).mkdir(parents=True, exist_ok=True)
     for name in LINKS:
@@ -120,19 +120,19 @@ def assemble(
         _union([top / "var" / name for top in tops], root / "var" / name)
     (root / "etc/mtab").symlink_to("/proc/mounts")
     _devices(root / "dev", {**{name: f"/dev/{name}" for name in DEVICES}, **devices})
-    for place, room in rooms.items():
+    for place, mount in mounts.items():
         path = root / place.lstrip("/")
         path.mkdir(parents=True, exist_ok=True)
-        tmpfs(path, room)
+        tmpfs(path, mount)
     for target in sorted(shown):
         if not _seen(target, shown):
             show(Path(shown[target]), root / target.relative_to("/"))
 
 
 def real_folder(top: Path, below: Path, otherwise: Path) -> int:
-    """A descriptor of ``top`` / ``below``, reached without a link; of ``otherwise`` where a stranger, to whom ``top``
+    """A descriptor of ``top`` / ``below``, reached without a link.
 
-    belongs, has removed it or put a link on the way.
+    Untrusted code may own ``top``: where it has removed the folder, or put a link on the way, it is one of ``otherwise``.
     """
     flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     place = os.open(top, flags)
@@ -148,14 +148,16 @@ def real_folder(top: Path, below: Path, otherwise: Path) -> int:
     return place
 
 
-def seal(root: Path) -> None:
+def make_read_only(root: Path) -> None:
     """Make the root directory itself read-only; what is mounted in it stays as it is."""
     kernel.mount("", root, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
 
 
-def tmpfs(place: Path, room: Room) -> None:
+def tmpfs(place: Path, mount: TmpfsMount) -> None:
     """Mount a fresh folder in memory on ``place``."""
-    options = f"size={room.mb}m,nr_inodes={room.inodes},mode={room.mode:o},uid={room.uid},gid={room.gid}"
+    options = (
+        f"size={mount.size_mib}m,nr_inodes={mount.inodes},mode={mount.mode:o},uid={mount.uid},gid={mount.gid}"
+    )
     kernel.mount("tmpfs", place, "tmpfs", kernel.NOSUID | kernel.NODEV, options)
 
 
@@ -193,12 +195,12 @@ def show(source: Path, target: Path) -> None:
     else:
         target.touch()
     kernel.bind(source, target)
-    kernel.harmless(target)
+    kernel.restrict(target)
 
 
 def _devices(place: Path, sources: Mapping[str, str]) -> None:
     place.mkdir()
-    tmpfs(place, Room(mb=1, inodes=256, mode=0o755))
+    tmpfs(place, TmpfsMount(size_mib=1, inodes=256, mode=0o755))
     for name, linked in {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
         (place / name).symlink_to(f"/proc/self/{linked}")
     for folder in ("shm", "pts"):

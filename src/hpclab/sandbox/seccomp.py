@@ -1,7 +1,7 @@
 """Which system calls nobody in a sandbox may make.
 
-Namespaces and user ids keep a stranger in; this keeps the stranger away from the parts of the kernel
-that could let him out, or that no namespace divides: keyrings, BPF, io_uring, vsock, the clock.
+Namespaces and user ids confine untrusted code; this keeps it away from the parts of the kernel
+that could let it out, or that no namespace divides: keyrings, BPF, io_uring, vsock, the clock.
 Refused calls fail as if the right were missing (EPERM), so programs say so and go on. Debuggers
 work: a process may trace the processes of its own user.
 
@@ -109,7 +109,7 @@ def program(*, containers: bool = False) -> bytes:
         library = ctypes.CDLL("libseccomp.so.2")
     except OSError:
         raise HostUnsuitable(
-            "the library libseccomp.so.2 is not installed, and without it no stranger's program is run",
+            "the library libseccomp.so.2 is not installed, and without it no untrusted program is run",
             "Ask an administrator: apt-get install libseccomp2 (Debian, Ubuntu), dnf install libseccomp (Red Hat).",
         ) from None
     library.seccomp_init.restype = ctypes.c_void_p

@@ -18,5 +18,5 @@ def spec(root: Path) -> Spec:
         name="test",
         site=sites.load("perlmutter", root / "sites"),
         identity=identity.for_user("ada", 1001, 1001, "/home/ada", (100000, 65536), (200000, 65536)),
-        host=Host(memory_mb=8000),
+        host=Host(memory_mib=8000),
     )

@@ -1,4 +1,4 @@
-"""Which control groups a cluster may have, decided on a made-up tree; files below tmp_path stand for the kernel's."""
+"""The control groups of a lasting cluster, on a made-up tree; files below tmp_path stand for the kernel's."""
 
 from __future__ import annotations
 
@@ -23,14 +23,6 @@ def group(path: Path, offered: str = OFFERED) -> Path:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """/proc/self/cgroup of a process in user.slice/mine."""
-    path = tmp_path / "own"
-    path.write_text("0::/user.slice/mine\n")
-    return path
-
-
-@pytest.fixture
 def tree(tmp_path: Path) -> Path:
     group(tmp_path / "cgroup")
     group(tmp_path / "cgroup/user.slice")
@@ -39,70 +31,9 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
-    """Groups that this user may not write to. (Tests may run as root, to whom access(2) forbids nothing.)"""
-    paths: set[Path] = set()
-
-    def allowed(path: Path, mode: int) -> bool:
-        return (path if path.is_dir() else path.parent) not in paths
-
-    monkeypatch.setattr("os.access", allowed)
-    return paths
-
-
-@pytest.fixture
 def on_v2(spec: Spec) -> Spec:
-    host = Host(memory_mb=8000, cgroup="v2", cgroup_top="/sys/fs/cgroup/user.slice/mine")
+    host = Host(memory_mib=8000, cgroup="v2", cgroup_top="/sys/fs/cgroup/user.slice/mine")
     return msgspec.structs.replace(spec, host=host)
-
-
-def test_root_begins_at_the_top(tree: Path, own: Path) -> None:
-    assert cgroups.top(by_root=True, root=tree, own=own) == tree
-    assert cgroups.at_hand(by_root=True, root=tree, own=own) == "v2"
-
-
-def test_root_falls_back_to_the_own_group(tree: Path, own: Path, closed: set[Path]) -> None:
-    closed.add(tree)
-    assert cgroups.top(by_root=True, root=tree, own=own) == tree / "user.slice/mine"
-
-
-def test_an_ordinary_user_needs_a_delegated_group(tree: Path, own: Path, closed: set[Path]) -> None:
-    closed |= {tree, tree / "user.slice"}
-    assert cgroups.top(by_root=False, root=tree, own=own) == tree / "user.slice/mine"
-    closed.add(tree / "user.slice/mine")
-    assert cgroups.at_hand(by_root=False, root=tree, own=own) == "none"
-
-
-def test_a_second_cluster_finds_the_group_the_first_one_used(tree: Path, own: Path) -> None:
-    group(tree / "user.slice/mine" / cgroups.OTHERS)
-    own.write_text(f"0::/user.slice/mine/{cgroups.OTHERS}\n")
-    assert cgroups.top(by_root=False, root=tree, own=own) == tree / "user.slice/mine"
-
-
-@pytest.mark.parametrize("offered", ["cpu io\n", "memory\n", "pids\n", "\n"])
-def test_every_controller_must_be_offered(tree: Path, own: Path, offered: str) -> None:
-    (tree / "user.slice/mine/cgroup.controllers").write_text(offered)
-    assert cgroups.at_hand(by_root=False, root=tree, own=own) == "none"
-
-
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("0::/\n", ""),
-        ("0::/user.slice/a b.scope\n", "user.slice/a b.scope"),
-        ("1:name=systemd:/x\n0::/x\n", None),  # a mixture, which Slurm refuses
-        ("4:memory:/x\n", None),
-        ("0::/../elsewhere\n", None),  # outside the cgroup namespace we see
-        ("", None),
-    ],
-)
-def test_where_a_process_is(text: str, path: str | None) -> None:
-    assert cgroups.path_of(text) == path
-
-
-def test_a_mixture_of_versions_is_not_taken_for_version_2(tree: Path, own: Path) -> None:
-    own.write_text("4:memory:/x\n0::/user.slice/mine\n")
-    assert cgroups.at_hand(by_root=True, root=tree, own=own) == "none"
 
 
 def test_a_node_is_run_by_in_group(spec: Spec, on_v2: Spec) -> None:
@@ -133,7 +64,7 @@ def test_the_groups_go_to_the_clusters_root(tree: Path, on_v2: Spec, monkeypatch
 
     monkeypatch.setattr("hpclab.cluster.namespace.as_root_of", note)
     cgroups.enter(there, 7)
-    cgroups.settle(there, 7)
+    cgroups.delegate(there, 7)
     assert [(mine / name / "cgroup.procs").read_text() for name in ("", "main")] == ["7", "7"]
     assert (mine / "cgroup.subtree_control").read_text() == "+memory +pids"
     assert (mine / "nid001/memory.swap.max").read_text() == "0"
@@ -146,4 +77,4 @@ def test_without_cgroups_nothing_is_made(spec: Spec, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("made a folder"))
     cgroups.create(spec)
     cgroups.enter(spec, 7)
-    cgroups.settle(spec, 7)
+    cgroups.delegate(spec, 7)

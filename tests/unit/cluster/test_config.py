@@ -57,7 +57,7 @@ def test_slurm_conf_without_cgroups(spec: Spec) -> None:
 
 
 def test_slurm_conf_with_cgroups(spec: Spec) -> None:
-    by_root = changed(spec, host=Host(memory_mb=8000, cgroup="v1"))
+    by_root = changed(spec, host=Host(memory_mib=8000, cgroup="v1"))
     found = settings(config.slurm_conf(by_root))
     assert found["TaskPlugin"] == "task/cgroup"
     assert "JobAcctGatherParams" not in found
@@ -80,7 +80,7 @@ def test_equal_nodes_stand_on_one_line(spec: Spec) -> None:
 
 
 def test_unequal_nodes_have_a_line_each(spec: Spec) -> None:
-    few = changed(spec, host=Host(memory_mb=1, gpu_devices=("/dev/nvidia0", "/dev/nvidia1")))
+    few = changed(spec, host=Host(memory_mib=1, gpu_devices=("/dev/nvidia0", "/dev/nvidia1")))
     lines = node_lines(few)
     assert [line.split()[0] for line in lines] == [f"NodeName=nid00{number}" for number in (1, 2, 3, 4)]
     assert ["Gres=gpu:nvidia:1" in line for line in lines] == [True, True, False, False]
@@ -96,7 +96,7 @@ def test_emulated_gpus_are_labelled(spec: Spec) -> None:
 
 
 def test_default_memory_is_a_cpus_share(spec: Spec) -> None:
-    assert settings(config.slurm_conf(changed(spec, memory_mb=1000)))["DefMemPerCPU"] == "250"
+    assert settings(config.slurm_conf(changed(spec, memory_mib=1000)))["DefMemPerCPU"] == "250"
 
 
 def test_passwd_has_the_hosts_system_accounts_and_our_people(spec: Spec) -> None:

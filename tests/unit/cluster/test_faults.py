@@ -38,7 +38,7 @@ def spec(root: Path) -> Spec:
         name="x",
         site=load("generic", root / "sites"),
         identity=identity.for_root(cgroup="none"),
-        host=Host(memory_mb=8000),
+        host=Host(memory_mib=8000),
     )
 
 

@@ -8,7 +8,7 @@ import pwd
 
 import pytest
 
-from hpclab.cluster.identity import Identity, around, for_root, for_user, of_this_process, ranges
+from hpclab.cluster.identity import Identity, around, for_root, for_user, of_this_process
 from hpclab.errors import HostUnsuitable
 
 Rows = tuple[tuple[int, int, int], ...]
@@ -39,13 +39,6 @@ def test_the_own_id_stays_itself(own: int, sub: tuple[int, int]) -> None:
 def test_around_keeps_the_order() -> None:
     assert around(1000, (100000, 65536)) == ((0, 100000, 1000), (1000, 1000, 1), (1001, 101000, 64536))
     assert around(70000, (100000, 65536)) == ((0, 100000, 65536), (70000, 70000, 1))
-
-
-def test_ranges_are_found_by_name_and_by_number() -> None:
-    text = "ada:100000:65536\nbob:165536:65536\n1001:300000:1000\n\n# ada:1:1\nada:bad:1\nada:1\n ada:400000:5 \n"
-    assert ranges(text, "ada", 1001) == [(100000, 65536), (300000, 1000), (400000, 5)]
-    assert ranges(text, "eve", 7) == []
-    assert ranges("", "ada", 1001) == []
 
 
 def test_an_ordinary_user_keeps_name_number_and_home() -> None:

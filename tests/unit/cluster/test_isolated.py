@@ -1,34 +1,36 @@
-"""What a sealed cluster is told to be: ids, settings, limits. No process is started."""
+"""What an isolated cluster is told to be: ids, settings, limits. No process is started."""
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Callable
+import contextlib
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from hpclab.cluster import cgroup_scope, cgroups, config, identity
-from hpclab.cluster.client import Program, Sealed
-from hpclab.cluster.pipe_session import Conversation
-from hpclab.cluster.plan import sealed_order
-from hpclab.cluster.protocol import Order
-from hpclab.cluster.spec import Host, Seal, Spec
-from hpclab.errors import ClusterError, HostUnsuitable
+from hpclab.cluster import config, identity
+from hpclab.cluster.client import IsolatedCluster
+from hpclab.cluster.plan import agent_config
+from hpclab.cluster.protocol import AgentConfig
+from hpclab.cluster.spec import Host, Spec
+from hpclab.errors import ClusterError
+from hpclab.sandbox.cgroup import CgroupScope
+from hpclab.sandbox.ids import Allocation, IdRange, Owner
+from hpclab.sandbox.limits import IsolationLimits
+from hpclab.sandbox.protocol import pair
 
-SEAL = Seal(memory_mb=1000, processes=100, disk_mb=50, inodes=500, jobs=20)
+USERS = Allocation(Owner.SUBIDS, IdRange(100_000, 200_000, 4096), -1)
+LIMITS = IsolationLimits(seconds=60, memory_mib=1000, processes=100, disk_mib=50, inodes=500, jobs=20)
 
 
 @pytest.fixture
 def shut(spec: Spec) -> Spec:
-    who = identity.for_sealed(by_root=False, subuid=(100_000, 65_536), subgid=(200_000, 65_536))
-    return msgspec.structs.replace(spec, identity=who, seal=SEAL, outbound=False)
+    who = identity.for_isolated(USERS)
+    return msgspec.structs.replace(spec, identity=who, isolation=LIMITS, outbound=False)
 
 
-def order(spec: Spec, template: Path | None = Path("/cache/t.tar")) -> Order:
-    return sealed_order(
+def order(spec: Spec, template: Path | None = Path("/cache/t.tar")) -> AgentConfig:
+    return agent_config(
         spec,
         venv=Path("/course/.venv"),
         shown=[Path("/course/.venv")],
@@ -45,41 +47,25 @@ def order(spec: Spec, template: Path | None = Path("/cache/t.tar")) -> Order:
 
 
 def test_everybody_is_a_sub_id() -> None:
-    who = identity.for_sealed(by_root=False, subuid=(100_000, 65_536), subgid=(200_000, 65_536))
-    assert (who.outside_uid(0), who.outside_uid(1000), who.outside_uid(65_534)) == (100_000, 101_000, 165_534)
+    who = identity.for_isolated(USERS)
+    assert not who.by_root and who.maps.owner == Owner.SUBIDS
+    assert who.uid_map == ((0, 100_000, 4095), (65_534, 104_095, 1))  # the last one is for nobody
+    assert (who.outside_uid(0), who.outside_uid(1000), who.outside_uid(990)) == (100_000, 101_000, 100_990)
     assert who.outside_gid(1000) == 201_000
     assert [person.name for person in who.people] == ["learner", "grader"]
 
 
-def test_a_short_range_has_room_for_nobody_too() -> None:
-    who = identity.for_sealed(by_root=False, subuid=(10_000, 50_000), subgid=(10_000, 50_000))
-    assert who.uid_map == ((0, 10_000, 49_999), (65_534, 59_999, 1))
-    assert who.outside_uid(990) == 10_990
-
-
-def test_root_gives_no_id_of_its_own_nor_of_its_other_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    firsts = set()
-    for pid in (1, 2, identity.ROOTS_SEALED - 1):
-        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
-        [(inside, first, count)] = identity.sealed_by_this_process().uid_map
-        assert inside == 0 and first >= sum(identity.ROOTS_RANGE) and first + count <= 0x80000000
-        firsts.add(first)
-    assert len(firsts) == 3
-
-
-def test_without_sub_ids_it_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1234)
-    monkeypatch.setattr("hpclab.cluster.identity.ranges", lambda *_: [(1, 100)])
-    with pytest.raises(HostUnsuitable, match="usermod"):
-        identity.sealed_by_this_process()
+def test_started_by_root_everybody_has_an_id_of_the_allocated_range() -> None:
+    who = identity.for_isolated(Allocation(Owner.ROOT, IdRange(0x70030000, 0x70030000, 65_536), -1))
+    assert who.by_root and who.maps.owner == Owner.ROOT
+    assert who.uid_map == who.gid_map == ((0, 0x70030000, 65_536),)
 
 
 # ---- settings ----------------------------------------------------------------------------------
 
 
 def test_control_groups_are_around_it_and_not_slurms(shut: Spec) -> None:
-    with_groups = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v1"))
+    with_groups = msgspec.structs.replace(shut, host=Host(memory_mib=1, cgroup="v1"))
     assert "proctrack/linuxproc" in config.slurm_conf(with_groups)
     assert "OverMemoryKill" in config.slurm_conf(with_groups)
 
@@ -128,143 +114,14 @@ def test_the_database_is_made_without_nodes(shut: Spec) -> None:
 
 def test_an_order_survives_being_sent(shut: Spec) -> None:
     made = order(shut)
-    assert msgspec.json.decode(msgspec.json.encode(made), type=Order) == made
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(made), type=AgentConfig) == made
 
 
-# ---- control groups ----------------------------------------------------------------------------
+# ---- the client --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "cgroup"
-    for name in cgroup_scope.V1:
-        (root / name / "job").mkdir(parents=True)
-        for folder in (root / name, root / name / "job"):
-            (folder / "cgroup.procs").write_text("")
-    own = tmp_path / "own"
-    own.write_text("5:pids:/job\n4:memory:/job\n0::/\n")
-    monkeypatch.setattr(cgroups, "ROOT", root)
-    monkeypatch.setattr(cgroups, "OWN", own)
-    monkeypatch.setattr(
-        cgroup_scope, "remove", lambda group: None
-    )  # a made-up group cannot be removed by rmdir alone
-    return root
-
-
-def test_groups_are_made_below_the_own_one(tree: Path, shut: Spec) -> None:
-    spec = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v1"))
-    with cgroup_scope.around(spec) as made:
-        memory = made.learner[0].parent
-        assert memory.parent.parent == tree / "memory/job"
-        assert (memory / "memory.limit_in_bytes").read_text() == str(1000 << 20)
-        assert int((memory.parent / "memory.limit_in_bytes").read_text()) > 1000 << 20
-        assert made.said.startswith("cgroup v1")
-        (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
-        assert made.killed() == 3
-
-
-def test_version_2_likewise(tmp_path: Path, tree: Path, shut: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cgroups, "hand_out", lambda top: None)
-    top = tmp_path / "mine"
-    top.mkdir()
-    spec = msgspec.structs.replace(shut, host=Host(memory_mb=1, cgroup="v2", cgroup_top=str(top)))
-    with cgroup_scope.around(spec) as made:
-        [learner], [everything] = made.learner, made.all
-        assert (learner.parent / "memory.max").read_text() == str(1000 << 20)
-        assert everything.parent.name == "main" and everything.parent.parent == learner.parent.parent
-        assert (learner.parent.parent / "cgroup.subtree_control").read_text() == "+memory +pids"
-
-
-def test_where_there_is_no_group_it_says_so(shut: Spec) -> None:
-    with cgroup_scope.around(shut) as made:
-        assert made.all == made.learner == () and "no cgroup" in made.said and made.killed() == 0
-
-
-def test_what_killed_keepers_left_is_swept(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone: list[str] = []
-    monkeypatch.setattr(cgroup_scope, "remove", lambda group: gone.append(group.name))
-    mine = f"hpclab-sealed-{os.getpid()}-1"
-    for name in (mine, "hpclab-sealed-4999999-1", "hpclab-other-4999999"):
-        (tree / "memory/job" / name).mkdir()
-    cgroup_scope.sweep(tree / "memory/job")
-    assert gone == ["hpclab-sealed-4999999-1"]
-
-
-# ---- the keeper's side -------------------------------------------------------------------------
-
-
-def test_a_warden_that_dies_is_an_error(shut: Spec) -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def test_an_agent_that_dies_is_an_error(shut: Spec) -> None:
+    ours, theirs = pair()
     theirs.close()
-    with ours, pytest.raises(ClusterError, match="has ended"):
-        Sealed(shut, None, ours, cgroup_scope.Fence(said="")).use()  # type: ignore[arg-type]
-
-
-Talk = Callable[..., tuple[Conversation, int, int, int, int]]
-
-
-@pytest.fixture
-def talk() -> Talk:
-    """A conversation, and the program's ends: stdin, stdout, stderr, status."""
-
-    def begin() -> tuple[Conversation, int, int, int, int]:
-        (in_r, in_w), (out_r, out_w), (err_r, err_w), (status_r, status_w) = (os.pipe() for _ in range(4))
-        return Conversation(Program(status_r), in_w, out_r, err_r), in_r, out_w, err_w, status_w
-
-    return begin
-
-
-def test_lines_are_heard_and_answered(talk: Talk) -> None:
-    conversation, stdin, stdout, stderr, status = talk()
-    os.write(stdout, b"one\ntw")
-    os.write(stdout, b"o\nrest")
-    os.write(stderr, b"noise")
-    for handle in (stdout, stderr, status):
-        os.close(handle)
-    heard: list[bytes] = []
-
-    def line(data: bytes) -> bytes | None:
-        heard.append(data)
-        return b"answer\n" if data == b"one" else None
-
-    said = conversation.hold(b"first\n", line, seconds=20, most=1000, answers=True)
-    assert heard == [b"one", b"two", b"rest"] and said.over == "" and said.errors == "noise"
-    assert os.read(stdin, 100) == b"first\nanswer\n"
-    os.close(stdin)
-
-
-def test_too_much_is_the_end(talk: Talk) -> None:
-    conversation, stdin, stdout, stderr, status = talk()
-    os.write(stdout, b"x" * 5000)
-    said = conversation.hold(b"", lambda _: None, seconds=20, most=4000, answers=False)
-    assert said.over == "output"
-    for handle in (stdin, stdout, stderr, status):
-        os.close(handle)
-
-
-def test_too_long_is_the_end(talk: Talk) -> None:
-    conversation, stdin, stdout, stderr, status = talk()
-    assert conversation.hold(b"", lambda _: None, seconds=0, most=4000, answers=False).over == "seconds"
-    for handle in (stdin, stdout, stderr, status):
-        os.close(handle)
-
-
-def test_a_child_that_holds_the_pipes_holds_nobody(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpclab.cluster.pipe_session.AFTERWARDS", 0.05)
-    conversation, stdin, stdout, stderr, status = talk()
-    os.write(stdout, b"last\n")
-    os.write(status, b"0")
-    os.close(status)
-    heard: list[bytes] = []
-    said = conversation.hold(b"", lambda data: heard.append(data), seconds=20, most=4000, answers=False)  # type: ignore[func-returns-value]
-    assert heard == [b"last"] and said.over == ""
-    for handle in (stdin, stdout, stderr):
-        os.close(handle)
-
-
-def test_a_program_that_does_not_listen_holds_nobody(talk: Talk) -> None:
-    conversation, stdin, stdout, stderr, status = talk()
-    os.close(stdin)
-    for handle in (stdout, stderr, status):
-        os.close(handle)
-    assert conversation.hold(b"x" * (1 << 20), lambda _: None, seconds=20, most=4000, answers=True).over == ""
+    with contextlib.closing(ours), pytest.raises(ClusterError, match="has ended"):
+        IsolatedCluster(shut, None, ours, CgroupScope(enforced_by="")).use()  # type: ignore[arg-type]

@@ -103,7 +103,7 @@ def test_a_cable_to_every_machine(spec: Spec, made: Plan) -> None:
 def test_the_way_out_is_a_choice_and_a_question_of_the_host(spec: Spec) -> None:
     assert "services/outbound/run" in whole(spec).tree.files
     closed = msgspec.structs.replace(spec, outbound=False)
-    unable = msgspec.structs.replace(spec, host=Host(memory_mb=1, outbound=False))
+    unable = msgspec.structs.replace(spec, host=Host(memory_mib=1, outbound=False))
     for one in (closed, unable):
         assert "services/outbound/run" not in whole(one).tree.files
 
@@ -124,7 +124,7 @@ def test_daemons_run_without_root_and_say_when_they_are_ready(spec: Spec) -> Non
 
 def test_nodes_join_their_cgroups_only_where_there_are_some(spec: Spec) -> None:
     assert "cgroup.procs" not in services.nodes(spec)["nid001/run"]
-    by_root = msgspec.structs.replace(spec, host=Host(memory_mb=1, cgroup="v1"))
+    by_root = msgspec.structs.replace(spec, host=Host(memory_mib=1, cgroup="v1"))
     run = services.nodes(by_root)["nid001/run"]
     assert "/sys/fs/cgroup/memory/hpclab-test/nid001/cgroup.procs" in run
     assert run.index("cgroup.procs") < run.index("unshare"), "a cgroup namespace begins where the process is"

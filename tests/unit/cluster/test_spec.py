@@ -31,7 +31,7 @@ def test_bad_names(name: str) -> None:
         ("nodes", (1, 200), (0, -1, 201), "--nodes"),
         ("cpus_per_node", (1, 256), (0, 257), "--cpus-per-node"),
         ("gpus_per_node", (0, 16), (-1, 17), "--gpus-per-node"),
-        ("memory_mb", (256, 4_000_000), (255, 4_000_001), "--memory-per-node"),
+        ("memory_mib", (256, 4_000_000), (255, 4_000_001), "--memory-per-node"),
     ],
 )
 def test_values_out_of_range_name_the_range(
@@ -86,7 +86,7 @@ def test_emulated_gpus(spec: Spec) -> None:
 )
 def test_real_gpus_are_shared_out(spec: Spec, nodes: int, wanted: int, there: int, shares: list[int]) -> None:
     devices = tuple(f"/dev/nvidia{number}" for number in range(there))
-    some = changed(spec, nodes=nodes, gpus_per_node=wanted, host=Host(memory_mb=8000, gpu_devices=devices))
+    some = changed(spec, nodes=nodes, gpus_per_node=wanted, host=Host(memory_mib=8000, gpu_devices=devices))
     assert not some.emulated_gpus
     given = [devices_of(some, index) for index in range(nodes)]
     assert [len(one) for one in given] == shares
@@ -96,4 +96,4 @@ def test_real_gpus_are_shared_out(spec: Spec, nodes: int, wanted: int, there: in
 
 def test_who_enforces_memory_limits(spec: Spec) -> None:
     assert "polling" in spec.enforces_memory
-    assert "cgroup v1" in changed(spec, host=Host(memory_mb=1, cgroup="v1")).enforces_memory
+    assert "cgroup v1" in changed(spec, host=Host(memory_mib=1, cgroup="v1")).enforces_memory

@@ -127,12 +127,12 @@ def test_a_closed_folder_elsewhere_is_refused_with_its_remedy(hidden: Path, tmp_
 
 
 def test_cgroups_are_roots(tmp_path: Path) -> None:
-    assert cgroups.at_hand(by_root=True, root=tmp_path) == "none"
+    assert cgroups.version(by_root=True, root=tmp_path) == "none"
     for name in ("memory", "freezer"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "cgroup.procs").write_text("")
-    assert cgroups.at_hand(by_root=True, root=tmp_path) == "v1"
-    assert cgroups.at_hand(by_root=False, root=tmp_path) == "none"
+    assert cgroups.version(by_root=True, root=tmp_path) == "v1"
+    assert cgroups.version(by_root=False, root=tmp_path) == "none"
 
 
 def test_lost_jobs_are_read(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Answer, Ended
 from hpclab.grading.model import Lab, Limits
+from hpclab.sandbox.termination import Termination
 
 
 class Fake:
@@ -54,7 +55,7 @@ class Fake:
             asked.place.mkdir(parents=True)
             asked.put(files)
         asked._run("hpclab.grading.execute.runner", request, heard.append, limits.seconds)
-        return Answer(line=heard[-1]) if heard else Answer(none="crash")
+        return Answer(line=heard[-1]) if heard else Answer(none=Termination.CRASH)
 
     def _run(
         self, module: str, request: bytes, line: Callable[[bytes], bytes | None], seconds: float
@@ -80,8 +81,7 @@ class Fake:
             errors = process.stderr.read().decode(errors="replace")
             status = process.wait(seconds)
         took = time.monotonic() - began
-        ended = (None, -status) if status < 0 else (status, None)
-        return protocol.ended(*ended, over="", seconds=took, errors=errors)
+        return protocol.ended(status, limit=None, seconds=took, errors=errors)
 
 
 class Place:

@@ -270,7 +270,7 @@ def test_it_is_submitted_with_all_that_its_lab_needs(lab: Lab, tmp_path: Path) -
         == "17"
     )
     [argv] = queue.did("sbatch")
-    assert {f"--comment={UUID}", "--array=0-1%4", f"--mem={one.needs.memory_mb}", "--qos=q"} <= set(argv)
+    assert {f"--comment={UUID}", "--array=0-1%4", f"--mem={one.needs.memory_mib}", "--qos=q"} <= set(argv)
     assert argv[-4:] == [array.sys.executable, str(tmp_path), "1", ""]
 
 

@@ -20,6 +20,7 @@ from hpclab.grading.execute import canary, protocol
 from hpclab.grading.execute.interface import Answer, Ended
 from hpclab.grading.execute.probes import LIMITED
 from hpclab.grading.model import Lab, Limits
+from hpclab.sandbox.termination import Termination
 
 LAB = Lab(
     module="m",
@@ -70,7 +71,7 @@ class Open:
         status, said = self._run("hpclab.grading.execute.runner", request, limits.seconds + 2)
         for one in said.splitlines():
             line(one)
-        return protocol.ended(status, None, over="", seconds=0, errors="")
+        return protocol.ended(-9 if status is None else status, limit=None, seconds=0, errors="")
 
     def stop_learner(self, limits: Limits) -> str:
         return ""
@@ -159,7 +160,7 @@ def test_probes_that_are_never_run_are_no_comfort(tmp_path: Path) -> None:
 
 def test_the_crowd_of_a_probe_is_gone_when_it_ends() -> None:
     # A crowd that stayed had the next probe stopped for it, where a machine was slow enough.
-    crowd = next(one for one in LIMITED if one.over == "processes")
+    crowd = next(one for one in LIMITED if one.limit == Termination.PROCESSES)
     uid = NOBODY if os.geteuid() == 0 else os.getuid()
     # The kernel counts all tasks of the user, also those that have ended and were not waited for.
     others = [one.info for one in psutil.process_iter(["uids", "num_threads"])]

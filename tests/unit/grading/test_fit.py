@@ -1,4 +1,4 @@
-"""Whether a machine can keep strangers in, and what is said where something is short."""
+"""Whether a machine can confine untrusted code, and what is said where something is short."""
 
 from __future__ import annotations
 

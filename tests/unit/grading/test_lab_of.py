@@ -38,7 +38,7 @@ def test_every_lab_of_the_course_can_be_graded(path: Path) -> None:
     bounds = limits.limits(lab)
     needs = limits.needs(lab, bounds, 3)
     assert needs.seconds > bounds.seconds + bounds.settle_seconds + bounds.test_seconds
-    assert needs.memory_mb > bounds.memory_mb
+    assert needs.memory_mib > bounds.memory_mib
 
 
 def test_its_digest_names_all_of_it(tmp_path: Path) -> None:

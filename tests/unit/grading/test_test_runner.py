@@ -12,6 +12,7 @@ import pytest
 
 from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Answer
+from hpclab.sandbox.termination import Termination
 
 TRUSTED = [sys.executable, "-I", "-m", "hpclab.grading.assess.test_runner"]
 CHECK = "from hpclab import evidence\n"
@@ -136,13 +137,17 @@ ASK = CHECK + "f = evidence.function('f')\n"
 @pytest.mark.parametrize(
     ("reply", "status", "found"),
     [
-        (protocol.answer_line(Answer(none="seconds")), "failed", "does not finish within the time limit"),
+        (
+            protocol.answer_line(Answer(none=Termination.TIMEOUT)),
+            "failed",
+            "does not finish within the time limit",
+        ),
         (protocol.trouble_line("no sandbox"), "no_answer", None),
         (protocol.answer_line(Answer(line=b"7" * 2_000_000)), "failed", "writes more than allowed"),
         *(
             (protocol.answer_line(Answer(line=line)), "failed", "gives no readable result")
             for line in (
-                b'{"none": "seconds"}',  # only a grader says so
+                b'{"none": "timeout"}',  # only a grader says so
                 b'{"trouble": "no sandbox"}',
                 b'{"nonce": "wrong", "replies": [{"value": 6}]}',
                 b"",

@@ -183,9 +183,9 @@ def test_tests_that_end_early_are_no_zero(tmp_path: Path) -> None:
 
 def test_what_fills_the_sandbox_by_itself_is_bad_input(lab: Lab, tmp_path: Path) -> None:
     files = {**labs.files(labs.notebook(lab, ANSWERS)), "data.bin": bytes(600 << 10)}
-    found = graded(lab, Place(tmp_path), files, disk_mb=1)
+    found = graded(lab, Place(tmp_path), files, disk_mib=1)
     assert found.verdict is Verdict.BAD_INPUT and "the most is" in found.problem
-    assert graded(lab, Place(tmp_path / "2"), files, disk_mb=2).verdict is Verdict.PASS
+    assert graded(lab, Place(tmp_path / "2"), files, disk_mib=2).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("digits", [5000, 100_000])
@@ -271,7 +271,7 @@ def test_outputs_are_cut_to_size(lab: Lab, tmp_path: Path) -> None:
     made = labs.notebook(lab, ANSWERS)
     made["cells"] += [code(f"print('x' * 200_000, {number})") for number in range(12)]
     made["cells"] += [code(f"print('y' * 100_000, {number})") for number in range(20)]
-    found = graded(lab, Place(tmp_path), labs.files(made), output_mb=100)
+    found = graded(lab, Place(tmp_path), labs.files(made), output_mib=100)
     assert found.verdict is Verdict.PASS
     assert len(found.executed) < 1_500_000
     assert "kB of output are left out" in found.executed

@@ -25,7 +25,7 @@ shown = {Path(path): f"/proc/self/fd/{os.open(path, os.O_PATH)}" for path in jso
 root = Path("/mnt")
 rootfs.assemble(root, shown=shown, etc={"passwd": "root:x:0:0::/:/bin/sh\\n", "a/b": "c"}, devices=json.loads(sys.argv[2]))
 kernel.bind("/proc", root / "proc")
-rootfs.seal(root)
+rootfs.make_read_only(root)
 kernel.pivot_root(root)
 """
 LOOK = """
@@ -106,7 +106,7 @@ def test_a_shown_folder_is_at_its_place_and_its_neighbours_are_not(seen: dict[st
     assert content == ["file"] and seen["above"] == ["shown"]
 
 
-def test_all_but_the_rooms_is_read_only(seen: dict[str, object]) -> None:
+def test_all_but_the_fresh_folders_is_read_only(seen: dict[str, object]) -> None:
     assert set(seen["refused"].values()) == {"Read-only file system"}  # type: ignore[attr-defined]
     assert seen["room"] == ["", ""]
 

@@ -1,4 +1,4 @@
-"""The filter for strangers' programs: what it refuses, and what has to go on working."""
+"""The filter for untrusted programs: what it refuses, and what has to go on working."""
 
 from __future__ import annotations
 

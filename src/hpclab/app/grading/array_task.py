@@ -116,7 +116,7 @@ def open_sandboxes(lab: Lab) -> Iterator[Enter]:
     else:
         from hpclab.grading.execute import plain_sandbox
 
-        with plain_sandbox.Warm() as forks:
+        with plain_sandbox.PlainSandboxes() as forks:
             yield forks.enter
 
 

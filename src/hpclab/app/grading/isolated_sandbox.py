@@ -1,4 +1,4 @@
-"""A sealed cluster as a sandbox for grading: one for each submission of a lab that needs a cluster."""
+"""An isolated cluster as a sandbox for grading: one for each submission of a lab that needs a cluster."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from hpclab import layout
 from hpclab.app.clusters import DEFAULT_NAME, DEFAULT_SITE, load_site, submit_settings
-from hpclab.cluster import cgroup_scope, cgroups, drain, identity, isolated
-from hpclab.cluster.client import Sealed
+from hpclab.cluster import drain, identity, isolated
+from hpclab.cluster.client import IsolatedCluster
+from hpclab.cluster.identity import Identity
 from hpclab.cluster.isolated import Shown
-from hpclab.cluster.pipe_session import Conversation
-from hpclab.cluster.spec import LOGIN, Host, Seal, Spec
+from hpclab.cluster.spec import LOGIN, Host, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable
 from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Answer, Ended, Sandbox
 from hpclab.grading.model import Lab, Limits
 from hpclab.layout import INSIDE
 from hpclab.packages import prefix
+from hpclab.sandbox import cgroup, ids
+from hpclab.sandbox.pipes import PipeSession
+from hpclab.sandbox.termination import Termination
 
 HOME = "/home/learner"
 TOP = f"{HOME}/lab"
@@ -38,37 +42,33 @@ AFTER_KILL = 10.0  # seconds in which a killed program is gone
 
 @contextmanager
 def enter(lab: Lab, limits: Limits) -> Iterator[Sandbox]:
-    """A sealed cluster for one submission of ``lab``; nothing of it is left afterwards. Raises HpclabError."""
-    with isolated.sealed(spec_for(lab, limits), what_is_shown(), seconds=180) as cluster:
-        place = Place(cluster, lab)
-        place.put({})  # the lab's folder is there, whatever is laid into it
-        yield place
+    """An isolated cluster for one submission of ``lab``; nothing of it is left afterwards. Raises HpclabError."""
+    shown = what_is_shown()
+    with ids.allocated() as own:
+        spec = spec_for(lab, limits, identity.for_isolated(own))
+        with isolated.start(spec, shown, id_lock=own.lock, seconds=180) as cluster:
+            place = IsolatedSandbox(cluster, lab)
+            place.put({})  # the lab's folder is there, whatever is written into it
+            yield place
 
 
-def spec_for(lab: Lab, limits: Limits) -> Spec:
-    """The cluster for a submission of ``lab``: the one that labs are made for, sealed."""
-    by_root = os.geteuid() == 0
+def spec_for(lab: Lab, limits: Limits, who: Identity) -> Spec:
+    """The cluster for a submission of ``lab``: the one that labs are made for, isolated."""
     return Spec(
         name=DEFAULT_NAME,
         site=load_site(DEFAULT_SITE),
-        identity=identity.sealed_by_this_process(),
+        identity=who,
         host=Host(
-            memory_mb=psutil.virtual_memory().total >> 20,
-            cgroup=cgroup_scope.at_hand(by_root=by_root),
-            cgroup_top=str(cgroups.top(by_root=by_root) or ""),
+            memory_mib=psutil.virtual_memory().total >> 20,
+            cgroup=cgroup.scope_version(by_root=who.by_root),
+            cgroup_top=str(cgroup.top(by_root=who.by_root) or ""),
             outbound=False,
         ),
         nodes=lab.nodes,
-        memory_mb=NODE_MEMORY,
+        memory_mib=NODE_MEMORY,
         outbound=False,
-        seal=Seal(
-            memory_mb=limits.memory_mb,
-            processes=limits.processes,
-            disk_mb=limits.disk_mb,
-            inodes=limits.inodes,
-            jobs=limits.jobs,
-            containers=lab.containers,
-        ),
+        isolation=limits,
+        containers=lab.containers,
     )
 
 
@@ -105,12 +105,12 @@ def _packages_here() -> Path:
 
 
 def readable(paths: Iterable[Path]) -> None:
-    """Raise HostUnsuitable when the learner inside, a stranger to these files, could not read them."""
+    """Raise HostUnsuitable when the learner inside, another user, could not read them."""
     samples = [*paths, Path(sys.executable), Path(__file__)]
     for path in samples:
         if path.stat().st_mode & 0o005 != 0o005 and (path.is_dir() or not path.stat().st_mode & 0o004):
             raise HostUnsuitable(
-                f"{path} is closed to other users, so nobody in a sealed cluster could read it",
+                f"{path} is closed to other users, so nobody in an isolated cluster could read it",
                 f"Open it: chmod -R go+rX {path if path.is_dir() else path.parent}",
             )
 
@@ -127,12 +127,12 @@ def interpreter_links(program: Path, folders: Sequence[Path]) -> dict[str, str]:
     return links
 
 
-class Place:
-    """One sealed cluster, as grading asks for it."""
+class IsolatedSandbox:
+    """One isolated cluster, as grading asks for it."""
 
     learner = "learner"
 
-    def __init__(self, cluster: Sealed, lab: Lab) -> None:
+    def __init__(self, cluster: IsolatedCluster, lab: Lab) -> None:
         self.cluster, self._lab = cluster, lab
         self._files: dict[str, bytes] = {}
         self._folder = f"{TOP}/{lab.module}/{lab.name}"
@@ -141,21 +141,21 @@ class Place:
     @property
     def guarded(self) -> str:
         """Who enforces memory and processes, in words."""
-        return self.cluster.fence.said
+        return self.cluster.scope.enforced_by
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Lay ``files`` below the learner's folder, the learner's own. Raises ClusterError."""
+        """Write ``files`` below the learner's folder, the learner's own. Raises ClusterError."""
         self._files |= files
         with os.fdopen(os.memfd_create("files"), "w+b") as packed:
             _pack(packed, files, f"{self._lab.module}/{self._lab.name}")
             packed.seek(0)
             said = self._run_whole(["tar", "-C", HOME, "-xf", "-"], packed.fileno())
         if said:
-            raise ClusterError(f"the submission could not be laid into the sandbox: {said}")
+            raise ClusterError(f"the submission could not be written into the sandbox: {said}")
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
         """Run the cells on the login node, within ``limits``."""
-        killed = self.cluster.fence.killed()
+        killed = self.cluster.scope.memory_kills()
         self.cluster.watch(on=True)
 
         ended = self._talk(
@@ -165,13 +165,15 @@ class Place:
             request,
             line,
             seconds=limits.seconds,
-            most=2 * (limits.output_mb << 20) + SLACK,
+            most=2 * (limits.output_mib << 20) + SLACK,
             answers=False,
         )
-        over = ended.over or self.cluster.use().over
-        if not over and ended.signal and self.cluster.fence.killed() > killed:
-            over = "memory"
-        return _named(ended, over)
+        limit = self.cluster.use().limit
+        if not limit and ended.signal and self.cluster.scope.memory_kills() > killed:
+            limit = Termination.MEMORY
+        if limit and not ended.termination.is_limit:
+            return msgspec.structs.replace(ended, termination=limit)
+        return ended
 
     def stop_learner(self, limits: Limits) -> str:
         """Wait for jobs, stop everything of the learner's. Raises HpclabError where something resists."""
@@ -193,16 +195,12 @@ class Place:
         )
 
     def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
-        """Put the question in a sealed cluster of its own."""
+        """Put the question in an isolated cluster of its own."""
         lines: list[bytes] = []
         with enter(self._lab, limits) as fresh:
             fresh.put(self._files if files is None else files)
             ended = fresh.run_cells(request, lines.append, limits)
-        return (
-            Answer(line=lines[0])
-            if len(lines) == 1 and not ended.over
-            else Answer(none=ended.over or "crash")
-        )
+        return protocol.answer(lines, ended)
 
     def _talk(
         self,
@@ -233,9 +231,8 @@ class Place:
             for handle in theirs:
                 os.close(handle)
         try:
-            said = Conversation(program, stdin, stdout, stderr).hold(
-                request, line, seconds=seconds, most=most, answers=answers
-            )
+            session = PipeSession(ended=program.fileno(), stdin=stdin, stdout=stdout, stderr=stderr)
+            outcome = session.run(request, line, seconds=seconds, most_bytes=most, answers=answers)
         finally:
             if program.wait(0) is None:
                 self.cluster.kill(who, LOGIN)
@@ -243,12 +240,8 @@ class Place:
         if status is None:
             raise DeadlineExceeded(f"a killed program of {who} did not end within {AFTER_KILL:g} s")
         code = os.waitstatus_to_exitcode(status)
-        return Ended(
-            status=code if code >= 0 else None,
-            signal=-code if code < 0 else None,
-            over=said.over,
-            seconds=round(time.monotonic() - began, 3),
-            errors=said.errors,
+        return protocol.ended(
+            code, limit=outcome.limit, seconds=round(time.monotonic() - began, 3), errors=outcome.errors
         )
 
     def _run_whole(self, argv: Sequence[str], stdin: int) -> str:
@@ -260,11 +253,6 @@ class Place:
             status = program.wait(60)
             said.seek(0)
             return "" if status == 0 else said.read(4096).decode(errors="replace") or f"status {status}"
-
-
-def _named(ended: Ended, over: str) -> Ended:
-    """``ended``, with the limit that ended it: the keeper's word, or the runner's own."""
-    return protocol.ended(ended.status, ended.signal, over=over, seconds=ended.seconds, errors=ended.errors)
 
 
 def _pack(out: io.BufferedRandom, files: Mapping[str, bytes], folder: str) -> None:

@@ -13,11 +13,12 @@ from hpclab import layout
 from hpclab.app import lab_run, parallel, targets
 from hpclab.app.grading import isolated_sandbox, worker_pool
 from hpclab.app.grading.results import Collected, Reporter
-from hpclab.cluster import isolated
+from hpclab.cluster import identity, isolated
 from hpclab.grading import array
 from hpclab.grading import batch as batches
 from hpclab.grading.batch import Batch
 from hpclab.grading.model import Lab
+from hpclab.sandbox import ids
 from hpclab.slurm import Runner
 
 RunRound = Callable[[int, list[list[str]]], None]
@@ -93,8 +94,9 @@ def _run_workers(
 def prepare_isolated(lab: Lab, batch: Batch, say: Callable[[str], None]) -> None:
     """Unpack packages and make the database of isolated clusters: a worker under root cannot write the cache."""
     if os.geteuid() == 0:
-        spec = isolated_sandbox.spec_for(lab, batch.limits)
-        isolated.ensure_template(spec, isolated_sandbox.what_is_shown(), say)
+        with ids.allocated() as own:
+            spec = isolated_sandbox.spec_for(lab, batch.limits, identity.for_isolated(own))
+            isolated.ensure_template(spec, isolated_sandbox.what_is_shown(), say, own.lock)
 
 
 def with_image_in(spool: Path, how: GradingOptions) -> GradingOptions:

@@ -6,21 +6,17 @@ from collections.abc import Sequence
 
 from hpclab.grading.execute.interface import Ended
 from hpclab.grading.model import Lab, Mark, Run, Verdict
+from hpclab.sandbox.termination import Termination
 
-# What stopped the cells → how the run is told, and the verdict, whatever the tests then give.
-OVER = {
-    "seconds": "timeout",
-    "memory": "memory",
-    "processes": "memory",
-    "output": "output",
-    "disk": "output",
-}
+# How the cells ended → the verdict, whatever the tests then give.
 STOPPED = {
-    "timeout": Verdict.TIMEOUT,
-    "memory": Verdict.MEMORY,
-    "output": Verdict.OUTPUT_LIMIT,
-    "crash": Verdict.CRASH,
-    "tamper": Verdict.TAMPER,
+    Termination.TIMEOUT: Verdict.TIMEOUT,
+    Termination.MEMORY: Verdict.MEMORY,
+    Termination.PROCESSES: Verdict.MEMORY,
+    Termination.OUTPUT: Verdict.OUTPUT_LIMIT,
+    Termination.DISK: Verdict.OUTPUT_LIMIT,
+    Termination.CRASH: Verdict.CRASH,
+    Termination.TAMPER: Verdict.TAMPER,
 }
 PENNY = 1e-9  # points that are sums of fractions
 
@@ -30,15 +26,15 @@ def run_of(ended: Ended, *, failed: bool, last: str, all_ran: bool, forged: str)
 
     ``last`` is the last one that began, ``forged`` what was wrong with the lines that came, if anything.
     """
-    detail = ended.errors.strip()[-2000:]
+    how, detail = ended.termination, ended.errors.strip()[-2000:]
     if forged:
-        how, detail = "tamper", forged
-    elif ended.over:
-        how, detail = OVER[ended.over], f"its limit of {ended.over} was reached"
-    elif ended.signal is not None or ended.status != 0 or not all_ran:
-        how = "crash"
-    else:
-        how = "error" if failed else "done"
+        how, detail = Termination.TAMPER, forged
+    elif how.is_limit:
+        detail = f"the limit was reached: {how}"
+    elif how == Termination.DONE and not all_ran:
+        how = Termination.CRASH
+    elif how == Termination.DONE and failed:
+        how = Termination.ERROR
     return Run(ended=how, seconds=ended.seconds, last_cell=last, detail=detail)
 
 

@@ -3,7 +3,7 @@
 select, matching, assemble   the learner's notebook and the lab's → the cells to run, pure
 interface, limits            what grading requires of a sandbox, and how much a submission may use
 plain_sandbox                a sandbox for labs without a cluster: a fork of the forkserver
-forkserver, sandbox_init, processes, wire, pump   the processes of such a sandbox and the pipes to them
+forkserver, sandbox_init, processes               the processes of such a sandbox
 protocol, runner, ipython, outputs                the program inside that runs the cells
 messages, executed           the runner's output, bounded, and the executed notebook
 canary, probes, host_support whether this machine's sandboxes hold

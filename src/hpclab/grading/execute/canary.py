@@ -1,6 +1,6 @@
 """Probes that try to get out, before anything is marked. Each kind of sandbox runs the same list.
 
-Every probe does what a stranger would do, and says what came of it. Some look for bait that the keeper laid
+Every probe does what hostile code would do, and says what came of it. Some look for bait that the client laid
 out for them: a file, sockets, a process. The last ones use up what is limited. Where one of them gets
 through, nothing may be marked: ``escaped`` says which, in words for the instructor.
 """
@@ -26,19 +26,20 @@ from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Ended, Enter, Sandbox
 from hpclab.grading.execute.probes import AFTER, ALONE, LIMITED, PRELUDE, PROBES, Limited
 from hpclab.grading.model import Lab, Limits
+from hpclab.sandbox.termination import Termination
 
 # Small, so that breaking them takes no time. A cluster brings its own.
 LIMITS = Limits(
     seconds=20.0,
     settle_seconds=0.0,
     test_seconds=10.0,
-    memory_mb=192,
+    memory_mib=192,
     processes=24,
-    disk_mb=8,
+    disk_mib=8,
     inodes=400,
-    output_mb=1,
+    output_mib=1,
 )
-MOST_TRIED_MB = 2048  # of memory that a probe takes on purpose
+MOST_TRIED_MIB = 2048  # of memory that a probe takes on purpose
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +146,7 @@ def _listening(stack: contextlib.ExitStack, family: int, address: Any) -> Any:
 
 def _cells(sandbox: Sandbox, limits: Limits, laid: dict[str, Any], probes: dict[str, str]) -> list[Probed]:
     """Each probe a cell; what it says is the last line that it prints."""
-    about = {**laid, "disk_mb": limits.disk_mb, "inodes": limits.inodes}
+    about = {**laid, "disk_mib": limits.disk_mib, "inodes": limits.inodes}
     cells = [{"id": "prelude", "source": f"BAIT = {about!r}\n{PRELUDE}"}]
     cells += [{"id": name, "source": source} for name, source in probes.items()]
     heard, ended = _run(sandbox, cells, limits)
@@ -165,27 +166,25 @@ def _run(sandbox: Sandbox, cells: list[dict[str, str]], limits: Limits) -> tuple
     nonce = protocol.new_nonce()
     heard = protocol.Heard([cell["id"] for cell in cells], nonce)
     request = protocol.cells_request(
-        cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mb << 20
+        cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mib << 20
     )
     return heard, sandbox.run_cells(request, heard, limits)
 
 
 def _sensible(one: Limited, limits: Limits) -> bool:
-    return one.over != "memory" or limits.memory_mb <= MOST_TRIED_MB
+    return one.limit != Termination.MEMORY or limits.memory_mib <= MOST_TRIED_MIB
 
 
 def _limited(sandbox: Sandbox, limits: Limits, one: Limited) -> Probed:
     """Break a limit on purpose; the sandbox must name it, or the program must have been refused."""
     bounds = msgspec.structs.replace(limits, seconds=one.seconds or limits.seconds)
-    about = {"memory_mb": limits.memory_mb, "processes": limits.processes, "output_mb": limits.output_mb}
+    about = {"memory_mib": limits.memory_mib, "processes": limits.processes, "output_mib": limits.output_mib}
     heard, ended = _run(sandbox, [{"id": "break", "source": f"BAIT = {about!r}\n{one.source}"}], bounds)
     printed = "".join(
         part.get("text", "") for part in heard.outputs.get("break", []) if isinstance(part, dict)
     )
-    held = ended.over == one.over or one.refused in printed.splitlines()[-1:]
-    detail = (
-        f"ended {ended.over or 'as it liked'}, status {ended.status}, signal {ended.signal}; {printed[-200:]}"
-    )
+    held = ended.termination == one.limit or one.refused in printed.splitlines()[-1:]
+    detail = f"ended {ended.termination}, status {ended.status}, signal {ended.signal}; {printed[-200:]}"
     return Probed(probe=one.name, held=held, detail="" if held else detail)
 
 

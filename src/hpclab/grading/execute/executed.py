@@ -1,4 +1,4 @@
-"""The learner's notebook with what it printed, as JSON, cut to size. A stranger's text, for feedback only.
+"""The learner's notebook with what it printed, as JSON, cut to size. Untrusted text, for feedback only.
 
 Outputs are looked at for their form and length, and never built: they go from the runner's line into
 the notebook as the bytes they are.

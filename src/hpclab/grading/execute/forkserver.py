@@ -1,12 +1,14 @@
-"""The warm process: everything imported, in a root directory that shows nothing of this machine; it forks huts.
+"""The fork server: a process with everything imported that forks plain sandboxes.
 
-Started by ``grading.warm`` as ``python -I -m hpclab.grading.execute.forkserver``, with a connection to it as its stdin. No
-stranger's code and no test ever comes here: what is forked from it is as it was after its start.
+Its root directory shows nothing of this machine.
 
-    keeper (the batch process)
-      └─ warmed, outside            holds the user namespace
-           └─ warmed, process 1     this one: when it ends, the kernel ends all below
-                └─ a hut            one submission's own: grading.hut
+Started by ``plain_sandbox`` as ``python -I -m hpclab.grading.execute.forkserver``, with a connection to it as its
+stdin. No untrusted code and no test ever runs here: what is forked from it is as it was after its start.
+
+    client (the grading process)
+      └─ forkserver, outside         holds the user namespace
+           └─ forkserver, process 1  this one: when it ends, the kernel ends all below
+                └─ sandbox init      one submission's own: sandbox_init
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ import msgspec
 from hpclab.errors import HpclabError
 from hpclab.grading.execute import processes, sandbox_init
 from hpclab.grading.execute.ipython import make
-from hpclab.grading.execute.wire import Wire
 from hpclab.sandbox import ids, kernel, rootfs, seccomp
+from hpclab.sandbox.protocol import Connection
 
 STAGE = Path("/tmp")  # where the new root directory is put together, in a mount namespace of our own
 # What labs in plain Python import sooner or later; half a second each time if it were not here.
@@ -51,45 +53,48 @@ NAMESPACES = (
 )
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class ForkserverConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What this process needs to know. ``shown``: the folders that Python and this package lie in."""
 
     shown: list[str]
     etc: dict[str, str]
-    who: str  # of sandbox.ids
+    owner: ids.Owner
+    id_lock: int | None  # the lock of the id range, held until this process and its forks have ended
 
 
 def main() -> None:
-    wire = Wire(socket.socket(fileno=os.dup(0)))
+    connection = Connection(socket.socket(fileno=os.dup(0)))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    message, _ = wire.receive()
-    plan = msgspec.convert(message, Plan)
+    message, _ = connection.receive()
+    config = msgspec.convert(message, ForkserverConfig)
+    if config.id_lock is not None:
+        os.set_inheritable(config.id_lock, False)
     kernel.die_with_parent()
     os.setsid()
     os.umask(0o022)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     imported()
     kernel.unshare(NAMESPACES)
-    wire.send({"unshared": True})
-    wire.receive()  # the maps are written
+    connection.send({"unshared": True})
+    connection.receive()  # the maps are written
     # Opened with the rights of whoever grades, used as the sandbox's root.
-    handles = {Path(path): _handle(path) for path in plan.shown}
-    processes.SHOWN[:] = plan.shown
-    if plan.who != "one":
+    handles = {Path(path): kernel.handle(path) for path in config.shown}
+    processes.SHOWN[:] = config.shown
+    if config.owner != ids.Owner.SELF:
         kernel.become(ids.ROOT, ids.ROOT)
     kernel.die_with_parent()
     kernel.dumpable()
     first = os.fork()
     if first:
-        wire.close()
+        connection.close()
         os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0x7F)
     kernel.die_with_parent()
-    furnish(plan, handles)
-    serve(wire)
+    populate_rootfs(config, handles)
+    serve(connection)
 
 
 def imported() -> None:
-    """Have in memory what huts need, and nothing of this user's environment."""
+    """Have in memory what sandboxes need, and nothing of this user's environment."""
     os.environ.clear()
     os.environ.update(processes.ENVIRONMENT, OPENBLAS_NUM_THREADS="1", HOME="/nonexistent")
     processes.SHELL.append(make())  # before matplotlib, which looks for it
@@ -102,38 +107,33 @@ def imported() -> None:
     gc.freeze()  # a fork shares what is never written
 
 
-def _handle(path: str) -> str:
-    """``path`` as something that can be mounted when the path itself can no longer be walked."""
-    return f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"
-
-
-def furnish(plan: Plan, handles: dict[Path, str]) -> None:
+def populate_rootfs(config: ForkserverConfig, handles: dict[Path, str]) -> None:
     """Build the root directory and move into it."""
-    kernel.mount("none", "/", flags=kernel.PRIVATE | kernel.REC)
-    rootfs.assemble(STAGE, shown=handles, etc=plan.etc, rooms={})
+    kernel.make_mounts_private()
+    rootfs.assemble(STAGE, shown=handles, etc=config.etc, mounts={})
     for place in (processes.HOME, *processes.PLACES):
         (STAGE / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
     kernel.mount("proc", STAGE / "proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
-    rootfs.seal(STAGE)
+    rootfs.make_read_only(STAGE)
     kernel.pivot_root(STAGE)
     for handle in handles.values():
-        os.close(int(handle.rpartition("/")[2]))
+        kernel.close_handle(handle)
 
 
-def serve(wire: Wire) -> None:
-    """Fork a hut whenever the keeper wants one; end when the keeper has gone."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # huts that end, and orphans, leave nothing behind
-    wire.send({"ready": True})
+def serve(connection: Connection) -> None:
+    """Fork a sandbox for each request; end when the client has gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # sandboxes that end, and orphans, leave nothing behind
+    connection.send({"ready": True})
     while True:
         try:
-            message, descriptors = wire.receive()
+            message, descriptors = connection.receive()
         except EOFError:
             os._exit(0)
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            wire.close()
-            end = Wire(socket.socket(fileno=descriptors[0]))
-            sandbox_init.live(end, msgspec.convert(message, processes.Plan))
+            connection.close()
+            connection = Connection(socket.socket(fileno=descriptors[0]))
+            sandbox_init.run(connection, msgspec.convert(message, processes.SandboxConfig))
         for descriptor in descriptors:
             os.close(descriptor)
 

@@ -1,4 +1,4 @@
-"""Whether this machine can keep strangers' programs in, what does it, and what still holds where something is short.
+"""Whether this machine can confine untrusted programs, what does it, and what still holds where something is short.
 
 ``look`` reads the machine, ``judge`` decides, pure. Nothing is passed over in silence: what a lab needs and
 is not there refuses it with a remedy; what merely weakens a wall is said.
@@ -18,7 +18,6 @@ from hpclab.errors import HostUnsuitable
 from hpclab.sandbox import ids
 
 KERNEL = (5, 12)  # mount_setattr(2), by which a whole tree becomes read-only
-LEAST_SUBIDS = 4096  # of a sealed cluster: its daemons, the learner, the grader
 NONE_AT_ALL = "/proc/sys/user/max_user_namespaces"
 SWITCHES = {
     NONE_AT_ALL: "0",
@@ -39,7 +38,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Walls(msgspec.Struct, frozen=True, kw_only=True):
-    """``said`` is for the log of a run; ``problem`` and ``remedy`` are empty where strangers can be kept in."""
+    """``said`` is for the log of a run; ``problem`` and ``remedy`` are empty where untrusted code can be confined."""
 
     said: str
     problem: str = ""
@@ -58,7 +57,7 @@ def look() -> Facts:
         root=uid == 0,
         kernel=platform.release(),
         shut=tuple(shut),
-        subids=min(ids.subids(path, uid)[1] for path in ids.FILES),
+        subids=min(max((count for _, count in ids.subids(path, uid)), default=0) for path in ids.FILES),
         newuidmap=bool(shutil.which("newuidmap") and shutil.which("newgidmap")),
     )
 
@@ -69,26 +68,26 @@ def judge(facts: Facts, *, cluster: bool) -> Walls:
     if numbers and (int(numbers[1]), int(numbers[2])) < KERNEL:
         return Walls(
             said="",
-            problem=f"Linux {facts.kernel} is too old to keep strangers' programs in",
+            problem=f"Linux {facts.kernel} is too old to confine untrusted programs",
             remedy=f"Grade on a machine with Linux {KERNEL[0]}.{KERNEL[1]} or newer.",
         )
     if facts.shut:
         return Walls(
             said="",
-            problem="user namespaces are switched off here, and strangers' programs run in namespaces only",
+            problem="user namespaces are switched off here, and untrusted programs run in namespaces only",
             remedy="An administrator can allow them: " + ", ".join(facts.shut),
         )
     if facts.root:
         return Walls(said="user ids of their own (this is root), and namespaces")
-    apart = facts.newuidmap and facts.subids >= LEAST_SUBIDS
+    apart = facts.newuidmap and facts.subids >= ids.LEAST
     if apart:
         return Walls(said=f"user ids of their own ({facts.subids} sub-ids), and namespaces")
-    lacks = "newuidmap" if not facts.newuidmap else f"{LEAST_SUBIDS} sub-ids (there are {facts.subids})"
+    lacks = "newuidmap" if not facts.newuidmap else f"{ids.LEAST} sub-ids (there are {facts.subids})"
     if cluster:
         return Walls(
             said="",
             problem=f"a lab with a cluster cannot be graded here: this account lacks {lacks},"
-            " and a sealed cluster needs user ids of its own for its daemons, the learner and the grader",
+            " and an isolated cluster needs user ids of its own for its daemons, the learner and the grader",
             remedy="Ask an administrator for `apt-get install uidmap` and, once,"
             " `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 YOU`;"
             " labs in plain Python can be graded as it is.",
@@ -101,7 +100,7 @@ def judge(facts: Facts, *, cluster: bool) -> Walls:
 
 
 def require(*, cluster: bool) -> str:
-    """What keeps strangers in here, in words. Raises HostUnsuitable where nothing does."""
+    """What confines untrusted code here, in words. Raises HostUnsuitable where nothing does."""
     found = judge(look(), cluster=cluster)
     if found.problem:
         raise HostUnsuitable(found.problem, found.remedy)

@@ -1,7 +1,7 @@
 """What grading asks of a place for one submission, whoever provides it.
 
-Two are there: ``grading.warm`` (no cluster: a fork of a process that has everything imported) and a
-sealed cluster, which the command line hands in.
+Two are there: ``plain_sandbox`` (no cluster: a fork of a process that has everything imported) and a
+isolated cluster, which the command line hands in.
 """
 
 from __future__ import annotations
@@ -13,36 +13,34 @@ from typing import Protocol
 import msgspec
 
 from hpclab.grading.model import Lab, Limits
+from hpclab.sandbox.termination import Termination
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How a program in the sandbox came to its end. ``over`` names the limit that stopped it, if one did:
+    """How a program in the sandbox came to its end: DONE, CRASH, or the limit that stopped it."""
 
-    "seconds", "memory", "processes", "output" or "disk".
-    """
-
+    termination: Termination = Termination.DONE
     status: int | None  # exit status; None when a signal ended it
     signal: int | None = None
-    over: str = ""
     seconds: float = 0.0
     errors: str = ""  # the end of what it wrote to stderr
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a question: the ``line`` that the learner's program wrote, a stranger's word,
+    """What came of a question: the ``line`` that the learner's program wrote, untrusted,
 
-    or why there is ``none``, the keeper's word: a limit as in ``Ended.over``, or "crash".
+    or why there is ``none``, as the sandbox saw it: a limit, or CRASH.
     """
 
     line: bytes = b""
-    none: str = ""
+    none: Termination | None = None
 
 
 class Sandbox(Protocol):
     """One submission's own place. Nothing that it starts survives it."""
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Lay ``files`` (paths from the top of the learner's folder) there, the learner's own."""
+        """Write ``files`` (paths from the top of the learner's folder) there, the learner's own."""
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
         """Run ``grading.runner`` as the learner with ``request`` on its stdin; each line it writes goes to ``line``."""

@@ -78,7 +78,7 @@ class _Shown(DisplayPublisher):
 
     def clear_output(self, wait: bool = False) -> None:
         shell: Any = self.shell
-        shell.settle()
+        shell.flush_pending()
         shell.kept.clear()
 
 
@@ -108,7 +108,7 @@ class Shell(InteractiveShell):
     def system(self, cmd: str) -> None:
         """Run ``!cmd``. Names in braces are looked up where the cell stands."""
         line = self.var_expand(cmd, depth=1)  # type: ignore[no-untyped-call]
-        self.settle()
+        self.flush_pending()
         status = subprocess.call(["/bin/bash", "-c", line])
         self.user_ns["_exit_code"] = status if status <= 128 else 128 - status
 
@@ -117,8 +117,8 @@ class Shell(InteractiveShell):
         return contextlib.nullcontext()
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
-        self.settle()
-        with contextlib.suppress(Exception):  # a stranger's exception can raise when it is looked at
+        self.flush_pending()
+        with contextlib.suppress(Exception):  # an untrusted exception can raise when it is looked at
             self.kept.add(
                 {
                     "output_type": "error",
@@ -130,10 +130,10 @@ class Shell(InteractiveShell):
 
     def show(self, output: dict[str, Any], data: Any) -> dict[str, Any] | None:
         """Keep one rich output, behind everything that was printed before it."""
-        self.settle()
+        self.flush_pending()
         return self.kept.add({**output, "data": bundle(data), "metadata": {}})
 
-    def settle(self) -> None:
+    def flush_pending(self) -> None:
         """Have all that was printed so far."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # a cell may have put anything there

@@ -9,16 +9,16 @@ import msgspec
 from hpclab.grading.model import Lab, Limits
 
 ENOUGH = 5  # times what the author measured: another machine, other submissions beside it
-PLACES = 4  # folders of a sandbox that a stranger can fill, each up to its limit
-SLURM_MB = 2048
-KEEPER_MB = 512
-START = 120.0  # seconds in which Python starts, and a sealed cluster comes up and goes down
+PLACES = 4  # folders of a sandbox that a submission can fill, each up to its limit
+SLURM_MIB = 2048
+KEEPER_MIB = 512
+START = 120.0  # seconds in which Python starts, and an isolated cluster comes up and goes down
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What a job that grades one submission asks for."""
 
-    memory_mb: int
+    memory_mib: int
     cpus: int
     seconds: int
 
@@ -30,21 +30,21 @@ def limits(lab: Lab) -> Limits:
             seconds=max(60.0, lab.seconds * ENOUGH),
             settle_seconds=0.0,
             test_seconds=max(30.0, lab.seconds * ENOUGH / 2),
-            memory_mb=1024,
+            memory_mib=1024,
             processes=64,
-            disk_mb=128,
+            disk_mib=128,
             inodes=5_000,
-            output_mb=4,
+            output_mib=4,
         )
     return Limits(
         seconds=max(600.0, lab.seconds * ENOUGH),
         settle_seconds=60.0,
         test_seconds=180.0,  # a test may wait for accounting, which lags
-        memory_mb=3_000,
+        memory_mib=3_000,
         processes=2_000,
-        disk_mb=2_000,
+        disk_mib=2_000,
         inodes=50_000,
-        output_mb=8,
+        output_mib=8,
     )
 
 
@@ -54,11 +54,11 @@ def to_break(limits: Limits) -> Limits:
         limits,
         seconds=60.0,
         settle_seconds=5.0,
-        memory_mb=1_000,
+        memory_mib=1_000,
         processes=300,
-        disk_mb=64,
+        disk_mib=64,
         inodes=2_000,
-        output_mb=1,
+        output_mib=1,
     )
 
 
@@ -70,6 +70,6 @@ def needs(lab: Lab, limits: Limits, tries: int) -> Needs:
     once = limits.seconds * (1 + asks) + limits.settle_seconds + limits.test_seconds * len(lab.tests)
     # Only an error of ours makes a second try; that both take all their time is not to be expected.
     total = START + once * min(tries, 1.5)
-    # What a stranger may have, the folders in memory that he fills, whoever keeps him; or a whole Slurm beside him.
-    memory = limits.memory_mb + (SLURM_MB if lab.nodes else PLACES * limits.disk_mb) + KEEPER_MB
-    return Needs(memory_mb=memory, cpus=2 if lab.nodes else 1, seconds=math.ceil(total))
+    # What a submission may use, the folders in memory that it fills, and the grading process; or a whole Slurm beside it.
+    memory = limits.memory_mib + (SLURM_MIB if lab.nodes else PLACES * limits.disk_mib) + KEEPER_MIB
+    return Needs(memory_mib=memory, cpus=2 if lab.nodes else 1, seconds=math.ceil(total))

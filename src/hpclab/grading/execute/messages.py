@@ -1,4 +1,4 @@
-"""The runner's lines, cut to size before anything is built of them: a stranger may write what he likes.
+"""The runner's lines, cut to size before anything is built of them: the input is untrusted.
 
 What is believed of them is ``asking.Heard``'s; here only outputs are kept, as the bytes they are.
 """

@@ -1,7 +1,7 @@
 """A place for one submission without a cluster: a fork of a process that has everything imported.
 
-``with Warm() as warm:`` starts that process once; ``with warm.enter(lab, limits) as sandbox:`` gives a
-place of its own to each submission. This side is the keeper: outside, trusted, with the clock. It reads what
+``with PlainSandboxes() as sandboxes:`` starts that process once; ``with sandboxes.enter(lab, limits) as sandbox:``
+gives each submission a sandbox of its own. This side is outside, trusted, and has the clock. It reads what
 comes out, no more than it must, and ends whatever takes too long.
 """
 
@@ -25,19 +25,21 @@ import msgspec
 
 import hpclab
 from hpclab.errors import CommandFailed, GradingError, HostUnsuitable
-from hpclab.grading.execute import protocol, wire
+from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Answer, Ended, Sandbox
-from hpclab.grading.execute.pump import Pump
+from hpclab.grading.execute.processes import Report
 from hpclab.grading.model import Lab, Limits
-from hpclab.sandbox import groups, ids, limits
-from hpclab.sandbox.groups import Group
-from hpclab.sandbox.limits import Use
+from hpclab.sandbox import cgroup, ids
+from hpclab.sandbox.cgroup import Group
+from hpclab.sandbox.limits import MIB, SLACK_MIB, THREADS, IsolationLimits
+from hpclab.sandbox.pipes import PipeSession
+from hpclab.sandbox.protocol import Connection, pair
+from hpclab.sandbox.termination import Termination
 from hpclab.shell import wait_until
 
 START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0  # for what takes a moment where nothing is wrong
 GRACE_SECONDS = 1.0  # the runner ends by itself when its time is over, and says where it was
-GROUPS = "hpclab-sandbox"
 CREDENTIALS = struct.Struct("iII")
 ETC = {
     "passwd": "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
@@ -50,47 +52,34 @@ ETC = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
 }
 NO_NAMESPACES = (
-    "Strangers' programs run in namespaces of their own only. `hpclab doctor` says which of this machine's"
+    "Untrusted programs run in namespaces of their own only. `hpclab doctor` says which of this machine's"
     " settings forbids them, and who can change it."
 )
 
 
-class Warm:
-    """The warm process, and the sandboxes that it gives. Grade one submission after the other with it."""
+class PlainSandboxes:
+    """The fork server, and the sandboxes that it starts. Grade one submission after the other with it."""
 
     def __init__(self) -> None:
-        self.ids = ids.at_hand(os.geteuid(), os.getegid())
         self._lock = threading.Lock()
         self._groups: list[Group] = []
-        self._complaints = os.memfd_create("complaints", os.MFD_CLOEXEC)
 
     def __enter__(self) -> Self:
-        if self.ids.apart:
-            readable_by_others(shown())
-        groups.sweep(GROUPS)
-        mine, theirs = wire.pair()
-        mine.socket.settimeout(START_SECONDS)
-        self._wire = mine
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "hpclab.grading.execute.forkserver"],
-            stdin=theirs.fileno(),
-            stdout=self._complaints,
-            stderr=self._complaints,
-            # A fork has its parent's memory, and there the environment that a program was started with.
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-        )
-        theirs.close()
-        try:
-            self._wire.send({"shown": [str(path) for path in shown()], "etc": ETC, "who": self.ids.who})
-            self._hear()
-            ids.write(self._process.pid, self.ids)
-            self._wire.send({"mapped": True})
-            self._hear()
-        except BaseException as problem:
-            self.close()
-            if isinstance(problem, OSError | CommandFailed):
+        with contextlib.ExitStack() as stack:
+            uid = os.geteuid()
+            allocation = stack.enter_context(ids.allocated()) if ids.available(uid) else None
+            self.ids = ids.plain_maps(allocation, uid, os.getegid())
+            if self.ids.separate:
+                readable_by_others(shown())
+            cgroup.sweep(cgroup.plain_parents())
+            stack.callback(self._wait_until_removed)
+            self._complaints = os.memfd_create("complaints", os.MFD_CLOEXEC)
+            stack.callback(os.close, self._complaints)
+            try:
+                self._start(stack, allocation)
+            except (OSError, CommandFailed) as problem:
                 raise HostUnsuitable(f"no sandbox could be made: {problem}", NO_NAMESPACES) from None
-            raise
+            self._leave = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,22 +87,53 @@ class Warm:
 
     def close(self) -> None:
         """End it; the kernel ends every process in every sandbox with it."""
-        self._wire.close()
+        self._leave.close()
+
+    def _start(self, stack: contextlib.ExitStack, allocation: ids.Allocation | None) -> None:
+        self._connection, theirs = pair()
+        self._connection.socket.settimeout(START_SECONDS)
+        stack.callback(self._connection.close)
+        lock = allocation.lock if allocation else None
+        with contextlib.closing(theirs):
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "hpclab.grading.execute.forkserver"],
+                stdin=theirs.fileno(),
+                stdout=self._complaints,
+                stderr=self._complaints,
+                # It holds the lock of the id range, too, and so do its forks: no sandbox outlives the lock.
+                pass_fds=[] if lock is None else [lock],
+                # A fork has its parent's memory, and there the environment that a program was started with.
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            )
+        stack.callback(self._kill)
+        plan = {
+            "shown": [str(path) for path in shown()],
+            "etc": ETC,
+            "owner": self.ids.owner,
+            "id_lock": lock,
+        }
+        self._connection.send(plan)
+        self._hear()
+        ids.write_maps(self._process.pid, self.ids)
+        self._connection.send({"mapped": True})
+        self._hear()
+
+    def _kill(self) -> None:
         self._process.kill()
         self._process.wait(timeout=ANSWER_SECONDS)
-        os.close(self._complaints)
-        wait_until(
-            self._tidy, "the control groups of sandboxes to be empty", seconds=ANSWER_SECONDS, every=0.01
-        )
+
+    def _wait_until_removed(self) -> None:
+        what = "the control groups of sandboxes to be empty"
+        wait_until(self._tidy, what, seconds=ANSWER_SECONDS, every=0.01)
 
     def _hear(self) -> None:
         try:
-            self._wire.receive()
+            self._connection.receive()
         except (EOFError, TimeoutError):
             raise HostUnsuitable(f"no sandbox could be made: {self._said()}", NO_NAMESPACES) from None
 
     def _said(self) -> str:
-        """What the warm process, or a hut, complained of last."""
+        """What the fork server, or a sandbox init, complained of last."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
         size = os.fstat(self._complaints).st_size
@@ -123,34 +143,27 @@ class Warm:
     @contextlib.contextmanager
     def enter(self, lab: Lab, bounds: Limits) -> Iterator[Sandbox]:
         """A new sandbox for one submission of ``lab``; of the form that ``grading.sandbox`` calls Enter."""
-        with self.hut(PurePosixPath(lab.module, lab.name), bounds) as hut:
-            yield Place(self, hut, PurePosixPath(lab.module, lab.name))
+        with self.start_sandbox(PurePosixPath(lab.module, lab.name), bounds) as client:
+            yield PlainSandbox(self, client, PurePosixPath(lab.module, lab.name))
 
     @contextlib.contextmanager
-    def hut(self, folder: PurePosixPath, bounds: Limits) -> Iterator[Hut]:
-        mine, theirs = wire.pair()
+    def start_sandbox(self, folder: PurePosixPath, bounds: Limits) -> Iterator[SandboxClient]:
+        mine, theirs = pair()
         mine.socket.settimeout(ANSWER_SECONDS)
         mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        use = Use(
-            memory_mb=bounds.memory_mb,
-            processes=bounds.processes,
-            disk_mb=bounds.disk_mb,
-            inodes=bounds.inodes,
-            seconds=bounds.seconds,
-        )
-        plan = {"folder": str(folder), "use": msgspec.to_builtins(use), "who": self.ids.who}
+        plan = {"folder": str(folder), "limits": msgspec.to_builtins(bounds), "owner": self.ids.owner}
         group: Group | None = None
         try:
             with self._lock:
-                self._wire.send(plan, [theirs.fileno()])
+                self._connection.send(plan, [theirs.fileno()])
             theirs.close()
             pid = _sender(mine.socket)
             mine.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
-            group = _grouped(pid, use)
+            group = _grouped(pid, bounds)
             mine.send({"go": True})
-            hut = Hut(mine, group)
-            hut.told("ready")
-            yield hut
+            client = SandboxClient(mine, group)
+            client.expect("ready")
+            yield client
         except (EOFError, TimeoutError):
             raise GradingError(f"a sandbox ended unasked: {self._said()}") from None
         finally:
@@ -158,86 +171,86 @@ class Warm:
             self._tidy(group)
 
     def _tidy(self, ended: Group | None = None) -> bool:
-        """Remove the groups of huts that have ended; the kernel takes a moment to end them."""
+        """Remove the groups of sandboxes that have ended; the kernel takes a moment to end them."""
         with self._lock:
             self._groups += [ended] if ended else []
             self._groups = [group for group in self._groups if not group.remove()]
             return not self._groups
 
 
-class Hut:
-    """The connection to one hut."""
+class SandboxClient:
+    """The connection to one sandbox init."""
 
-    def __init__(self, end: wire.Wire, group: Group | None) -> None:
-        self.wire, self.group = end, group
+    def __init__(self, end: Connection, group: Group | None) -> None:
+        self.connection, self.group = end, group
 
-    def told(self, what: str) -> Any:
-        """The hut's next word, which must be ``what``."""
-        message, _ = self.wire.receive()
+    def expect(self, what: str) -> Any:
+        """Its next message, which must be ``what``."""
+        message, _ = self.connection.receive()
         if what not in message:
             raise GradingError(f"a sandbox failed: {str(message.get('trouble', message)).strip()[-800:]}")
         return message[what]
 
+    def _report(self) -> Report:
+        return msgspec.convert(self.expect("ended"), Report)
+
     def put(self, files: Mapping[str, bytes]) -> None:
-        self.wire.send({"put": dict(files)})
-        self.told("put")
+        self.connection.send({"put": dict(files)})
+        self.expect("put")
 
     def run(
         self, what: str, request: bytes, line: Callable[[bytes], bytes | None], seconds: float, most: int
     ) -> tuple[Ended, int]:
         """Have ``what`` run ("cells" or "tests"); how it ended, and how many processes it left."""
         out, errors, answers = os.pipe(), os.pipe(), os.pipe() if what == "tests" else None
-        given = [answers[0]] if answers else []
+        given = [*([answers[0]] if answers else []), out[1], errors[1]]
         began = time.monotonic()
-        heard: list[dict[str, Any]] = []
-
-        def each(said: bytes) -> None:
-            answer = line(said)
-            if answer is not None and answers:
-                with contextlib.suppress(BrokenPipeError):
-                    _write(answers[1], answer.rstrip(b"\n") + b"\n")
-
-        pump = Pump(out[0], errors[0], most=most, line=each)
-        try:
-            self.wire.send({what: request}, [*given, out[1], errors[1]])
-            for one in (*given, out[1], errors[1]):
-                os.close(one)
-            over = pump.run(began + seconds, lambda: heard.append(self.told("ended")), self.wire.fileno())
-            if not heard:
-                self.wire.send({"end": True})
-                heard.append(self.told("ended"))
-        finally:
-            pump.close()
-            if answers:
-                os.close(answers[1])
-        told = heard[0]
-        over = over or told["over"]
-        if not over and self.group and told["signal"] and self.group.killed():
-            over = "memory"
-        ended = protocol.ended(
-            told["status"],
-            told["signal"],
-            over=over,
-            seconds=time.monotonic() - began,
-            errors=pump.errors.decode(errors="replace"),
+        session = PipeSession(
+            ended=self.connection.fileno(),
+            stdin=answers[1] if answers else None,
+            stdout=out[0],
+            stderr=errors[0],
         )
-        return ended, int(told["left"])
+        try:
+            self.connection.send({what: request}, given)
+        except BaseException:
+            session.close()
+            raise
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
+        outcome = session.run(b"", line, seconds=seconds, most_bytes=most, answers=answers is not None)
+        limit = outcome.limit
+        if limit:
+            self.connection.send({"end": True})
+        report = self._report()
+        if not limit:
+            limit = report.limit
+        if not limit and self.group and report.code < 0 and self.group.memory_kills():
+            limit = Termination.MEMORY
+        ended = protocol.ended(
+            report.code,
+            limit=limit,
+            seconds=time.monotonic() - began,
+            errors=outcome.errors,
+        )
+        return ended, report.left
 
 
-class Place:
+class PlainSandbox:
     """What grading.sandbox asks of a place for one submission."""
 
-    def __init__(self, warm: Warm, hut: Hut, folder: PurePosixPath) -> None:
-        self._warm, self._hut, self._folder = warm, hut, folder
+    def __init__(self, sandboxes: PlainSandboxes, client: SandboxClient, folder: PurePosixPath) -> None:
+        self._sandboxes, self._client, self._folder = sandboxes, client, folder
         self._files: dict[str, bytes] = {}
         self._left = 0
 
     def put(self, files: Mapping[str, bytes]) -> None:
         self._files.update(files)
-        self._hut.put(files)
+        self._client.put(files)
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], bounds: Limits) -> Ended:
-        ended, self._left = self._hut.run(
+        ended, self._left = self._client.run(
             "cells", request, line, bounds.seconds + GRACE_SECONDS, _most(bounds)
         )
         return ended
@@ -249,16 +262,16 @@ class Place:
         return "a process that still ran" if self._left == 1 else f"{self._left} processes that still ran"
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
-        return self._hut.run("tests", request, line, seconds, 64 << 20)[0]
+        return self._client.run("tests", request, line, seconds, 64 << 20)[0]
 
     def ask_program(self, request: bytes, bounds: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
         lines: list[bytes] = []
-        with self._warm.hut(self._folder, bounds) as hut:
-            hut.put(self._files if files is None else files)
-            ended, _ = hut.run("cells", request, lines.append, bounds.seconds + GRACE_SECONDS, _most(bounds))
-        if len(lines) == 1 and not ended.over:
-            return Answer(line=lines[0])
-        return Answer(none=ended.over or "crash")
+        with self._sandboxes.start_sandbox(self._folder, bounds) as client:
+            client.put(self._files if files is None else files)
+            ended, _ = client.run(
+                "cells", request, lines.append, bounds.seconds + GRACE_SECONDS, _most(bounds)
+            )
+        return protocol.answer(lines, ended)
 
 
 def shown() -> list[Path]:
@@ -270,25 +283,20 @@ def shown() -> list[Path]:
 
 
 def readable_by_others(folders: list[Path]) -> None:
-    """Raise HostUnsuitable where a stranger, who is another user, could not even read Python's packages."""
+    """Raise HostUnsuitable where a submission, which runs as another user, could not even read Python's packages."""
     samples = [*folders, Path(hpclab.__file__), Path(msgspec.__file__)]
     for sample in samples:
         mode = sample.stat().st_mode
         if not mode & stat.S_IROTH or (sample.is_dir() and not mode & stat.S_IXOTH):
             raise HostUnsuitable(
-                f"{sample} can be read by its owner alone, and strangers' programs run as another user",
+                f"{sample} can be read by its owner alone, and untrusted programs run as another user",
                 f"chmod -R go+rX {sample if sample.is_dir() else sample.parent}",
             )
 
 
 def _most(bounds: Limits) -> int:
-    """Bytes that the keeper takes: as JSON a byte may take six, and a cell has a few more."""
-    return bounds.output_mb * 6 * limits.MB + 8 * limits.MB
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    """Bytes that this side takes: as JSON a byte may take six, and a cell has a few more."""
+    return bounds.output_mib * 6 * MIB + 8 * MIB
 
 
 def _sender(end: socket.socket) -> int:
@@ -300,13 +308,14 @@ def _sender(end: socket.socket) -> int:
     raise EOFError
 
 
-def _grouped(pid: int, use: Use) -> Group | None:
-    """A control group around the hut, where there can be one: the hard wall behind its own watcher."""
-    group = groups.new(GROUPS)
+def _grouped(pid: int, limits: IsolationLimits) -> Group | None:
+    """A control group around the sandbox, where there can be one: the hard wall behind its own watcher."""
+    group = cgroup.plain_group()
     if group:
         try:
             group.limit(
-                use.memory_mb + 4 * use.disk_mb + 2 * limits.SLACK_MB, use.processes + 2 * limits.THREADS
+                memory_mib=limits.memory_mib + 4 * limits.disk_mib + 2 * SLACK_MIB,
+                tasks=limits.processes + 2 * THREADS,
             )
             group.add(pid)
         except OSError:

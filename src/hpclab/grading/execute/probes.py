@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from hpclab.sandbox.termination import Termination
+
 PRELUDE = r"""
 import ctypes, errno, glob, json, os, signal, socket, stat, subprocess, sys, time
 
@@ -58,7 +60,7 @@ def reach(family, address, kind=socket.SOCK_STREAM):
 """
 
 PROBES = {
-    "reach the keeper's machine by TCP": """
+    "reach the host by TCP": """
 calls = []
 for port in BAIT["ports"]:
     calls += [(f"127.0.0.1:{port}", lambda port=port: reach(socket.AF_INET, ("127.0.0.1", port)))]
@@ -73,7 +75,7 @@ refused(
     ("DNS", lambda: socket.getaddrinfo("example.org", 443)),
 )
 """,
-    "reach a Unix socket of the keeper's": """
+    "reach a Unix socket of the host": """
 refused(*((repr(name), lambda name=name: reach(socket.AF_UNIX, name)) for name in BAIT["unix"]))
 """,
     "open sockets of other kinds": """
@@ -84,7 +86,7 @@ not_permitted(
     ("packet", lambda: socket.socket(17, socket.SOCK_RAW)),
 )
 """,
-    "read the keeper's files": """
+    "read the host's files": """
 def there(path):
     try:
         return bool(os.listdir(path)) if os.path.isdir(path) else os.path.lexists(path)
@@ -93,7 +95,7 @@ def there(path):
 seen = [path for path in BAIT["files"] if there(path)]
 say(not seen, ", ".join(seen))
 """,
-    "see the keeper's processes": """
+    "see the host's processes": """
 seen = []
 for pid in filter(str.isdigit, os.listdir("/proc")):
     for part in ("cmdline", "environ"):
@@ -219,13 +221,13 @@ for folder in (os.getcwd(), "/tmp", "/var/tmp", "/dev/shm"):
         path = f"{folder}/fill-{number}"
         try:
             with open(path, "wb", buffering=0) as file:
-                while written <= BAIT["disk_mb"] << 20:
+                while written <= BAIT["disk_mib"] << 20:
                     written += file.write(bytes(1 << 18))
         except OSError:
             pass
     for path in glob.glob(f"{folder}/fill-*"):
         os.unlink(path)
-    if written > BAIT["disk_mb"] << 20:
+    if written > BAIT["disk_mib"] << 20:
         through.append(f"{written >> 20} MB in {folder}")
 say(not through, ", ".join(through))
 """,
@@ -268,10 +270,10 @@ evidence.check(first == second, f"a daemon of the learner's goes on: {first!r}, 
 
 
 class Limited(msgspec.Struct, frozen=True, kw_only=True):
-    """A program that breaks a limit: ``over`` is how the sandbox must name it; or it prints ``refused``."""
+    """A program that breaks a limit: ``limit`` is how the sandbox must name it; or it prints ``refused``."""
 
     name: str
-    over: str
+    limit: Termination
     source: str
     refused: str = "nothing that is ever printed"
     seconds: float = 0.0
@@ -280,10 +282,10 @@ class Limited(msgspec.Struct, frozen=True, kw_only=True):
 LIMITED = (
     Limited(
         name="take more memory than it may",
-        over="memory",
+        limit=Termination.MEMORY,
         source="""
 taken = []
-while len(taken) < 3 * BAIT["memory_mb"] // 16:
+while len(taken) < 3 * BAIT["memory_mib"] // 16:
     taken.append(bytearray(b"x" * (16 << 20)))
 import time
 time.sleep(1)
@@ -291,7 +293,7 @@ time.sleep(1)
     ),
     Limited(
         name="start more processes than it may",
-        over="processes",
+        limit=Termination.PROCESSES,
         refused="refused",
         source="""
 import os, time
@@ -316,15 +318,15 @@ else:
     ),
     Limited(
         name="print more than it may",
-        over="output",
+        limit=Termination.OUTPUT,
         source="""
-for _ in range(2 * BAIT["output_mb"]):
+for _ in range(2 * BAIT["output_mib"]):
     print("x" * (1 << 20))
 """,
     ),
     Limited(
         name="go on when its time is over",
-        over="seconds",
+        limit=Termination.TIMEOUT,
         seconds=0.3,
         source="""
 import signal

@@ -1,4 +1,4 @@
-"""The processes in a hut: process 1 of a pid namespace, and in it the learner with the cells, or the grader with the tests."""
+"""The processes of a plain sandbox: process 1 of a pid namespace, in it the learner with the cells, or the grader."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ import msgspec
 from hpclab.grading.assess import test_runner
 from hpclab.grading.execute import runner
 from hpclab.grading.execute.ipython import Shell
-from hpclab.sandbox import ids, kernel, limits, rootfs, seccomp
-from hpclab.sandbox.limits import Use
-from hpclab.sandbox.rootfs import Room
+from hpclab.sandbox import ids, kernel, limits, rootfs, seccomp, usage
+from hpclab.sandbox.limits import IsolationLimits
+from hpclab.sandbox.rootfs import TmpfsMount
+from hpclab.sandbox.termination import Termination
 
 HOME = "/home/learner"
 TOP = f"{HOME}/lab"  # the learner's folder of labs
@@ -37,7 +38,7 @@ ENVIRONMENT = {
 }
 LOOK_SECONDS = 0.05
 LINES, ANSWERS = 3, 4  # descriptors: where lines go, where replies come from
-GRADERS_MB = 1024
+GRADER = IsolationLimits(memory_mib=1024, processes=64, disk_mib=64, inodes=1024, seconds=3600)
 BROKEN = 86  # process 1 itself could not do its work: nothing is known of the submission
 # Made before any fork.
 SHELL: list[Shell] = []
@@ -45,24 +46,36 @@ FILTER: list[bytes] = []
 SHOWN: list[str] = []  # the folders that Python and this package lie in
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a hut. ``folder`` is the lab's, below the learner's folder."""
+class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox is asked for. ``folder`` is the lab's, below the learner's folder."""
 
     folder: str
-    use: Use
-    who: str  # of sandbox.ids
+    limits: IsolationLimits
+    owner: ids.Owner
 
     @property
-    def apart(self) -> bool:
-        return self.who != "one"
+    def separate(self) -> bool:
+        """Whether the learner is another user than the sandbox's root."""
+        return self.owner != ids.Owner.SELF
 
     @property
-    def owner(self) -> int:
-        """Who owns the learner's files, as the hut sees it."""
-        return ids.LEARNER if self.apart else ids.ROOT
+    def learner(self) -> int:
+        """The learner's user id in the sandbox's first user namespace."""
+        return ids.LEARNER if self.separate else ids.ROOT
 
 
-def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> NoReturn:
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process in the sandbox ended: its exit status or minus its signal, the limit that stopped it, and how many
+
+    processes of the learner's it left.
+    """
+
+    code: int
+    limit: Termination | None = None
+    left: int = 0
+
+
+def init(report: int, bounds: IsolationLimits, work: Callable[[], int], *, watched: bool) -> NoReturn:
     """Process 1: a fresh /proc; then the work itself, or ``watched`` the limits, while a child does the work."""
     try:
         kernel.die_with_parent()
@@ -79,11 +92,11 @@ def init(report: int, use: Use, work: Callable[[], int], *, watched: bool) -> No
             _work(work)
         os.closerange(3, report)
         os.closerange(report + 1, 1 << 20)
-        told = _watch(child, use)
+        told = _watch(child, bounds)
     except BaseException:
         os.write(2, traceback.format_exc(limit=-3).encode())
         os._exit(BROKEN)
-    os.write(report, json.dumps(told).encode())
+    os.write(report, msgspec.json.encode(told))
     os._exit(0)
 
 
@@ -98,51 +111,49 @@ def _work(work: Callable[[], int]) -> NoReturn:
     os._exit(status)
 
 
-def _watch(child: int, use: Use) -> dict[str, Any]:
-    proc = Path("/proc")
+def _watch(child: int, bounds: IsolationLimits) -> Report:
     while True:
         signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
         while True:
             pid, status, used = os.wait4(-1, os.WNOHANG)
             if pid == child:
-                code = os.waitstatus_to_exitcode(status)
-                peak = used.ru_maxrss > (use.memory_mb + limits.SLACK_MB) * 1024
-                return {
-                    "status": code if code >= 0 else None,
-                    "signal": -code if code < 0 else None,
-                    "over": "memory" if peak else "",
-                    "left": sum(entry.name.isdigit() for entry in os.scandir(proc)) - 1,
-                }
+                peak = used.ru_maxrss > (bounds.memory_mib + limits.SLACK_MIB) * 1024
+                return Report(
+                    code=os.waitstatus_to_exitcode(status),
+                    limit=Termination.MEMORY if peak else None,
+                    left=sum(entry.name.isdigit() for entry in os.scandir(usage.PROC)) - 1,
+                )
             if not pid:
                 break
-        if over := limits.broken(use, proc, but=1):
-            return {"status": None, "signal": int(signal.SIGKILL), "over": over}
+        found = usage.measure(enough_bytes=bounds.memory_mib * limits.MIB, without=1)
+        if limit := limits.exceeded(bounds, found):
+            return Report(code=-signal.SIGKILL, limit=limit)
 
 
 # ---- who works -------------------------------------------------------------------------------
 
 
-def learner(plan: Plan, request: bytes, out: int, errors: int) -> int:
+def learner(config: SandboxConfig, request: bytes, out: int, errors: int) -> int:
     """Become the learner, for good, and run the cells."""
     _only_descriptors(errors, out)
-    if plan.apart:
-        kernel.become(plan.owner, plan.owner)
+    if config.separate:
+        kernel.become(config.learner, config.learner)
     kernel.unshare(kernel.NEWUSER)  # the kernel counts a user's processes there, so for this sandbox alone
     kernel.dumpable()
-    ids.write_own(inside=ids.LEARNER, outside=plan.owner)
-    limits.set_rlimits(plan.use)
+    ids.write_own_map(inside=ids.LEARNER, outside=config.learner)
+    limits.set_rlimits(config.limits)
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")  # not the hut, if the kernel has to choose
+        Path("/proc/self/oom_score_adj").write_text("1000")  # not the init, if the kernel has to choose
     kernel.no_capabilities()
     _confined()
-    os.chdir(Path(TOP, plan.folder))
+    os.chdir(Path(TOP, config.folder))
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # Python's own does so after each fork
     sys.path.insert(0, "")  # as in a notebook: modules may lie beside it
     return runner.run(json.loads(request), LINES, SHELL[0])
 
 
-def fresh(room: Room) -> None:
+def mount_fresh(mount: TmpfsMount) -> None:
     """New folders in memory at PLACES. What is shown below one of them (a clone in /var/tmp) is shown there again."""
     handles = {
         Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -150,24 +161,25 @@ def fresh(room: Room) -> None:
         if any(Path(path).is_relative_to(place) for place in PLACES)
     }
     for place in PLACES:
-        rootfs.tmpfs(Path(place), room)
+        rootfs.tmpfs(Path(place), mount)
     for path, handle in sorted(handles.items()):
         if not path.exists():  # else a folder above it has brought it along
             rootfs.show(Path(f"/proc/self/fd/{handle}"), path)
         os.close(handle)
 
 
-def grader(plan: Plan, request: bytes, lines: int, out: int, errors: int) -> int:
+def grader(config: SandboxConfig, request: bytes, lines: int, out: int, errors: int) -> int:
     """Become somebody else, who may read the learner's files, and run the tests."""
-    fresh(Room(mb=64, inodes=1024))
+    mount_fresh(TmpfsMount(size_mib=64, inodes=1024))
     kernel.mount("", HOME, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
     _only_descriptors(errors, out, lines)
-    if plan.apart:
+    if config.separate:
         kernel.become(ids.GRADER, ids.GRADER, [kernel.CAP_DAC_READ_SEARCH])
     else:
         kernel.no_capabilities()
-    handle = _real_folder(plan.folder)
-    limits.set_rlimits(Use(memory_mb=GRADERS_MB, processes=64, disk_mb=64, inodes=1024, seconds=3600))
+    folder = Path(TOP, config.folder).relative_to(HOME)
+    handle = rootfs.real_folder(Path(HOME), folder, otherwise=Path(PLACES[0]))
+    limits.set_rlimits(GRADER)
     _confined()
     os.fchdir(handle)
     os.close(handle)
@@ -201,15 +213,3 @@ def _confined() -> None:
     os.setsid()
     os.environ.clear()
     os.environ.update(ENVIRONMENT)
-
-
-def _real_folder(folder: str) -> int:
-    """A descriptor of the lab's folder; of an empty one where the learner has removed it, or put a link there."""
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    place = os.open(HOME, flags)
-    try:
-        for part in Path(TOP, folder).relative_to(HOME).parts:
-            place = os.open(part, flags, dir_fd=place)
-    except OSError:
-        place = os.open(PLACES[0], flags)  # which is fresh
-    return place

@@ -1,4 +1,4 @@
-"""What the keeper of a sandbox and the runner in it say to each other. Pure.
+"""The messages between the grading process and the runner in a sandbox. Pure.
 
 One request, a line of JSON on the runner's stdin; then lines of JSON from it, in this order and no other::
 
@@ -24,10 +24,10 @@ from typing import Any
 import msgspec
 
 from hpclab.grading.execute.interface import Answer, Ended
+from hpclab.sandbox.termination import Termination
 
 # Exit statuses of the runner that name a limit.
 LATE, FULL = 84, 85
-LINE_BYTES = 64 << 20  # the longest line that a keeper takes
 REPLY_BYTES = 1 << 20
 
 
@@ -60,10 +60,10 @@ def question_request(cells: Sequence[dict[str, str]], question: object, *, secon
 def answer_line(answer: Answer) -> bytes:
     """What a test's question gets back, in one line.
 
-    The learner's line is a text in it, so whatever it says is never taken for the keeper's own word.
+    The learner's line is a text in it, so whatever it says is never taken for the word of the grading process.
     """
     if answer.none or len(answer.line) > REPLY_BYTES + 1000:  # more than the runner sends
-        return _line({"none": answer.none or "output"})
+        return _line({"none": answer.none or Termination.OUTPUT})
     return _line({"line": answer.line.decode(errors="replace")})
 
 
@@ -88,7 +88,6 @@ class Heard:
         self.forged = ""
         self.failed = False  # a cell raised
         self.outputs: dict[str, list[Any]] = {}
-        self.seconds: dict[str, float] = {}
 
     @property
     def last(self) -> str:
@@ -127,13 +126,28 @@ class Heard:
                 self._ended += 1
                 self.failed = self.failed or said.status == "error"
                 self.outputs[said.cell] = said.outputs
-                self.seconds[said.cell] = said.seconds
             return fits
         self.done = said.done and self._ended == len(self._cells)
         return self.done
 
 
-def ended(status: int | None, signal: int | None, *, over: str, seconds: float, errors: str) -> Ended:
-    """How the runner ended. ``over`` is what the keeper saw; else the runner's own status may name a limit."""
-    named = {LATE: "seconds", FULL: "output"}.get(status if status is not None else -1, "")
-    return Ended(status=status, signal=signal, over=over or named, seconds=seconds, errors=errors)
+def ended(code: int, *, limit: Termination | None, seconds: float, errors: str) -> Ended:
+    """How the runner ended. ``code`` is its exit status, or minus the signal that ended it.
+
+    ``limit`` is the limit that the sandbox stopped it for; else the runner's own exit status may name one.
+    """
+    own = {LATE: Termination.TIMEOUT, FULL: Termination.OUTPUT, 0: Termination.DONE}
+    return Ended(
+        termination=limit or own.get(code, Termination.CRASH),
+        status=code if code >= 0 else None,
+        signal=-code if code < 0 else None,
+        seconds=seconds,
+        errors=errors,
+    )
+
+
+def answer(lines: Sequence[bytes], ended: Ended) -> Answer:
+    """What came of a question to which the runner wrote ``lines``."""
+    if len(lines) == 1 and not ended.termination.is_limit:
+        return Answer(line=lines[0])
+    return Answer(none=ended.termination if ended.termination.is_limit else Termination.CRASH)

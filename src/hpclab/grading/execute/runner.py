@@ -96,7 +96,7 @@ def _cell(shell: Shell, source: str) -> str:
             shell.kept.text("stderr", f"{type(problem).__name__}: {problem}\n".encode(errors="replace"))
     with contextlib.suppress(BaseException):
         flush_c()
-        shell.settle()
+        shell.flush_pending()
     return "ok" if good else "error"
 
 

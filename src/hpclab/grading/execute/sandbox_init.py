@@ -1,104 +1,105 @@
-"""One submission's own place: namespaces of its own, a home in memory; the cells run in it, then the tests.
+"""The init process of one submission's sandbox: namespaces of its own, a home in memory; the cells, then the tests.
 
-a hut                    root of the namespaces; mounts, waits, never runs a stranger's line
-  ├─ init, learner       first process of a pid namespace; watches the limits; when it ends, all end
-  │    └─ runner         the learner: no capability, a filter, a user namespace of his own
-  └─ init, grader        later, when the kernel has ended everything of the learner's
-       └─ trusted        somebody else, who may read what the learner wrote, and nothing more
+sandbox init             root of the namespaces; mounts, waits, never runs untrusted code
+  ├─ process 1, learner  first process of a pid namespace; watches the limits; when it ends, all end
+  │    └─ runner         the learner: no capability, a filter, a user namespace of its own
+  └─ process 1, grader   later, when the kernel has ended everything of the learner's
+       └─ tests          another user, who may read what the learner wrote, and nothing more
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
 import socket
-import time
 import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import NoReturn
+
+import msgspec
 
 from hpclab.grading.execute import processes
-from hpclab.grading.execute.processes import HOME, PLACES, TOP, Plan
-from hpclab.grading.execute.wire import Wire
-from hpclab.sandbox import kernel, limits, rootfs
-from hpclab.sandbox.rootfs import Room
+from hpclab.grading.execute.processes import HOME, PLACES, TOP, Report, SandboxConfig
+from hpclab.sandbox import kernel, rootfs, usage
+from hpclab.sandbox.protocol import Connection
+from hpclab.sandbox.rootfs import TmpfsMount
+from hpclab.sandbox.termination import Termination
 
 
-def live(wire: Wire, plan: Plan) -> NoReturn:
-    """Be a hut, until the keeper closes the connection."""
+def run(connection: Connection, config: SandboxConfig) -> NoReturn:
+    """Be a sandbox's init process, until the client closes the connection."""
     try:
         kernel.die_with_parent()
-        _Hut(wire, plan).serve()
+        _SandboxInit(connection, config).serve()
     except EOFError:
         os._exit(0)
     except BaseException:
         with contextlib.suppress(BaseException):
-            wire.send({"trouble": traceback.format_exc(limit=-3)})
+            connection.send({"trouble": traceback.format_exc(limit=-3)})
         os._exit(1)
     os._exit(0)
 
 
-class _Hut:
-    def __init__(self, wire: Wire, plan: Plan) -> None:
-        self.wire, self.plan = wire, plan
+class _SandboxInit:
+    def __init__(self, connection: Connection, config: SandboxConfig) -> None:
+        self.connection, self.config = connection, config
         self.outer = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        # Asked for while this is still in the keeper's sight: it may put us into a control group.
-        socket.send_fds(wire.socket, [b"!"], [])
-        wire.receive()
+        # Asked for while this is still in the client's pid namespace: it may put us into a control group.
+        socket.send_fds(connection.socket, [b"!"], [])
+        connection.receive()
         kernel.unshare(kernel.NEWNS | kernel.NEWNET | kernel.NEWIPC | kernel.NEWUTS)
         socket.sethostname("sandbox")
         kernel.loopback_up()
-        self._rooms()
+        self._mount_folders()
 
-    def _rooms(self) -> None:
-        use, owner = self.plan.use, self.plan.owner
+    def _mount_folders(self) -> None:
+        limits, owner = self.config.limits, self.config.learner
         with contextlib.suppress(OSError):  # pieces of shared memory that nobody has mapped are in no sum
-            Path("/proc/sys/kernel/shmall").write_text(str(use.memory_mb << 8))
-        room = Room(mb=use.disk_mb, inodes=use.inodes)
-        processes.fresh(room)
-        home = Room(mb=use.disk_mb, inodes=use.inodes, mode=0o700, uid=owner, gid=owner)
+            Path("/proc/sys/kernel/shmall").write_text(str(limits.memory_mib << 8))
+        mount = TmpfsMount(size_mib=limits.disk_mib, inodes=limits.inodes)
+        processes.mount_fresh(mount)
+        home = TmpfsMount(size_mib=limits.disk_mib, inodes=limits.inodes, mode=0o700, uid=owner, gid=owner)
         rootfs.tmpfs(Path(HOME), home)
         flags = kernel.NOSUID | kernel.NOEXEC
         kernel.mount("devpts", "/dev/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620,max=64")
-        self._folder(PurePosixPath(TOP, self.plan.folder))
+        self._folder(PurePosixPath(TOP, self.config.folder))
 
     def serve(self) -> None:
         ran = False
-        self.wire.send({"ready": True})
+        self.connection.send({"ready": True})
         while True:
-            message, descriptors = self.wire.receive()
+            message, descriptors = self.connection.receive()
             match message:
                 case {"put": dict(files)} if not ran:  # later a link of the learner's could lead us elsewhere
                     for path, data in files.items():
                         self._put(path, data)
-                    self.wire.send({"put": len(files)})
+                    self.connection.send({"put": len(files)})
                 case {"cells": bytes(request)}:
                     ran = True
                     ended = self._inside(
-                        partial(processes.learner, self.plan, request, *descriptors), watched=True
+                        partial(processes.learner, self.config, request, *descriptors), watched=True
                     )
-                    if not ended["over"] and limits.full([Path(HOME), *map(Path, PLACES)]):
-                        ended["over"] = "disk"
+                    if not ended.limit and usage.is_full([Path(HOME), *map(Path, PLACES)]):
+                        ended = msgspec.structs.replace(ended, limit=Termination.DISK)
                     self._answer(ended, descriptors)
                 case {"tests": bytes(request)}:
                     ended = self._inside(
-                        partial(processes.grader, self.plan, request, *descriptors), watched=False
+                        partial(processes.grader, self.config, request, *descriptors), watched=False
                     )
                     self._answer(ended, descriptors)
                 case {"end": True}:
                     pass  # what it meant had just ended by itself
                 case _:
-                    raise ValueError(f"a hut does not understand {list(message)}")
+                    raise ValueError(f"the sandbox init does not understand {list(message)}")
 
-    def _answer(self, ended: dict[str, Any], descriptors: list[int]) -> None:
+    def _answer(self, ended: Report, descriptors: list[int]) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
-        self.wire.send({"ended": ended})
+        self.connection.send({"ended": msgspec.to_builtins(ended)})
 
     # ---- files ----
 
@@ -109,48 +110,42 @@ class _Hut:
         self._folder(pure.parent)
         descriptor = os.open(pure, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchown(descriptor, self.plan.owner, self.plan.owner)
+            os.fchown(descriptor, self.config.learner, self.config.learner)
             file.write(data)
 
     def _folder(self, folder: PurePosixPath) -> None:
         for one in [*reversed(folder.parents), folder]:
             if one.is_relative_to(TOP) and not Path(one).is_dir():
                 Path(one).mkdir()
-                os.chown(one, self.plan.owner, self.plan.owner)
+                os.chown(one, self.config.learner, self.config.learner)
 
     # ---- processes ----
 
-    def _inside(self, work: Callable[[], int], *, watched: bool) -> dict[str, Any]:
-        """Do ``work`` in a pid namespace of its own, and wait for its end, or for the keeper's word to end it."""
+    def _inside(self, work: Callable[[], int], *, watched: bool) -> Report:
+        """Do ``work`` in a pid namespace of its own, and wait for its end, or for the client to end it."""
         kernel.setns(self.outer)  # else the new one would be inside the last one
         kernel.unshare(kernel.NEWPID)
         reader, writer = os.pipe()
-        began = time.monotonic()
         first = os.fork()
         if first == 0:
             os.close(reader)
-            processes.init(writer, self.plan.use, work, watched=watched)
+            processes.init(writer, self.config.limits, work, watched=watched)
         os.close(writer)
         handle = os.pidfd_open(first)
         try:
-            while handle not in select.select([handle, self.wire.fileno()], [], [])[0]:
-                self.wire.receive()  # the keeper's only word now is that it must end
+            while handle not in select.select([handle, self.connection.fileno()], [], [])[0]:
+                self.connection.receive()  # the client's only message now is to end it
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
                 select.select([handle], [], [])
             code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
         except EOFError:
-            os._exit(0)  # the keeper has gone; the kernel ends the rest
+            os._exit(0)  # the client has gone; the kernel ends the rest
         finally:
             os.close(handle)
         with os.fdopen(reader, "rb") as report:
-            told = report.read()
-        if code == processes.BROKEN and not told:
-            raise RuntimeError("the first process of a sandbox failed; the warm process's messages say why")
-        own = {"status": code if code >= 0 else None, "signal": -code if code < 0 else None}
-        return {
-            "over": "",
-            "left": 0,
-            **own,
-            **json.loads(told or b"{}"),
-            "seconds": time.monotonic() - began,
-        }
+            text = report.read()
+        if text:
+            return msgspec.json.decode(text, type=Report)
+        if code == processes.BROKEN:
+            raise RuntimeError("the first process of a sandbox failed; the forkserver's messages say why")
+        return Report(code=code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hpclab.grading.model import Result, Run, Verdict
+from hpclab.sandbox.termination import Termination
 
 HIDDEN = (
     "A check that your notebook doesn't show did not pass. It covers something that the task asks for and the visible "
@@ -33,7 +34,7 @@ def format_points(value: float) -> str:
 
 def describe_verdict(result: Result) -> VerdictText:
     """What happened to a submission, and what its student can do next."""
-    run = result.run or Run(ended="done")
+    run = result.run or Run(ended=Termination.DONE)
     at = f" in the cell {run.last_cell}" if run.last_cell else ""
     marked = "The work that it had done by then was graded as usual."
     texts: dict[Verdict, tuple[str, str, str, str]] = {

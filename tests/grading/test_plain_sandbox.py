@@ -1,4 +1,4 @@
-"""Warm sandboxes, real ones: what a submission sees, may do and uses there, and that nothing of it is left."""
+"""Plain sandboxes, real ones: what a submission sees, may do and uses there, and that nothing of it is left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from hpclab.errors import GradingError
 from hpclab.grading.execute import canary, protocol
 from hpclab.grading.execute.interface import Ended, Sandbox
-from hpclab.grading.execute.plain_sandbox import Warm
+from hpclab.grading.execute.plain_sandbox import PlainSandboxes
 from hpclab.grading.model import Lab, Limits
 from hpclab.shell import wait_until
 from tests import need
@@ -41,25 +41,25 @@ LIMITS = Limits(
     seconds=30,
     settle_seconds=0,
     test_seconds=10,
-    memory_mb=256,
+    memory_mib=256,
     processes=40,
-    disk_mb=16,
+    disk_mib=16,
     inodes=500,
-    output_mb=2,
+    output_mib=2,
 )
 HERE = "00-plain/ex01"
 CHECK = "from hpclab import evidence\n"
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    with Warm() as made:
+def sandboxes() -> Iterator[PlainSandboxes]:
+    with PlainSandboxes() as made:
         yield made
 
 
 @pytest.fixture
-def sandbox(warm: Warm) -> Iterator[Sandbox]:
-    with warm.enter(LAB, LIMITS) as place:
+def sandbox(sandboxes: PlainSandboxes) -> Iterator[Sandbox]:
+    with sandboxes.enter(LAB, LIMITS) as place:
         yield place
 
 
@@ -67,7 +67,7 @@ def run(sandbox: Sandbox, *cells: str, limits: Limits = LIMITS) -> tuple[protoco
     named = [{"id": f"c{number}", "source": source} for number, source in enumerate(cells)]
     heard = protocol.Heard([cell["id"] for cell in named], "sign")
     request = protocol.cells_request(
-        named, nonce="sign", seconds=limits.seconds, output_bytes=limits.output_mb << 20
+        named, nonce="sign", seconds=limits.seconds, output_bytes=limits.output_mib << 20
     )
     return heard, sandbox.run_cells(request, heard, limits)
 
@@ -99,7 +99,7 @@ def judged(
     listed = [{"id": f"t{number}", "source": CHECK + source} for number, source in enumerate(tests)]
     request = json.dumps({"tests": listed, "seconds": 10, "learner": "learner"})
     ended = sandbox.run_tests(request.encode() + b"\n", line, seconds)
-    assert ended.status == 0 and not ended.over, ended
+    assert ended.termination == "done", ended
     return said
 
 
@@ -137,16 +137,16 @@ def test_nothing_in_the_folder_is_imported_by_tests(sandbox: Sandbox) -> None:
     passed(sandbox, "import colorsys, numpy\nassert numpy.array([1]).sum() == 1 and colorsys.ONE_THIRD")
 
 
-def test_a_file_that_leads_out_is_not_laid(warm: Warm) -> None:
+def test_a_file_that_leads_out_is_not_written(sandboxes: PlainSandboxes) -> None:
     for path in ("../out", "/etc/passwd", "a/../../../x", ""):
-        with pytest.raises(GradingError, match="leads out"), warm.enter(LAB, LIMITS) as sandbox:
+        with pytest.raises(GradingError, match="leads out"), sandboxes.enter(LAB, LIMITS) as sandbox:
             sandbox.put({path: b"x"})
 
 
-def test_two_submissions_see_nothing_of_each_other(warm: Warm) -> None:
+def test_two_submissions_see_nothing_of_each_other(sandboxes: PlainSandboxes) -> None:
     leave = "!touch /tmp/mark /var/tmp/mark /dev/shm/mark ~/mark"
     look = "!ls /tmp /var/tmp /dev/shm ~ | grep -c mark; ipcs -m | grep -c 0x0000beef"
-    with warm.enter(LAB, LIMITS) as first, warm.enter(LAB, LIMITS) as second:
+    with sandboxes.enter(LAB, LIMITS) as first, sandboxes.enter(LAB, LIMITS) as second:
         heard, _ = run(first, leave, "!ipcmk -M 4096 >/dev/null; ls /tmp")
         assert heard.all_ran and not heard.failed and "mark" in printed(heard, 1)
         heard, _ = run(second, look)
@@ -154,7 +154,7 @@ def test_two_submissions_see_nothing_of_each_other(warm: Warm) -> None:
     numbers = "import random, numpy\nprint(random.random(), numpy.random.rand())"
     seen = set()
     for _ in range(2):
-        with warm.enter(LAB, LIMITS) as sandbox:
+        with sandboxes.enter(LAB, LIMITS) as sandbox:
             seen |= set(printed(run(sandbox, numbers)[0]).split())
     assert len(seen) == 4  # no two begin with the same luck
 
@@ -174,7 +174,7 @@ with socket.create_server(("localhost", 0)) as server:
 
 # ---- limits -----------------------------------------------------------------------------------
 
-OVER = {
+EXPECTED = {
     "heap": "memory",
     "caught": "memory",
     "shared": "memory",
@@ -184,9 +184,9 @@ OVER = {
     "threads": "processes",
     "prints": "output",
     "raw": "output",
-    "loop": "seconds",
-    "deaf": "seconds",
-    "stopped": "seconds",
+    "loop": "timeout",
+    "deaf": "timeout",
+    "stopped": "timeout",
     "disk": "disk",
     "files": "disk",
 }
@@ -269,19 +269,19 @@ for number in itertools.count(): open(f"f{number}", "w").close()
 }
 
 
-@pytest.mark.parametrize("name", OVER)
-def test_a_limit_is_named_and_what_was_done_stays(warm: Warm, name: str) -> None:
-    source, over = BREAKS[name], OVER[name]
-    limits = msgspec.structs.replace(LIMITS, seconds=3 if over == "seconds" else 60)
-    with warm.enter(LAB, limits) as sandbox:
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_limit_is_named_and_what_was_done_stays(sandboxes: PlainSandboxes, name: str) -> None:
+    source, limit = BREAKS[name], EXPECTED[name]
+    limits = msgspec.structs.replace(LIMITS, seconds=3 if limit == "timeout" else 60)
+    with sandboxes.enter(LAB, limits) as sandbox:
         _, ended = run(sandbox, "with open('done', 'w') as f: f.write('yes')", source, limits=limits)
-        assert ended.over == over, ended
+        assert ended.termination == limit, ended
         assert ended.seconds < 50
         sandbox.stop_learner(limits)
         passed(sandbox, "assert evidence.text('done') == 'yes'")
 
 
-def test_an_interpreter_that_dies_is_told_from_one_that_is_stopped(warm: Warm) -> None:
+def test_an_interpreter_that_dies_is_told_from_one_that_is_stopped(sandboxes: PlainSandboxes) -> None:
     for cell, status, number in (
         ("import os\nos._exit(0)", 0, None),
         ("import os\nos._exit(7)", 7, None),
@@ -289,9 +289,13 @@ def test_an_interpreter_that_dies_is_told_from_one_that_is_stopped(warm: Warm) -
         ("import ctypes\nctypes.string_at(1)", None, signal.SIGSEGV),
         ("import os\nos.kill(1, 9)\nos.kill(os.getppid(), 15)\nprint('both there')", 0, None),
     ):
-        with warm.enter(LAB, LIMITS) as sandbox:
+        with sandboxes.enter(LAB, LIMITS) as sandbox:
             heard, ended = run(sandbox, cell)
-            assert (ended.status, ended.signal, ended.over) == (status, number, ""), cell
+            assert (ended.status, ended.signal, ended.termination) == (
+                status,
+                number,
+                "crash" if status or number else "done",
+            ), cell
     assert not heard.forged
 
 
@@ -316,13 +320,13 @@ while not os.path.exists("beat"): time.sleep(0.01)
     )
 
 
-def test_a_folder_that_is_gone_or_a_link_holds_nothing(warm: Warm) -> None:
+def test_a_folder_that_is_gone_or_a_link_holds_nothing(sandboxes: PlainSandboxes) -> None:
     for cell in (
         "import shutil, os\nshutil.rmtree(os.path.expanduser('~/lab'))",
         "import shutil, os\nshutil.rmtree(os.path.expanduser('~/lab'))\nos.symlink('/etc', os.path.expanduser('~/lab'))",
         "import os\nos.chmod(os.path.expanduser('~/lab'), 0)\nos.chmod(os.path.expanduser('~'), 0)",
     ):
-        with warm.enter(LAB, LIMITS) as sandbox:
+        with sandboxes.enter(LAB, LIMITS) as sandbox:
             run(sandbox, cell)
             [said] = judged(sandbox, "evidence.text('passwd')")
             assert said["found"] == "no file passwd"
@@ -362,16 +366,16 @@ def test_a_function_that_gives_no_reply(sandbox: Sandbox, body: str, found: str 
 # ---- walls ------------------------------------------------------------------------------------
 
 
-def test_every_probe_of_the_canary_is_kept_in(warm: Warm) -> None:
-    found = canary.probe(warm.enter, LAB, hidden=[ROOT / "notebooks", Path("/root/.bashrc")])
+def test_every_probe_of_the_canary_is_kept_in(sandboxes: PlainSandboxes) -> None:
+    found = canary.probe(sandboxes.enter, LAB, hidden=[ROOT / "notebooks", Path("/root/.bashrc")])
     assert canary.escaped(found) == []
     canary.refuse(found)
     assert len(found) > 20
 
 
-def test_a_limit_that_is_missing_is_found(warm: Warm) -> None:
+def test_a_limit_that_is_missing_is_found(sandboxes: PlainSandboxes) -> None:
     def generous(lab: Lab, limits: Limits) -> Any:
-        return warm.enter(lab, msgspec.structs.replace(limits, inodes=100_000))
+        return sandboxes.enter(lab, msgspec.structs.replace(limits, inodes=100_000))
 
     found = canary.probe(generous, LAB, alone=False)
     assert [one.probe for one in canary.escaped(found)] == ["make files without end"]
@@ -421,39 +425,39 @@ def groups() -> set[Path]:
 
 def test_nothing_is_left_when_it_is_closed() -> None:
     before = groups()
-    with Warm() as warm:
-        with warm.enter(LAB, LIMITS) as sandbox:
+    with PlainSandboxes() as sandboxes:
+        with sandboxes.enter(LAB, LIMITS) as sandbox:
             run(sandbox, "import subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True)")
-            there = below(warm._process.pid)
+            there = below(sandboxes._process.pid)
             assert len(there) >= 2
-        wait_until(lambda: len(below(warm._process.pid)) == 1, "the sandbox to be gone", seconds=20)
+        wait_until(lambda: len(below(sandboxes._process.pid)) == 1, "the sandbox to be gone", seconds=20)
     wait_until(lambda: not any(one.is_running() for one in there), "every process to end", seconds=20)
     assert groups() <= before
 
 
-KEEPER = """
+CLIENT = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.grading import test_warm as tests
-with tests.Warm() as warm, warm.enter(tests.LAB, tests.LIMITS) as sandbox:
-    print(warm._process.pid, flush=True)
+from tests.grading import test_plain_sandbox as tests
+with tests.PlainSandboxes() as sandboxes, sandboxes.enter(tests.LAB, tests.LIMITS) as sandbox:
+    print(sandboxes._process.pid, flush=True)
     tests.run(sandbox, "import time\\ntime.sleep(600)")
 """
 
 
-def test_a_keeper_that_is_killed_takes_all_along() -> None:
-    keeper = subprocess.Popen(
-        [sys.executable, "-c", KEEPER.format(root=str(ROOT))], stdout=subprocess.PIPE, text=True, cwd=ROOT
+def test_nothing_outlives_a_killed_client() -> None:
+    client = subprocess.Popen(
+        [sys.executable, "-c", CLIENT.format(root=str(ROOT))], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
-    assert keeper.stdout
+    assert client.stdout
     try:
-        pid = int(keeper.stdout.readline())
+        pid = int(client.stdout.readline())
         wait_until(lambda: len(below(pid)) >= 4, "the cells to run", seconds=30)
         there = [psutil.Process(pid), *below(pid)]
     finally:
-        keeper.kill()
-        keeper.wait(timeout=30)
-        keeper.stdout.close()
+        client.kill()
+        client.wait(timeout=30)
+        client.stdout.close()
     wait_until(lambda: not any(one.is_running() for one in there), "everything below it to end", seconds=20)
 
 
@@ -462,32 +466,32 @@ def test_a_keeper_that_is_killed_takes_all_along() -> None:
 AS = """
 import os, sys
 sys.path.insert(0, {root!r})
-from tests.grading import test_warm as tests
-with tests.Warm() as warm:
-    print(warm.ids.who)
-    for found in tests.canary.probe(warm.enter, tests.LAB, hidden=[tests.ROOT / "notebooks"]):
+from tests.grading import test_plain_sandbox as tests
+with tests.PlainSandboxes() as sandboxes:
+    print(sandboxes.ids.owner)
+    for found in tests.canary.probe(sandboxes.enter, tests.LAB, hidden=[tests.ROOT / "notebooks"]):
         if not found.held:
             print(found)
-    with warm.enter(tests.LAB, tests.LIMITS) as sandbox:
+    with sandboxes.enter(tests.LAB, tests.LIMITS) as sandbox:
         tests.test_cells_run_as_the_learner_and_tests_as_somebody_else(sandbox)
-    with warm.enter(tests.LAB, tests.LIMITS) as sandbox:
+    with sandboxes.enter(tests.LAB, tests.LIMITS) as sandbox:
         tests.test_the_process_above_the_learners_stays_closed(sandbox)
-    with warm.enter(tests.LAB, tests.LIMITS) as sandbox:
+    with sandboxes.enter(tests.LAB, tests.LIMITS) as sandbox:
         tests.test_a_function_is_asked_in_a_place_of_its_own(sandbox)
 print("all")
 """
 
 
-@pytest.fixture(params=["subids", "one"])
+@pytest.fixture(params=["subids", "self"])
 def account(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """An ordinary user: with sub-ids, or with the own id alone."""
     if os.geteuid() != 0:
         pytest.skip("only root can make accounts; the tests above have run as this user")
     need.program("newuidmap", "uidmap")
-    name = f"hpclab-warm-{request.param}"
+    name = f"hpclab-plain-{request.param}"
     subprocess.run(["useradd", "--no-create-home", "--home-dir", "/nonexistent", name], check=True)
     try:
-        if request.param == "one":
+        if request.param == "self":
             for path in map(Path, ("/etc/subuid", "/etc/subgid")):
                 lines = [
                     line for line in path.read_text().splitlines(True) if not line.startswith(f"{name}:")
@@ -498,7 +502,7 @@ def account(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
         subprocess.run(["userdel", name], check=False, capture_output=True)
 
 
-def test_an_ordinary_account_keeps_strangers_in_as_well(account: tuple[str, str]) -> None:
+def test_an_ordinary_account_confines_submissions_as_well(account: tuple[str, str]) -> None:
     name, who = account
     entry = pwd.getpwnam(name)
     done = subprocess.run(

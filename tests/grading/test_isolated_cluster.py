@@ -1,4 +1,4 @@
-"""Sealed clusters, real ones: what a stranger sees, may do and uses there, and that nothing of it is left."""
+"""Isolated clusters, real ones: what untrusted code sees, may do and uses there, and that nothing of it is left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 
 from hpclab import layout
 from hpclab.app.grading import isolated_sandbox as adapter
-from hpclab.cluster.client import Sealed
+from hpclab.cluster.client import IsolatedCluster
 from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Ended
 from hpclab.grading.model import Lab, Limits
@@ -43,11 +43,11 @@ LIMITS = Limits(
     seconds=60,
     settle_seconds=20,
     test_seconds=30,
-    memory_mb=1500,
+    memory_mib=1500,
     processes=300,
-    disk_mb=300,
+    disk_mib=300,
     inodes=3000,
-    output_mb=2,
+    output_mib=2,
     jobs=50,
 )
 FOLDER = f"/home/learner/lab/{LAB.module}/{LAB.name}"
@@ -60,7 +60,7 @@ SETTINGS = {
 
 
 def run(
-    cluster: Sealed,
+    cluster: IsolatedCluster,
     what: str | Sequence[str],
     who: str = "learner",
     *,
@@ -84,55 +84,55 @@ def run(
     return text
 
 
-def python(cluster: Sealed, code: str, **options: Any) -> Any:
+def python(cluster: IsolatedCluster, code: str, **options: Any) -> Any:
     """Run Python code and read the JSON that it prints."""
     return json.loads(run(cluster, [sys.executable, "-c", code], **options).splitlines()[-1])
 
 
 @contextlib.contextmanager
-def fresh(**limits: Any) -> Iterator[adapter.Place]:
+def fresh(**limits: Any) -> Iterator[adapter.IsolatedSandbox]:
     changed = msgspec.structs.replace(LIMITS, **limits)
     with adapter.enter(LAB, changed) as place:
-        assert isinstance(place, adapter.Place)
+        assert isinstance(place, adapter.IsolatedSandbox)
         yield place
 
 
-def cells(place: adapter.Place, *sources: str, **limits: Any) -> tuple[Ended, list[dict[str, Any]]]:
+def cells(place: adapter.IsolatedSandbox, *sources: str, **limits: Any) -> tuple[Ended, list[dict[str, Any]]]:
     changed = msgspec.structs.replace(LIMITS, **limits)
     nonce = protocol.new_nonce()
     request = protocol.cells_request(
         [{"id": f"cell-{n}", "kind": "answer", "source": source} for n, source in enumerate(sources, 1)],
         nonce=nonce,
         seconds=changed.seconds,
-        output_bytes=changed.output_mb << 20,
+        output_bytes=changed.output_mib << 20,
     )
     lines: list[bytes] = []
     ended = place.run_cells(request, lines.append, changed)
     return ended, [json.loads(line) for line in lines]
 
 
-def learners(cluster: Sealed) -> str:
+def learners(cluster: IsolatedCluster) -> str:
     """The learner's processes, as the cluster's root sees them."""
     return run(cluster, ["ps", "-U", "learner", "-o", "pid=,stat=,args="], "root", node="ctl", check=False)
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[adapter.Place]:
-    """One sealed cluster for all tests that only look."""
+def place() -> Iterator[adapter.IsolatedSandbox]:
+    """One isolated cluster for all tests that only look."""
     with fresh() as made:
         made.put({f"{LAB.module}/{LAB.name}/notes.txt": b"mine", "templates/train.py": b"1"})
         yield made
 
 
 @pytest.fixture(scope="module")
-def cluster(place: adapter.Place) -> Sealed:
+def cluster(place: adapter.IsolatedSandbox) -> IsolatedCluster:
     return place.cluster
 
 
 # ---- what is there -----------------------------------------------------------------------------
 
 
-def test_only_what_is_listed_is_there(cluster: Sealed) -> None:
+def test_only_what_is_listed_is_there(cluster: IsolatedCluster) -> None:
     course = layout.clone_folder()
     there = set(run(cluster, "ls -A / /home").split())
     assert not there & {
@@ -153,7 +153,7 @@ def test_only_what_is_listed_is_there(cluster: Sealed) -> None:
         assert run(cluster, f"ls -d /etc/{secret}", check=False).startswith("ls: cannot access"), secret
 
 
-def test_the_learner_writes_in_his_own_places_and_nowhere_else(cluster: Sealed) -> None:
+def test_the_learner_writes_in_its_own_places_and_nowhere_else(cluster: IsolatedCluster) -> None:
     # What is mounted read-only need not be walked through.
     code = """
 import json, os
@@ -185,7 +185,7 @@ print(json.dumps(sorted(set(found))))
         }
 
 
-def test_what_is_put_belongs_to_the_learner(place: adapter.Place, cluster: Sealed) -> None:
+def test_what_is_put_belongs_to_the_learner(place: adapter.IsolatedSandbox, cluster: IsolatedCluster) -> None:
     assert run(cluster, f"stat -c %U:%a {FOLDER}/notes.txt") == "learner:644"
     assert run(cluster, "cat /home/learner/lab/templates/train.py") == "1"
 
@@ -200,7 +200,7 @@ print(json.dumps({key: status[key].split()[0] for key in ("Uid", "CapEff", "CapP
 
 
 @pytest.mark.parametrize("where", ["login", "job"])
-def test_the_learner_has_no_rights(cluster: Sealed, where: str) -> None:
+def test_the_learner_has_no_rights(cluster: IsolatedCluster, where: str) -> None:
     before = ["srun", "-n1", "--quiet"] if where == "job" else []
     me = json.loads(run(cluster, [*before, sys.executable, "-c", ABOUT_ME]).splitlines()[-1])
     none = "0" * 16
@@ -214,7 +214,7 @@ def test_the_learner_has_no_rights(cluster: Sealed, where: str) -> None:
     }
 
 
-def test_everybody_inside_is_somebody_elses_number(cluster: Sealed) -> None:
+def test_everybody_inside_is_somebody_elses_number(cluster: IsolatedCluster) -> None:
     """As the host counts, nobody in there is root or whoever started it, and no two such clusters share an id."""
     with running(cluster, "sleep 60", "learner") as mine:
         assert mine.uids().real == cluster.spec.identity.outside_uid(1000)
@@ -223,8 +223,58 @@ def test_everybody_inside_is_somebody_elses_number(cluster: Sealed) -> None:
     assert not {process.uids().real for process in everybody} & {0, os.getuid()}
 
 
+ALLOCATED = """
+import json, sys
+from pathlib import Path
+import msgspec, psutil
+from hpclab.app.grading import isolated_sandbox
+from hpclab.grading.execute.plain_sandbox import PlainSandboxes
+from hpclab.grading.model import Lab, Limits
+lab, limits = msgspec.json.decode(sys.argv[1], type=Lab), msgspec.json.decode(sys.argv[2], type=Limits)
+enter = isolated_sandbox.enter
+
+def ids(pid):
+    "The ids that the namespace of pid maps, other than this user's own, and those of the processes below it."
+    rows = [map(int, line.split()) for line in Path(f"/proc/{pid}/uid_map").read_text().splitlines()]
+    mapped = {outside + number for _, outside, count in rows if count > 1 for number in range(count)}
+    below = {process.uids().real for process in psutil.Process(pid).children(recursive=True)}
+    return [len(below - mapped), sorted(mapped)]
+
+with enter(lab, limits) as first, enter(lab, limits) as second, PlainSandboxes() as one, PlainSandboxes() as other:
+    print(json.dumps([ids(pid) for pid in (first.cluster.pid, second.cluster.pid, one._process.pid, other._process.pid)]))
+"""
+
+
+def assert_no_id_twice(printed: str, others: list[int]) -> None:
+    groups = json.loads(printed.splitlines()[-1])
+    assert [unmapped for unmapped, _ in groups] == others
+    everybody = [number for _, mapped in groups for number in mapped]
+    assert len(everybody) == len(set(everybody)) >= 4 * 4095
+
+
+def test_no_two_sandboxes_at_the_same_time_share_an_id(tmp_path: Path) -> None:
+    by_root = os.geteuid() == 0
+    with contextlib.ExitStack() as stack:
+        people = [(myself(), tmp_path / "state")]
+        if by_root:
+            user = stack.enter_context(new_user())
+            people.append((user, user.home / "state"))
+        for number, (person, state) in enumerate(people):
+            done = subprocess.run(
+                keeper_of(person, state, ALLOCATED),
+                capture_output=True,
+                text=True,
+                timeout=280,
+                cwd="/",
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            # An ordinary user's plain sandbox has the user's own id as its root.
+            assert_no_id_twice(done.stdout, [0, 0, 0, 0] if by_root and number == 0 else [0, 0, 1, 1])
+
+
 @contextlib.contextmanager
-def running(cluster: Sealed, script: str, who: str) -> Iterator[psutil.Process]:
+def running(cluster: IsolatedCluster, script: str, who: str) -> Iterator[psutil.Process]:
     """A process of the cluster, as the host sees it, while it runs."""
     mark = f"mark-{time.monotonic_ns()}"
     with Path(os.devnull).open("r+") as nothing:
@@ -247,7 +297,7 @@ def running(cluster: Sealed, script: str, who: str) -> Iterator[psutil.Process]:
         assert program.wait(20) is not None
 
 
-def test_the_grader_reads_what_the_learner_locks(cluster: Sealed) -> None:
+def test_the_grader_reads_what_the_learner_locks(cluster: IsolatedCluster) -> None:
     run(
         cluster,
         f"cd {FOLDER} && umask 077 && mkdir -p locked/in && echo secret >locked/in/file && chmod 0 locked/in/file locked",
@@ -263,7 +313,7 @@ def test_the_grader_reads_what_the_learner_locks(cluster: Sealed) -> None:
 # ---- whom one reaches --------------------------------------------------------------------------
 
 
-def test_there_is_no_network_but_the_clusters_own(cluster: Sealed) -> None:
+def test_there_is_no_network_but_the_clusters_own(cluster: IsolatedCluster) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mine, socket.socket(socket.AF_UNIX) as named:
         named.bind("\0hpclab-test-of-the-host")
         named.listen()
@@ -293,7 +343,7 @@ print(json.dumps(said))
     }
 
 
-def test_the_records_are_not_the_learners_to_write(cluster: Sealed) -> None:
+def test_the_records_are_not_the_learners_to_write(cluster: IsolatedCluster) -> None:
     for command in (
         "sacctmgr -i add account mine",
         "sacctmgr -i modify user learner set AdminLevel=Admin",
@@ -307,14 +357,14 @@ def test_the_records_are_not_the_learners_to_write(cluster: Sealed) -> None:
         said = run(cluster, f"{command}; echo status $?", check=False)
         assert "status 0" not in said, f"{command}: {said}"
     assert run(
-        cluster, "ls -A /run/mysqld /run/hpclab/db /run/hpclab/munge /run/hpclab/state /run/netns /run/rooms"
+        cluster, "ls -A /run/mysqld /run/hpclab/db /run/hpclab/munge /run/hpclab/state /run/netns /run/mounts"
     ).split() == [
-        f"/run/{name}:" for name in ("hpclab/db", "hpclab/munge", "hpclab/state", "mysqld", "netns", "rooms")
+        f"/run/{name}:" for name in ("hpclab/db", "hpclab/munge", "hpclab/state", "mounts", "mysqld", "netns")
     ]
     assert "denied" in run(cluster, "cat /etc/slurm/slurmdbd.conf", check=False)
 
 
-def test_the_grader_reads_the_records(cluster: Sealed) -> None:
+def test_the_grader_reads_the_records(cluster: IsolatedCluster) -> None:
     job = run(cluster, "sbatch --parsable --wait --wrap='echo of the learner'").splitlines()[0]
 
     def whole() -> bool:
@@ -334,15 +384,15 @@ def test_the_grader_reads_the_records(cluster: Sealed) -> None:
 def test_memory_is_limited() -> None:
     with fresh() as place:
         ended, _ = cells(place, "data = []\nwhile True: data.append(bytearray(50 << 20))")
-        assert ended.over == "memory", ended
+        assert ended.termination == "memory", ended
         place.stop_learner(LIMITS)
         assert learners(place.cluster) == ""
 
 
 def test_files_in_memory_are_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a control group, as for a user who has none."""
-    monkeypatch.setattr("hpclab.cluster.cgroup_scope.at_hand", lambda *, by_root: "none")
-    with fresh(memory_mb=400) as place:
+    monkeypatch.setattr("hpclab.sandbox.cgroup.scope_version", lambda *, by_root: "none")
+    with fresh(memory_mib=400) as place:
         assert "no cgroup" in place.guarded
         code = """
 import os, time
@@ -351,9 +401,9 @@ for file in files: os.write(file, bytes(90 << 20))
 time.sleep(60)
 """
         ended, _ = cells(place, code)
-        assert ended.over == "memory", ended
+        assert ended.termination == "memory", ended
         with_jobs, _ = cells(place, "!srun -n2 -N2 bash -c 'head -c 250M /dev/zero >/tmp/much; sleep 60'")
-        assert with_jobs.over == "memory", with_jobs
+        assert with_jobs.termination == "memory", with_jobs
 
 
 BOMB = """
@@ -370,13 +420,13 @@ def test_a_fork_bomb_stays_inside() -> None:
     with fresh() as place:
         place.put({f"{LAB.module}/{LAB.name}/bomb.py": BOMB.encode()})
         ended, _ = cells(place, "!srun --overlap -n1 python bomb.py &", "!python bomb.py")
-        assert ended.over == "processes", ended
+        assert ended.termination == "processes", ended
         place.stop_learner(LIMITS)
         assert learners(place.cluster) == ""
         assert "RUNNING" not in run(place.cluster, "sacct -a -X -n -o state", "grader"), "records go on"
 
 
-def test_disk_files_and_jobs_are_limited(cluster: Sealed) -> None:
+def test_disk_files_and_jobs_are_limited(cluster: IsolatedCluster) -> None:
     for folder in ("/scratch/learner", "/tmp", "/dev/shm"):
         said = run(
             cluster,
@@ -384,7 +434,7 @@ def test_disk_files_and_jobs_are_limited(cluster: Sealed) -> None:
             check=False,
         )
         assert "No space left" in said or "File size limit" in said or "File too large" in said, said
-        assert int(said.split()[-1]) <= LIMITS.disk_mb << 20
+        assert int(said.split()[-1]) <= LIMITS.disk_mib << 20
         said = run(
             cluster,
             f"mkdir {folder}/many && cd {folder}/many && seq 5000 | xargs touch; ls | wc -l; rm -r {folder}/many",
@@ -412,7 +462,7 @@ for handle in range(channel, 2, -1):
         pass
 """
         ended, _ = cells(place, code)
-        assert ended.over == "output", ended
+        assert ended.termination == "output", ended
         assert psutil.Process().memory_info().rss - before < 100 << 20
 
 
@@ -425,7 +475,7 @@ while True:
     except BaseException: pass
 """
         ended, _ = cells(place, code, seconds=3)
-        assert ended.over == "seconds" and ended.seconds < 30, ended
+        assert ended.termination == "timeout" and ended.seconds < 30, ended
 
 
 # ---- the end -----------------------------------------------------------------------------------
@@ -475,7 +525,7 @@ if os.fork() == 0:
         assert run(cluster, "squeue -h -t RUNNING,COMPLETING,CONFIGURING -o %i", "grader") == ""
 
 
-def test_jobs_meet_signals_as_on_any_cluster(cluster: Sealed) -> None:
+def test_jobs_meet_signals_as_on_any_cluster(cluster: IsolatedCluster) -> None:
     """Python ignores SIGPIPE and SIGXFSZ, and whatever it starts would, and what that starts."""
     ignored = "awk '/SigIgn/ { print $2 }' /proc/self/status"
     said = run(cluster, f'sbatch --wait -t5 -q debug -o $HOME/ignored --wrap "{ignored}"; cat $HOME/ignored')
@@ -504,7 +554,7 @@ def test_a_job_may_end_by_itself() -> None:
         assert run(place.cluster, "cat /home/learner/done", "grader") == "done"
 
 
-def test_tests_run_as_somebody_else(place: adapter.Place) -> None:
+def test_tests_run_as_somebody_else(place: adapter.IsolatedSandbox) -> None:
     source = (
         "import os\nprint(os.getuid(), os.getcwd(), open('notes.txt').read(), os.environ['HPCLAB_LEARNER'])"
     )
@@ -518,7 +568,7 @@ def test_tests_run_as_somebody_else(place: adapter.Place) -> None:
 @pytest.mark.parametrize(
     "gone", ["ln -s / ~/away", "true", "mkdir ~/away.d; ln -s away.d ~/away", "touch ~/away"]
 )
-def test_no_link_of_the_learners_leads_the_grader_elsewhere(cluster: Sealed, gone: str) -> None:
+def test_no_link_of_the_learners_leads_the_grader_elsewhere(cluster: IsolatedCluster, gone: str) -> None:
     run(cluster, f"rm -rf ~/away ~/away.d; {gone}")
     with os.fdopen(os.memfd_create("said"), "rb") as said, Path(os.devnull).open() as nothing:
         out, folder = said.fileno(), "/home/learner/away"
@@ -532,12 +582,12 @@ def test_no_link_of_the_learners_leads_the_grader_elsewhere(cluster: Sealed, gon
 
 KEEPER = """
 import sys, time
-from hpclab.app.grading import isolated_sandbox as sealed
+from hpclab.app.grading import isolated_sandbox
 from hpclab.grading.model import Lab, Limits
 import msgspec
 lab = msgspec.json.decode(sys.argv[1], type=Lab)
 limits = msgspec.json.decode(sys.argv[2], type=Limits)
-with sealed.enter(lab, limits) as place:
+with isolated_sandbox.enter(lab, limits) as place:
     print(place.cluster.pid, flush=True)
     sys.stdin.read()
 """
@@ -563,12 +613,12 @@ def test_it_dies_with_its_keeper_and_leaves_nothing(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with subprocess.Popen(
         keeper_of(myself(), state), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
-    ) as keeper:
-        assert keeper.stdout
-        warden = psutil.Process(int(keeper.stdout.readline()))
-        everybody = [warden, *warden.children(recursive=True)]
+    ) as client:
+        assert client.stdout
+        agent = psutil.Process(int(client.stdout.readline()))
+        everybody = [agent, *agent.children(recursive=True)]
         assert len(everybody) > 10
-        keeper.send_signal(signal.SIGKILL)
+        client.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(everybody, timeout=20)
     assert alive == []
     assert not state.exists() or not list(state.rglob("*"))
@@ -576,14 +626,14 @@ def test_it_dies_with_its_keeper_and_leaves_nothing(tmp_path: Path) -> None:
 
 ONE_RUN = """
 import json, sys
-from hpclab.app.grading import isolated_sandbox as sealed
+from hpclab.app.grading import isolated_sandbox
 from hpclab.grading.execute import protocol as asking
 from hpclab.grading.model import Lab, Limits
 import msgspec
 lab = msgspec.json.decode(sys.argv[1], type=Lab)
 limits = msgspec.json.decode(sys.argv[2], type=Limits)
 lines = []
-with sealed.enter(lab, limits) as place:
+with isolated_sandbox.enter(lab, limits) as place:
     place.put({f"{lab.module}/{lab.name}/x": b"x"})
     cells = [{"id": "a", "kind": "answer", "source": "!sbatch --wait --wrap 'id -un; hostname'; cat slurm-*.out"}]
     request = asking.cells_request(cells, nonce="n", seconds=60, output_bytes=1 << 20)

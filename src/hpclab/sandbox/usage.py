@@ -1,0 +1,148 @@
+"""What the processes of a sandbox use together, counted from /proc: tasks and memory.
+
+Memory is what the processes have for themselves, what lies in folders in memory, and files in memory that have
+no name. Memory that no process maps (buffers of sockets and pipes) is seen by a control group alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+PROC = Path("/proc")
+RESIDENT = ("RssAnon", "RssShmem", "VmSwap")  # of /proc/PID/status; pages of files can be read again
+PROPORTIONAL = (
+    "Pss_Anon",
+    "Pss_Shmem",
+    "SwapPss",
+)  # the same of smaps_rollup: a page that five share counts a fifth
+MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ [0-9a-f]+ ([0-9a-f]+):([0-9a-f]+) (\d+)")
+File = tuple[int, int]  # device and inode
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """``tasks`` are threads of processes that run, ``zombies`` processes that have ended and still have a number."""
+
+    tasks: int = 0
+    zombies: int = 0
+    memory_bytes: int = 0
+
+
+def measure(
+    *,
+    enough_bytes: int,
+    trusted: Collection[int] = (),
+    without: int = 0,
+    folders: Iterable[Path] = (),
+    proc: Path = PROC,
+) -> Usage:
+    """What all processes use but those whose user ids are all ``trusted``, and process ``without``.
+
+    ``folders`` are mounts in memory that count too. Pages that processes share, and files of those folders that they
+    map, are counted once only if the sum is beyond ``enough_bytes``: that takes longer.
+    """
+    resident: dict[Path, int] = {}
+    tasks = zombies = 0
+    for entry in os.scandir(proc):
+        if not entry.name.isdigit() or int(entry.name) == without:
+            continue
+        with suppress(OSError, KeyError, ValueError):  # it ends just now
+            status = fields((proc / entry.name / "status").read_text())
+            if trusted and are_trusted(status["Uid"], trusted):
+                continue
+            if status.get("State", "").startswith("Z"):
+                zombies += 1
+                continue
+            tasks += int(status["Threads"])
+            resident[proc / entry.name] = _sum(status, RESIDENT)
+    folders = list(folders)
+    files = unnamed_files(resident)
+    fixed = sum(map(folder_bytes, folders)) + sum(files.values())
+    used = sum(resident.values())
+    if used + fixed > enough_bytes:
+        shares = {process: _share(process, size) for process, size in resident.items()}
+        used = sum(shares.values())
+        if used + fixed > enough_bytes and fixed:
+            devices = set(map(_device, folders))
+            used -= sum(min(share, _counted_twice(one, devices, files)) for one, share in shares.items())
+    return Usage(tasks=tasks, zombies=zombies, memory_bytes=used + fixed)
+
+
+def are_trusted(uids: str, trusted: Collection[int]) -> bool:
+    """Whether all of a process's user ids (real, effective, saved, of files) are trusted. Pure."""
+    return all(int(uid) in trusted for uid in uids.split())
+
+
+def fields(text: str) -> dict[str, str]:
+    """The fields of a file such as /proc/PID/status: the kernel escapes line ends in a process's name. Pure."""
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def _sum(values: Mapping[str, str], names: Iterable[str]) -> int:
+    return sum(1024 * int(values.get(name, "0").split()[0]) for name in names)
+
+
+def _share(process: Path, resident: int) -> int:
+    """Bytes of a process's share of its pages; ``resident`` where the kernel does not show it."""
+    try:
+        return _sum(fields((process / "smaps_rollup").read_text()), PROPORTIONAL)
+    except PermissionError:
+        return resident
+    except OSError:  # it has ended
+        return 0
+
+
+def _counted_twice(process: Path, devices: Collection[int], files: Collection[File]) -> int:
+    with suppress(OSError):
+        return counted_twice((process / "smaps").read_text(), devices, files)
+    return 0
+
+
+def counted_twice(smaps: str, devices: Collection[int], files: Collection[File]) -> int:
+    """Bytes of mappings that belong to one of ``devices`` or ``files``. Pure."""
+    found, of_these = 0, False
+    for line in smaps.splitlines():
+        if mapping := MAPPING.match(line):
+            device = os.makedev(int(mapping[1], 16), int(mapping[2], 16))
+            of_these = device in devices or (device, int(mapping[3])) in files
+        elif of_these and line.startswith("Pss:"):
+            found += 1024 * int(line.split()[1])
+    return found
+
+
+def unnamed_files(processes: Iterable[Path]) -> dict[File, int]:
+    """The sizes of open files in memory that have no name (memfd_create): no folder's limit counts them."""
+    sizes = {}
+    for process in processes:
+        with suppress(OSError):
+            for entry in os.scandir(process / "fd"):
+                with suppress(OSError):
+                    status = entry.stat()
+                    if stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                        sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sizes
+
+
+def folder_bytes(folder: Path) -> int:
+    """What lies in a mount."""
+    with suppress(OSError):
+        status = os.statvfs(folder)
+        return (status.f_blocks - status.f_bfree) * status.f_frsize
+    return 0
+
+
+def _device(folder: Path) -> int:
+    with suppress(OSError):
+        return folder.stat().st_dev
+    return -1
+
+
+def is_full(folders: Iterable[Path]) -> bool:
+    """Whether one of these mounts in memory has no room left."""
+    return any(not status.f_bavail or not status.f_favail for status in map(os.statvfs, folders))
