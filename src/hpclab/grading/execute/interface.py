@@ -1,7 +1,7 @@
 """What grading asks of a place for one submission, whoever provides it.
 
-Two are there: ``plain_sandbox`` (no cluster: a fork of a process that has everything imported) and a
-isolated cluster, which the command line hands in.
+There are two: ``plain_sandbox`` (no cluster: a fork of a process that has everything imported), and an isolated
+cluster, which the layer ``app`` passes in.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The runner's lines, cut to size before anything is built of them: the input is untrusted.
 
-What is believed of them is ``asking.Heard``'s; here only outputs are kept, as the bytes they are.
+``protocol.Heard`` checks their form and order; here only outputs are kept, as the bytes they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOST_OUTPUTS = 1 << 20  # bytes of outputs that are kept of one run
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """As ``asking.Line``, with outputs that are not built."""
+    """As ``protocol.Line``, with outputs that are not built."""
 
     nonce: str
     begin: str | None = None

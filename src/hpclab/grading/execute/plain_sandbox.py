@@ -142,7 +142,7 @@ class PlainSandboxes:
 
     @contextlib.contextmanager
     def enter(self, lab: Lab, bounds: Limits) -> Iterator[Sandbox]:
-        """A new sandbox for one submission of ``lab``; of the form that ``grading.sandbox`` calls Enter."""
+        """A new sandbox for one submission of ``lab``; of the form that ``interface`` calls Enter."""
         with self.start_sandbox(PurePosixPath(lab.module, lab.name), bounds) as client:
             yield PlainSandbox(self, client, PurePosixPath(lab.module, lab.name))
 
@@ -238,7 +238,7 @@ class SandboxClient:
 
 
 class PlainSandbox:
-    """What grading.sandbox asks of a place for one submission."""
+    """One submission's sandbox, in the form that ``interface`` asks for."""
 
     def __init__(self, sandboxes: PlainSandboxes, client: SandboxClient, folder: PurePosixPath) -> None:
         self._sandboxes, self._client, self._folder = sandboxes, client, folder

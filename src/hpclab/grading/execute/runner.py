@@ -1,7 +1,7 @@
 """Run the learner's cells, or answer a question with them. Runs as the learner, in a sandbox.
 
 ``python -I -m hpclab.grading.execute.runner`` in the lab's folder, with a request on its stdin; what it writes, and where
-it has that from, is in ``grading.asking``. A cell that raises does not end the run.
+it has that from, is in ``protocol``. A cell that raises does not end the run.
 """
 
 from __future__ import annotations
