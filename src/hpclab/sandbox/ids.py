@@ -37,7 +37,7 @@ from hpclab.shell import run, wait_until
 ROOT, LEARNER, GRADER = 0, 1000, 2000
 FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
 # systemd's UIDS-GIDS: neither useradd nor systemd hands out 0x70000000 to 0x7fffffff.
-# What lies above ROOT_END is for the workers of a grading run and their sandboxes (app/grading/local_worker).
+# Above ROOT_END are the workers of a grading run and their sandboxes (app/grading/local_worker).
 ROOT_FIRST, ROOT_END = 0x70000000, 0x78000000
 ROOT_COUNT = 65536  # of each range that root allocates
 CLUSTER_COUNT = 65536  # sub-ids of an ordinary user's lasting cluster

@@ -16,6 +16,7 @@ from hpclab import locks
 from hpclab.app import parallel
 from hpclab.app.grading import local_worker, worker_pool
 from hpclab.errors import DeadlineExceeded, HostUnsuitable
+from hpclab.sandbox import ids
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -114,7 +115,7 @@ def test_ids_of_workers_lie_outside_of_those_of_sandboxes() -> None:
         inside, outside, count = sandboxes
         assert (inside, count) == (local_worker.INSIDE, 4 * 65536)
         assert outside + count <= accounts and outside not in taken
-        taken |= {outside + part * local_worker.RANGE for part in range(local_worker.RANGES)}
+        taken |= {outside + part * ids.ROOT_COUNT for part in range(local_worker.RANGES)}
     assert len(taken) == local_worker.SLOTS * local_worker.RANGES and accounts + many < 2**31
     one = local_worker.account_of("11111111-2222-3333-4444-555555555555")
     other = local_worker.account_of("11111111-2222-3333-4444-555555555556")

@@ -24,14 +24,13 @@ import msgspec
 from hpclab import locks
 from hpclab.cluster import boot
 from hpclab.errors import HpclabError
-from hpclab.sandbox import kernel
+from hpclab.sandbox import ids, kernel
 
 COVERED = ("/root", "/home", "/tmp", "/var/tmp", "/run")
-# Below 0x80000000 neither useradd nor systemd hands out ids (systemd's UIDS-GIDS). A root that makes sandboxes
-# begins with INSIDE: there the worker finds ranges for as many as it has at one time, and on the host no other
-# worker has them. Behind them are the accounts of the workers themselves.
-RANGE, RANGES = 65536, 4
-INSIDE, OUTSIDE, SLOTS = 0x70030000, 0x78000000, 480
+# A root that makes sandboxes allocates from INSIDE on: there the worker finds ranges for as many as it has at one
+# time, and on the host no other worker has them. Behind them are the accounts of the workers themselves.
+RANGES = 4
+INSIDE, OUTSIDE, SLOTS = ids.root_ranges()[0].uid, ids.ROOT_END, 480
 ACCOUNTS = (0x7FB00000, 1 << 20)
 SLOT_LOCKS = Path("/run/hpclab-workers")
 
@@ -112,7 +111,7 @@ def allocate_slot() -> int:
 
 def id_map(account: int, slot: int) -> str:
     """The worker's map: its root is ``account``; the ids of its sandboxes are those of ``slot``."""
-    count = RANGE * RANGES
+    count = ids.ROOT_COUNT * RANGES
     return f"0 {account} 1\n{INSIDE} {OUTSIDE + slot * count} {count}\n"
 
 
