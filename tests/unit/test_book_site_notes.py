@@ -44,6 +44,12 @@ def test_every_fact_of_a_profile_is_there_with_its_source(root: Path, name: str)
         assert listed is (name in used), name
 
 
+def test_node_types_are_listed_with_their_size(root: Path) -> None:
+    page = site_notes.render_page(sites.load("perlmutter", root / "sites"))
+    assert "| cpu | `cpu` | 256 | 512 GiB | - | [" in page
+    assert "## Node types" not in site_notes.render_page(site())
+
+
 def test_a_fact_that_changes_in_the_profile_changes_in_the_page() -> None:
     assert "8 CPUs" in site_notes.render_page(site("A node has 8 CPUs."))
     assert "8 CPUs" not in site_notes.render_page(site())

@@ -22,6 +22,7 @@ def render_page(site: Site) -> str:
         "output of the site itself. Machines change, so the site's own pages take precedence.",
         _render_submit(site),
         _render_facts(site),
+        _render_node_types(site),
         _render_qos(site),
         _render_sources(site),
     ]
@@ -63,6 +64,18 @@ def _render_facts(site: Site) -> str:
         mark = f" [\\[{numbers[fact.source]}\\]](#{_anchor(fact.source)})" if source else ""
         lines.append(f"**{escape_text(_capitalize(fact.topic))}**\n: {escape_text(fact.text)}{doubt}{mark}")
     return "\n\n".join(lines)
+
+
+def _render_node_types(site: Site) -> str:
+    if not site.node_type:
+        return ""
+    rows = [
+        f"| {node.name} | {' '.join(f'`{feature}`' for feature in node.features)} | {node.cpus} "
+        f"| {node.memory_mb / 1024:.3g} GiB | {node.gpus or '-'} | {_cite(site, node.source)} |"
+        for node in site.node_type
+    ]
+    heading = ("node type", "`--constraint`", "CPUs, as Slurm counts them", "memory", "GPUs", "source")
+    return "\n\n".join(["## Node types", _render_table(heading, rows)])
 
 
 def _render_qos(site: Site) -> str:
