@@ -234,7 +234,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             given = {f"s{one}": notebook(lab, answers(EX01)) for one in range(options.clusters)}
             _, peak, results = by_hpclab(folder, EX01, given)
             found["ex01, cells and jobs"] = [one.run.seconds for one in results if one.run]
-            found["ex01, sealed cluster, tests and all else"] = [
+            found["ex01, isolated cluster, tests and all else"] = [
                 round(one.seconds - one.run.seconds, 3) for one in results if one.run
             ]
             found["ex01, verdicts"] = sorted(str(one.verdict) for one in results)

@@ -177,13 +177,13 @@ def result(spool: Path, batch: Batch, task: Task, lab: Lab) -> Result | str:
     """The result of ``task``; or why there is none, in words ('' where nothing was written at all)."""
     folder = spool / "results"
     try:
-        sealed = _regular(folder / f"{task.student}.done", 64)
+        expected = _regular(folder / f"{task.student}.done", 64)
         data = _regular(folder / f"{task.student}.json", MOST_RESULT)
     except FileNotFoundError:
         return ""
     except OSError as problem:
         return f"{problem.filename}: {problem.strerror}"
-    if hashlib.sha256(data).hexdigest().encode() != sealed:
+    if hashlib.sha256(data).hexdigest().encode() != expected:
         return f"the result of {task.student} does not fit its hash"
     try:
         found = msgspec.json.decode(data, type=Result)

@@ -1,5 +1,5 @@
 -- The submit filter. The tables above it come from the site's profile:
--- refuses[condition] = the site's words; known, without_gpus = sets of features; most = what a sealed
+-- refuses[condition] = the site's words; known, without_gpus = sets of features; most = what an isolated
 -- cluster takes in its life, nil elsewhere.
 
 
