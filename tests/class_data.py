@@ -14,7 +14,7 @@ import nbformat
 
 from hpclab.exercises import build, source, views
 from hpclab.grading import settings
-from hpclab.grading.model import Cell, JobSeen, Lab, Mark, Result, Run, Task, Test, Verdict
+from hpclab.grading.model import Cell, JobSeen, Lab, Mark, NotebookRun, Result, Task, Test, Verdict
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions.store import Receipt
 
@@ -274,7 +274,7 @@ def result(
         "grader": "1.0",
         "verdict": verdict,
         "marks": tuple(marks),
-        "run": Run(ended="done", seconds=3.5),
+        "run": NotebookRun(ended="done", seconds=3.5),
         "executed": executed(SOLVED),
         "seconds": 4.0,
     }
@@ -322,7 +322,7 @@ def all_results() -> list[Result]:
             "fay",
             Verdict.TIMEOUT,
             (2, 0, 0),
-            run=Run(ended="timeout", seconds=60.0, last_cell="wait"),
+            run=NotebookRun(ended="timeout", seconds=60.0, last_cell="wait"),
             executed=executed({"submit-script": "script = 'echo'", "submit-run": "job = 12"}),
         ),
         result(
@@ -339,7 +339,10 @@ def all_results() -> list[Result]:
             problem="ex01-jobs.ipynb is not JSON, which every notebook is",
         ),
         result(
-            "leo", Verdict.MEMORY, (2, 1, 0), run=Run(ended="memory", seconds=2.0, last_cell="submit-run")
+            "leo",
+            Verdict.MEMORY,
+            (2, 1, 0),
+            run=NotebookRun(ended="memory", seconds=2.0, last_cell="submit-run"),
         ),
         result(
             "mia",
@@ -348,7 +351,7 @@ def all_results() -> list[Result]:
             jobs=jobs,
             log=f"start\n{HOSTILE}\nTraceback (most recent call last):\nslurmstepd: error: exceeded memory\n",
             executed=executed({**SOLVED, "submit-run": HOSTILE}, loud),
-            run=Run(ended="error", seconds=9.0, last_cell="submit-run"),
+            run=NotebookRun(ended="error", seconds=9.0, last_cell="submit-run"),
         ),
     ]
 

@@ -41,7 +41,7 @@ LAB = Lab(
 )
 LIMITS = Limits(
     seconds=60,
-    settle_seconds=20,
+    job_wait_seconds=20,
     test_seconds=30,
     memory_mib=1500,
     processes=300,
@@ -504,7 +504,7 @@ if os.fork() == 0:
             "!while ! squeue -h -t RUNNING | grep -q again; do sleep 0.1; done",
         )
         assert ended.status == 0, ended
-        said = place.stop_learner(msgspec.structs.replace(LIMITS, settle_seconds=0.5))
+        said = place.stop_learner(msgspec.structs.replace(LIMITS, job_wait_seconds=0.5))
         assert "job" in said, said
         assert learners(cluster) == ""
         before = run(

@@ -20,6 +20,7 @@ from hpclab.errors import GradingError
 from hpclab.grading.execute import canary, protocol
 from hpclab.grading.execute.interface import Ended, Sandbox
 from hpclab.grading.execute.plain_sandbox import PlainSandboxes
+from hpclab.grading.execute.runner_log import RunnerLog
 from hpclab.grading.model import Lab, Limits
 from hpclab.shell import wait_until
 from tests import need
@@ -39,7 +40,7 @@ LAB = Lab(
 )
 LIMITS = Limits(
     seconds=30,
-    settle_seconds=0,
+    job_wait_seconds=0,
     test_seconds=10,
     memory_mib=256,
     processes=40,
@@ -63,17 +64,22 @@ def sandbox(sandboxes: PlainSandboxes) -> Iterator[Sandbox]:
         yield place
 
 
-def run(sandbox: Sandbox, *cells: str, limits: Limits = LIMITS) -> tuple[protocol.Heard, Ended]:
+def run(sandbox: Sandbox, *cells: str, limits: Limits = LIMITS) -> tuple[RunnerLog, Ended]:
     named = [{"id": f"c{number}", "source": source} for number, source in enumerate(cells)]
-    heard = protocol.Heard([cell["id"] for cell in named], "sign")
+    log = RunnerLog([cell["id"] for cell in named], "sign")
     request = protocol.cells_request(
         named, nonce="sign", seconds=limits.seconds, output_bytes=limits.output_mib << 20
     )
-    return heard, sandbox.run_cells(request, heard, limits)
+    return log, sandbox.run_cells(request, log, limits)
 
 
-def printed(heard: protocol.Heard, number: int = 0) -> str:
-    return "".join(one.get("text", "") for one in heard.outputs[f"c{number}"])
+def outputs(log: RunnerLog, number: int) -> list[dict[str, Any]]:
+    decoded: list[dict[str, Any]] = json.loads(bytes(log.outputs[f"c{number}"]))
+    return decoded
+
+
+def printed(log: RunnerLog, number: int = 0) -> str:
+    return "".join(one.get("text", "") for one in outputs(log, number))
 
 
 def judged(
@@ -113,14 +119,14 @@ def passed(sandbox: Sandbox, *tests: str, cells: tuple[str, ...] = ()) -> None:
 
 def test_cells_run_as_the_learner_and_tests_as_somebody_else(sandbox: Sandbox) -> None:
     sandbox.put({f"{HERE}/data.txt": b"7", "templates/a/b.sh": b"echo"})
-    heard, ended = run(
+    log, ended = run(
         sandbox,
         "!id -un; pwd; cat data.txt ../../templates/a/b.sh",
         "import os, pathlib\npathlib.Path('mine').write_text('secret')\nos.chmod('mine', 0o600)\nos.chmod('.', 0o700)",
         "open('/tmp/other', 'w').close()",
     )
-    assert heard.all_ran and not heard.failed and ended.status == 0
-    assert printed(heard) == "learner\n/home/learner/lab/00-plain/ex01\n7echo"
+    assert log.all_ran and not log.failed and ended.status == 0
+    assert printed(log) == "learner\n/home/learner/lab/00-plain/ex01\n7echo"
     assert sandbox.stop_learner(LIMITS) == ""
     passed(
         sandbox,
@@ -132,8 +138,8 @@ def test_cells_run_as_the_learner_and_tests_as_somebody_else(sandbox: Sandbox) -
 
 def test_nothing_in_the_folder_is_imported_by_tests(sandbox: Sandbox) -> None:
     sandbox.put({f"{HERE}/{name}.py": b"raise SystemExit" for name in ("json", "numpy", "colorsys", "this")})
-    heard, _ = run(sandbox, "import importlib\nprint('own')")
-    assert heard.all_ran
+    log, _ = run(sandbox, "import importlib\nprint('own')")
+    assert log.all_ran
     passed(sandbox, "import colorsys, numpy\nassert numpy.array([1]).sum() == 1 and colorsys.ONE_THIRD")
 
 
@@ -147,10 +153,10 @@ def test_two_submissions_see_nothing_of_each_other(sandboxes: PlainSandboxes) ->
     leave = "!touch /tmp/mark /var/tmp/mark /dev/shm/mark ~/mark"
     look = "!ls /tmp /var/tmp /dev/shm ~ | grep -c mark; ipcs -m | grep -c 0x0000beef"
     with sandboxes.enter(LAB, LIMITS) as first, sandboxes.enter(LAB, LIMITS) as second:
-        heard, _ = run(first, leave, "!ipcmk -M 4096 >/dev/null; ls /tmp")
-        assert heard.all_ran and not heard.failed and "mark" in printed(heard, 1)
-        heard, _ = run(second, look)
-        assert printed(heard) == "0\n0\n"
+        log, _ = run(first, leave, "!ipcmk -M 4096 >/dev/null; ls /tmp")
+        assert log.all_ran and not log.failed and "mark" in printed(log, 1)
+        log, _ = run(second, look)
+        assert printed(log) == "0\n0\n"
     numbers = "import random, numpy\nprint(random.random(), numpy.random.rand())"
     seen = set()
     for _ in range(2):
@@ -167,9 +173,9 @@ with socket.create_server(("localhost", 0)) as server:
         there.sendall(b"hello")
         print(server.accept()[0].recv(5).decode())
 """
-    heard, _ = run(sandbox, talk, "import matplotlib.pyplot as plt\nplt.plot([1])")
-    assert printed(heard) == "hello\n"
-    assert heard.outputs["c1"][-1]["data"]["image/png"]
+    log, _ = run(sandbox, talk, "import matplotlib.pyplot as plt\nplt.plot([1])")
+    assert printed(log) == "hello\n"
+    assert outputs(log, 1)[-1]["data"]["image/png"]
 
 
 # ---- limits -----------------------------------------------------------------------------------
@@ -290,13 +296,13 @@ def test_an_interpreter_that_dies_is_told_from_one_that_is_stopped(sandboxes: Pl
         ("import os\nos.kill(1, 9)\nos.kill(os.getppid(), 15)\nprint('both there')", 0, None),
     ):
         with sandboxes.enter(LAB, LIMITS) as sandbox:
-            heard, ended = run(sandbox, cell)
+            log, ended = run(sandbox, cell)
             assert (ended.status, ended.signal, ended.termination) == (
                 status,
                 number,
                 "crash" if status or number else "done",
             ), cell
-    assert not heard.forged
+    assert not log.forged
 
 
 def test_daemons_end_with_the_cells(sandbox: Sandbox) -> None:
@@ -311,8 +317,8 @@ for _ in range(2):
             time.sleep(0.01)
 while not os.path.exists("beat"): time.sleep(0.01)
 """
-    heard, _ = run(sandbox, daemon)
-    assert heard.all_ran
+    log, _ = run(sandbox, daemon)
+    assert log.all_ran
     assert sandbox.stop_learner(LIMITS) == "2 processes that still ran"
     passed(
         sandbox,
@@ -402,10 +408,10 @@ for pid in (1, os.getppid()):
 
 
 def test_the_process_above_the_learners_stays_closed(sandbox: Sandbox) -> None:
-    heard, _ = run(sandbox, PRY)
-    lines = printed(heard).splitlines()
-    assert len(lines) == 2 * 7, printed(heard)  # two processes, seven ways each
-    assert set(lines) <= {"-1 1", "-1 13"}, printed(heard)  # EPERM, EACCES
+    log, _ = run(sandbox, PRY)
+    lines = printed(log).splitlines()
+    assert len(lines) == 2 * 7, printed(log)  # two processes, seven ways each
+    assert set(lines) <= {"-1 1", "-1 13"}, printed(log)  # EPERM, EACCES
 
 
 # ---- nothing is left ----------------------------------------------------------------------------

@@ -1,24 +1,16 @@
-"""Names in the package: two public classes never share one, and words of the old dialect do not come back.
-
-``names_allowed.toml`` lists what is left to rename: a name that it does not list fails. After renaming, write it again,
-so that it only shrinks:
-
-    python -m tests.unit.test_names
-"""
+"""Names in the package: two public classes never share one, and words that standard terms replaced do not come back."""
 
 from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src/hpclab"
-ALLOWED = Path(__file__).with_name("names_allowed.toml")
 # By word, the term to use instead.
 WORDS = {
     "asking": "protocol",
@@ -37,8 +29,7 @@ WORDS = {
     "lay": "write",
     "mend": "repair",
     "mended": "repaired",
-    "room": "tmpfs mount",
-    "rooms": "tmpfs mounts",
+    "room": "tmpfs mount, bytes left",
     "settle": "recover, apply or drain",
     "standing": "scores",
     "standings": "scores",
@@ -49,7 +40,6 @@ WORDS = {
     "warden": "agent",
     "warm": "forkserver",
     "warmed": "forkserver",
-    "words": "text, description",
 }
 
 
@@ -101,40 +91,12 @@ def _defined(tree: ast.Module) -> Iterator[str]:
             yield node.asname
 
 
-def render(classes: Mapping[str, list[str]], words: Mapping[str, list[str]]) -> str:
-    """The content of ALLOWED."""
-    lines = ["# Names that are left to change; see test_names.py.", "", "[classes]"]
-    lines += [f"{name} = {_quoted(files)}" for name, files in classes.items()]
-    lines += ["", "[words]", *(f'"{file}" = {_quoted(found)}' for file, found in words.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(values: list[str]) -> str:
-    return "[" + ", ".join(f'"{value}"' for value in values) + "]"
-
-
-def new_entries(present: Mapping[str, list[str]], allowed: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """What is ``present`` and not ``allowed``."""
-    new = {key: sorted(set(values) - set(allowed.get(key, ()))) for key, values in present.items()}
-    return {key: values for key, values in new.items() if values}
-
-
 def test_two_public_classes_never_share_a_name() -> None:
-    allowed = tomllib.loads(ALLOWED.read_text(encoding="utf-8"))["classes"]
-    assert new_entries(shared_classes(PACKAGE), allowed) == {}
+    assert shared_classes(PACKAGE) == {}
 
 
-def test_no_name_has_a_word_of_the_old_dialect() -> None:
-    allowed = tomllib.loads(ALLOWED.read_text(encoding="utf-8"))["words"]
-    assert new_entries(dialect(PACKAGE), allowed) == {}, "WORDS has the term to use instead"
-
-
-def test_only_what_is_not_allowed_is_new() -> None:
-    present = {"a.py": ["told", "words"], "b.py": ["hut"], "c.py": ["lay"]}
-    assert new_entries(present, {"a.py": ["told"], "c.py": ["lay", "mend"], "gone.py": ["hut"]}) == {
-        "a.py": ["words"],
-        "b.py": ["hut"],
-    }
+def test_no_name_has_a_replaced_word() -> None:
+    assert dialect(PACKAGE) == {}, "WORDS has the term to use instead"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +121,3 @@ def test_a_shared_class_is_found(tmp_path: Path) -> None:
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text("class Same: pass\nclass _Private: pass\n")
     assert shared_classes(tmp_path) == {"Same": ["one.py", "two.py"]}
-
-
-if __name__ == "__main__":
-    ALLOWED.write_text(render(shared_classes(PACKAGE), dialect(PACKAGE)), encoding="utf-8")

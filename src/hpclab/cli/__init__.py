@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command, without importing it."""
 
     place: str  # MODULE:ATTRIBUTE below hpclab.cli
@@ -35,34 +35,38 @@ class Entry(NamedTuple):
 # A module is imported when its command runs: `hpclab status` need not wait for the notebook libraries,
 # and `hpclab --help` and completion of a command's name wait for none of them.
 COMMANDS = {
-    "up": Entry("cluster:up", "cluster", "Start a cluster on this machine."),
-    "down": Entry("cluster:down", "cluster", "Stop a cluster."),
-    "status": Entry(
+    "up": CommandEntry("cluster:up", "cluster", "Start a cluster on this machine."),
+    "down": CommandEntry("cluster:down", "cluster", "Stop a cluster."),
+    "status": CommandEntry(
         "cluster:status", "cluster", "Show what is running, and what is real and what is emulated."
     ),
-    "shell": Entry(
+    "shell": CommandEntry(
         "cluster:shell",
         "cluster",
         "Log in: a shell where sbatch, srun, sacct, module, apptainer and python work.",
     ),
-    "exec": Entry("cluster:execute", "cluster", "Run one command on the cluster."),
-    "logs": Entry("cluster:logs", "cluster", "Show the log of WHAT."),
-    "fault": Entry("fault:fault", "cluster", "Break things for real, and heal them."),
-    "lab": Entry("lab:lab", "cluster", "Start the cluster, prepare the notebooks, open JupyterLab."),
-    "run": Entry("run:run", "cluster", "Run the reference version of each LAB headless."),
-    "labs": Entry("labs:labs", "cluster", "For authors: build, check, begin and release labs."),
-    "book": Entry("book:book", "book", "The course's book."),
-    "course": Entry("course:course", "grading", "Begin a course, show its settings, print receipts."),
-    "collect": Entry("collect:collect", "grading", "Take submissions of LAB from SOURCE."),
-    "grade": Entry("grade:grade", "grading", "Grade what the class handed in for LAB."),
-    "audit": Entry("audit:audit", "grading", "Check the records of a course."),
-    "release": Entry("release:release", "grading", "Release LAB to a course."),
-    "feedback": Entry("feedback:feedback", "grading", "Write feedback on LAB for each student."),
-    "report": Entry("report:report", "grading", "Show how the course did in LAB."),
-    "export": Entry("export:export", "grading", "Write the marks of LAB as CSV."),
-    "site": Entry("site:site", "", "What differs between clusters."),
-    "doctor": Entry("doctor:doctor", "", "Check this machine and show how to fix anything that is missing."),
-    "packages": Entry("cluster:packages", "cluster", "Fetch the system packages that a cluster needs."),
+    "exec": CommandEntry("cluster:execute", "cluster", "Run one command on the cluster."),
+    "logs": CommandEntry("cluster:logs", "cluster", "Show the log of WHAT."),
+    "fault": CommandEntry("fault:fault", "cluster", "Break things for real, and heal them."),
+    "lab": CommandEntry("lab:lab", "cluster", "Start the cluster, prepare the notebooks, open JupyterLab."),
+    "run": CommandEntry("run:run", "cluster", "Run the reference version of each LAB headless."),
+    "labs": CommandEntry("labs:labs", "cluster", "For authors: build, check, begin and release labs."),
+    "book": CommandEntry("book:book", "book", "The course's book."),
+    "course": CommandEntry("course:course", "grading", "Begin a course, show its settings, print receipts."),
+    "collect": CommandEntry("collect:collect", "grading", "Take submissions of LAB from SOURCE."),
+    "grade": CommandEntry("grade:grade", "grading", "Grade what the class handed in for LAB."),
+    "audit": CommandEntry("audit:audit", "grading", "Check the records of a course."),
+    "release": CommandEntry("release:release", "grading", "Release LAB to a course."),
+    "feedback": CommandEntry("feedback:feedback", "grading", "Write feedback on LAB for each student."),
+    "report": CommandEntry("report:report", "grading", "Show how the course did in LAB."),
+    "export": CommandEntry("export:export", "grading", "Write the marks of LAB as CSV."),
+    "site": CommandEntry("site:site", "", "What differs between clusters."),
+    "doctor": CommandEntry(
+        "doctor:doctor", "", "Check this machine and show how to fix anything that is missing."
+    ),
+    "packages": CommandEntry(
+        "cluster:packages", "cluster", "Fetch the system packages that a cluster needs."
+    ),
 }
 # How a clone gets an extra, with the versions that are locked.
 IN_A_CLONE = {"book": "make dev"}

@@ -20,7 +20,7 @@ from hpclab.grading import settings
 from hpclab.grading.settings import Course
 from hpclab.grading.submissions import collect as intake
 from hpclab.grading.submissions import sources, student_ids
-from hpclab.grading.submissions.collect import REFUSED, TAKEN, UNCHANGED, CollectOptions, Outcome
+from hpclab.grading.submissions.collect import REFUSED, TAKEN, UNCHANGED, CollectOptions, CollectOutcome
 from hpclab.grading.submissions.receipt_text import printable
 from hpclab.grading.submissions.staging import Submission
 
@@ -136,7 +136,7 @@ def _ask_student(course: Course, submission: Submission, near: Sequence[str]) ->
         click.echo(f"There is no {printable(answer)} in this course; similar ids: {similar}.", err=True)
 
 
-def _show_outcomes(lab: str, outcomes: Sequence[Outcome], course: Course) -> None:
+def _show_outcomes(lab: str, outcomes: Sequence[CollectOutcome], course: Course) -> None:
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     if not outcomes:
         out.print(f"The source has no submissions of {lab}.", markup=False)

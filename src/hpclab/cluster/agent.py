@@ -32,13 +32,13 @@ from hpclab.cluster.protocol import (
     Kill,
     Reply,
     Request,
-    Run,
+    RunProgram,
     Watch,
 )
 from hpclab.sandbox import kernel, limits, rootfs, seccomp, usage
 from hpclab.sandbox.protocol import Connection
 from hpclab.sandbox.termination import Termination
-from hpclab.sandbox.usage import Usage
+from hpclab.sandbox.usage import SandboxUsage
 
 LEARNERS = Path("/home/learner")  # as in identity
 EVERY = 0.25  # seconds between two looks at what the learner uses
@@ -185,7 +185,7 @@ class Agent:
 
     def _answer(self, request: Request, handles: list[int]) -> Reply:
         match request:
-            case Run():
+            case RunProgram():
                 self._run(request, handles)
             case Kill():
                 self._kill(request.who, request.node)
@@ -193,12 +193,12 @@ class Agent:
                 self._watching, self._crowded_since = request.on, 0.0
                 if request.on:
                     self._limit = None  # of the program that begins now
-        if isinstance(request, Run):
+        if isinstance(request, RunProgram):
             return Reply()
         used = self._usage()
         return Reply(tasks=used.tasks, memory_bytes=used.memory_bytes, limit=self._limit)
 
-    def _usage(self) -> Usage:
+    def _usage(self) -> SandboxUsage:
         mounts = [Path(MOUNTS, name) for name in ("shared", "spool", *self._config.nodes)]
         most = self._config.limits.memory_mib * limits.MIB
         return usage.measure(enough_bytes=most, trusted=self._config.ours, folders=mounts)
@@ -231,7 +231,7 @@ class Agent:
 
         _wait(_fork(enter))
 
-    def _run(self, request: Run, handles: list[int]) -> None:
+    def _run(self, request: RunProgram, handles: list[int]) -> None:
         config, (stdin, stdout, stderr, status) = self._config, handles
 
         def program() -> None:

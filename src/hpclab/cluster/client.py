@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hpclab.cluster.protocol import Kill, Look, Reply, Request, Run, Watch
+from hpclab.cluster.protocol import Kill, Look, Reply, Request, RunProgram, Watch
 from hpclab.cluster.spec import CONTROLLER, LOGIN, Spec
 from hpclab.errors import ClusterError, DeadlineExceeded
 from hpclab.sandbox.cgroup import CgroupScope
@@ -80,7 +80,7 @@ class IsolatedCluster:
                 "LOGNAME": account.name,
                 "SHELL": account.shell,
             }
-        request = Run(who=who, node=node, folder=folder, argv=list(argv), env={**settings, **env})
+        request = RunProgram(who=who, node=node, folder=folder, argv=list(argv), env={**settings, **env})
         reader, writer = os.pipe()
         try:
             self._ask(request, (stdin, stdout, stderr, writer))

@@ -38,9 +38,9 @@ class Waiting(msgspec.Struct, frozen=True):
     links: str
 
 
-def stop(cluster: IsolatedCluster, settle_seconds: float) -> str:
-    """Stop all of the learner's; what had to be stopped, in words. Raises ClusterError where something resists."""
-    left = _wait_for_jobs(cluster, settle_seconds)
+def stop(cluster: IsolatedCluster, job_wait_seconds: float) -> str:
+    """Stop all of the learner's; what had to be stopped, as text. Raises ClusterError where something resists."""
+    left = _wait_for_jobs(cluster, job_wait_seconds)
     limit = cluster.use().limit
     end = time.monotonic() + END
     # From here on no job starts, whoever submits it.
@@ -64,14 +64,14 @@ def stop(cluster: IsolatedCluster, settle_seconds: float) -> str:
         time.sleep(0.05)
     cluster.watch(on=False)
     _records(cluster)
-    words = []
+    reasons = []
     if limit:
-        words.append(f"all of it, for its {limit}")
+        reasons.append(f"all of it, for its {limit}")
     elif cancelled:
-        words.append(f"{len(cancelled)} job{'s' * (len(cancelled) > 1)} that still ran or waited")
+        reasons.append(f"{len(cancelled)} job{'s' * (len(cancelled) > 1)} that still ran or waited")
     elif killed:
-        words.append("programs that still ran when the last cell had ended")
-    return f"Stopped: {words[0]}." if words else ""
+        reasons.append("programs that still ran when the last cell had ended")
+    return f"Stopped: {reasons[0]}." if reasons else ""
 
 
 def active(jobs: Iterable[Waiting]) -> list[Waiting]:
@@ -134,9 +134,9 @@ def unrecorded(known: str, recorded: str) -> str:
     ends = dict(row.split("|", 1) for row in recorded.splitlines() if "|" in row)
     for row in known.splitlines():
         job, state, end, nodes = row.split("|")
-        told = ends.get(job, "Unknown")
+        recorded = ends.get(job, "Unknown")
         # Accounting never hears of a job that was cancelled before it could begin.
-        if nodes and state not in WAITS and (told == "Unknown" or told < end):
+        if nodes and state not in WAITS and (recorded == "Unknown" or recorded < end):
             return job
     return ""
 

@@ -37,7 +37,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     learner_groups: list[str]  # of those around the learner
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
+class RunProgram(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     """Run ``argv`` on a node. With it come four descriptors: stdin, stdout, stderr, and where its status goes.
 
     As "learner" it is under the filter and the limits; as "grader" it reads everybody's files;
@@ -68,7 +68,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
     on: bool
 
 
-Request = Run | Kill | Look | Watch
+Request = RunProgram | Kill | Look | Watch
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

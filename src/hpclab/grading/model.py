@@ -73,7 +73,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(IsolationLimits, frozen=True, kw_only=True):
     """What one submission may use."""
 
-    settle_seconds: float  # for jobs that still run when the last cell has ended
+    job_wait_seconds: float  # for jobs that still run when the last cell has ended
     test_seconds: float  # one test
     output_mib: int  # what the cells print, all together
 
@@ -121,7 +121,7 @@ class JobSeen(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
     """How the student's cells ended, as the sandbox observed it."""
 
     ended: Termination
@@ -143,7 +143,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""  # digest of the image that the grader ran in, if any
     verdict: Verdict
     marks: tuple[Mark, ...] = ()
-    run: Run | None = None
+    run: NotebookRun | None = None
     notes: tuple[str, ...] = ()
     problem: str = ""  # of SYSTEM_ERROR and BAD_INPUT: what, and what to do
     jobs: tuple[JobSeen, ...] = ()

@@ -18,8 +18,8 @@ from hpclab.grading.assess import verdict
 from hpclab.grading.execute import assemble, executed, protocol
 from hpclab.grading.execute.assemble import Assembled, BadInput
 from hpclab.grading.execute.interface import Enter, Sandbox
-from hpclab.grading.execute.messages import Cells
-from hpclab.grading.model import JobSeen, Lab, Limits, Mark, Result, Run, Task, Verdict
+from hpclab.grading.execute.runner_log import RunnerLog
+from hpclab.grading.model import JobSeen, Lab, Limits, Mark, NotebookRun, Result, Task, Verdict
 from hpclab.sandbox.termination import Termination
 
 TRIES = 3
@@ -90,7 +90,7 @@ def _once(task: Task, lab: Lab, files: Mapping[str, bytes], enter: Enter, limits
             "verdict": Verdict.TAMPER,
             "marks": verdict.nothing(lab),
             "notes": assembled.notes,
-            "run": Run(ended=Termination.TAMPER, detail=assembled.tamper),
+            "run": NotebookRun(ended=Termination.TAMPER, detail=assembled.tamper),
             "executed": executed.notebook(assembled.pieces, {}),
         }
     size = sum(map(len, files.values()))
@@ -107,24 +107,27 @@ def _in_sandbox(
     sandbox.put(learner_files(lab, files))
     cells = assembled.cells
     nonce = protocol.new_nonce()
-    messages = Cells(cells, nonce)
+    log = RunnerLog([cell["id"] for cell in cells], nonce)
     request = protocol.cells_request(
         cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mib << 20
     )
-    ended = sandbox.run_cells(request, messages, limits)
-    heard = messages.heard
-    run = verdict.run_of(
-        ended, failed=heard.failed, last=heard.last, all_ran=heard.all_ran, forged=heard.forged
-    )
+    ended = sandbox.run_cells(request, log, limits)
+    run = verdict.run_of(ended, failed=log.failed, last=log.last, all_ran=log.all_ran, forged=log.forged)
     notes = list(assembled.notes)
     if stopped := sandbox.stop_learner(limits):
         notes.append(f"left running, and stopped: {stopped.removeprefix('Stopped: ')}")
-    shown = executed.notebook(assembled.pieces, messages.printed)
+    shown = executed.notebook(assembled.pieces, log.outputs)
     common = {"run": run, "notes": tuple(notes), "executed": shown}
     if run.ended == Termination.TAMPER:
         return {"verdict": Verdict.TAMPER, "marks": verdict.nothing(lab), **common}
-    marks, jobs, log = _tests(task, lab, cells, sandbox, limits)
-    return {"verdict": verdict.judge(run, marks), "marks": marks, "jobs": jobs, "log": log, **common}
+    marks, jobs, controller_log = _tests(task, lab, cells, sandbox, limits)
+    return {
+        "verdict": verdict.judge(run, marks),
+        "marks": marks,
+        "jobs": jobs,
+        "log": controller_log,
+        **common,
+    }
 
 
 def learner_files(lab: Lab, files: Mapping[str, bytes]) -> dict[str, bytes]:

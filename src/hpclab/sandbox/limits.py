@@ -14,7 +14,7 @@ import resource
 import msgspec
 
 from hpclab.sandbox.termination import Termination
-from hpclab.sandbox.usage import Usage
+from hpclab.sandbox.usage import SandboxUsage
 
 MIB = 1 << 20
 SLACK_MIB = 256  # what a Python with everything imported maps before the first cell
@@ -61,7 +61,7 @@ def set_rlimit(which: int, most: int, *, soft: int | None = None) -> None:
     resource.setrlimit(which, (most if soft is None else min(most, soft), most))
 
 
-def exceeded(limits: IsolationLimits, usage: Usage) -> Termination | None:
+def exceeded(limits: IsolationLimits, usage: SandboxUsage) -> Termination | None:
     """The limit that a sandbox's processes exceed together. Pure."""
     if usage.tasks + usage.zombies > limits.processes:
         return Termination.PROCESSES

@@ -21,7 +21,7 @@ CHUNK = 1 << 16
 Line = Callable[[bytes], bytes | None]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class SessionOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a session ended: TIMEOUT or OUTPUT where a limit ended it; and the end of what came to stderr."""
 
     limit: Termination | None
@@ -48,7 +48,9 @@ class PipeSession:
         for handle in (stdout, stderr, ended):
             self._ready.register(handle, selectors.EVENT_READ)
 
-    def run(self, first: bytes, line: Line, *, seconds: float, most_bytes: int, answers: bool) -> Outcome:
+    def run(
+        self, first: bytes, line: Line, *, seconds: float, most_bytes: int, answers: bool
+    ) -> SessionOutcome:
         """Write ``first``, hand each line that comes to ``line`` and write what that returns, until the program ends.
 
         ``most_bytes`` bounds stdout and stderr together. The time that ``line`` takes is not the program's. What comes
@@ -58,7 +60,7 @@ class PipeSession:
         self._deadline = time.monotonic() + seconds
         try:
             limit = self._until_ended(first, line, most_bytes, answers)
-            return Outcome(limit=limit, errors=self._errors.decode(errors="replace"))
+            return SessionOutcome(limit=limit, errors=self._errors.decode(errors="replace"))
         finally:
             self.close()
 

@@ -26,7 +26,7 @@ MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ [0-9a-f]+ ([0-9a-f]+):([0-9a-f]+)
 File = tuple[int, int]  # device and inode
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxUsage(msgspec.Struct, frozen=True, kw_only=True):
     """``tasks`` are threads of processes that run, ``zombies`` processes that have ended and still have a number."""
 
     tasks: int = 0
@@ -41,7 +41,7 @@ def measure(
     without: int = 0,
     folders: Iterable[Path] = (),
     proc: Path = PROC,
-) -> Usage:
+) -> SandboxUsage:
     """What all processes use but those whose user ids are all ``trusted``, and process ``without``.
 
     ``folders`` are mounts in memory that count too. Pages that processes share, and files of those folders that they
@@ -71,7 +71,7 @@ def measure(
         if used + fixed > enough_bytes and fixed:
             devices = set(map(_device, folders))
             used -= sum(min(share, _counted_twice(one, devices, files)) for one, share in shares.items())
-    return Usage(tasks=tasks, zombies=zombies, memory_bytes=used + fixed)
+    return SandboxUsage(tasks=tasks, zombies=zombies, memory_bytes=used + fixed)
 
 
 def are_trusted(uids: str, trusted: Collection[int]) -> bool:

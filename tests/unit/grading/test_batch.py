@@ -16,7 +16,7 @@ from hpclab.grading import array, batch
 from hpclab.grading.assess import verdict
 from hpclab.grading.batch import Batch
 from hpclab.grading.execute import limits
-from hpclab.grading.model import Lab, Mark, Result, Run, Task, Verdict
+from hpclab.grading.model import Lab, Mark, NotebookRun, Result, Task, Verdict
 from hpclab.grading.submissions import objects
 from hpclab.slurm import SQUEUE_FIELDS
 from tests.unit.grading import labs
@@ -53,7 +53,7 @@ def good(lab: Lab, task: Task, **more: Any) -> Result:
         Mark(test=test.id, task=test.task, points=test.points, earned=test.points, hidden=test.hidden)
         for test in lab.tests
     ]
-    plain = {"verdict": Verdict.PASS, "marks": tuple(marks), "run": Run(ended="done")}
+    plain = {"verdict": Verdict.PASS, "marks": tuple(marks), "run": NotebookRun(ended="done")}
     return Result(**{"task": task, "lab_digest": lab.digest, "grader": "g1", **plain, **more})
 
 

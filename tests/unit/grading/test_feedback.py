@@ -20,7 +20,7 @@ from hpclab.grading.formgrader import Nbgrader
 from hpclab.grading.gradebook import CellScore, StudentScores
 from hpclab.grading.gradebook.plan import plan_marks
 from hpclab.grading.lateness import compute_lateness
-from hpclab.grading.model import Mark, Result, Run, Verdict
+from hpclab.grading.model import Mark, NotebookRun, Result, Verdict
 from hpclab.grading.reports import exchange, feedback_text, pages, wording
 from hpclab.grading.reports.feedback_model import (
     FeedbackPage,
@@ -94,7 +94,9 @@ class Seen(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_every_verdict_has_words_and_a_next_step(known: Course, verdict: Verdict) -> None:
-    result = class_data.result("ada", verdict, (2, 0, 0), run=Run(ended="x", seconds=61.2, last_cell="wait"))
+    result = class_data.result(
+        "ada", verdict, (2, 0, 0), run=NotebookRun(ended="x", seconds=61.2, last_cell="wait")
+    )
     for text in both(say(known, result)):
         seen = " ".join(Seen(text).text.split()) if text.startswith("<!") else " ".join(text.split())
         said = wording.describe_verdict(result)

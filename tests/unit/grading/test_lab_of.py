@@ -37,7 +37,7 @@ def test_every_lab_of_the_course_can_be_graded(path: Path) -> None:
     assert "templates/job-array.sbatch" in lab.files
     bounds = limits.limits(lab)
     needs = limits.needs(lab, bounds, 3)
-    assert needs.seconds > bounds.seconds + bounds.settle_seconds + bounds.test_seconds
+    assert needs.seconds > bounds.seconds + bounds.job_wait_seconds + bounds.test_seconds
     assert needs.memory_mib > bounds.memory_mib
 
 

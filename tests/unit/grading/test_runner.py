@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hpclab.grading.execute import protocol
+from hpclab.grading.execute.runner_log import RunnerLog
 
 RUNNER = [sys.executable, "-I", "-m", "hpclab.grading.execute.runner"]
 
@@ -25,12 +26,13 @@ class Ran:
         done = subprocess.run(RUNNER, input=request, capture_output=True, cwd=folder, timeout=120)
         self.status, self.errors = done.returncode, done.stderr.decode()
         self.lines = done.stdout.splitlines()
-        self.heard = protocol.Heard([cell["id"] for cell in named], "sign")
+        self.log = RunnerLog([cell["id"] for cell in named], "sign")
         for line in self.lines:
-            self.heard(line)
+            self.log(line)
 
     def outputs(self, number: int) -> list[dict[str, Any]]:
-        return self.heard.outputs[f"c{number}"]
+        events = [json.loads(line) for line in self.lines]
+        return next(event["outputs"] for event in events if event.get("cell") == f"c{number}")
 
     def text(self, number: int, name: str = "stdout") -> str:
         return "".join(one["text"] for one in self.outputs(number) if one.get("name") == name)
@@ -51,7 +53,7 @@ def test_cells_behave_as_in_a_notebook(tmp_path: Path) -> None:
         "handle = display('one', display_id=True)\nhandle.update('two')",
         "input()",
     )
-    assert ran.status == 0 and ran.heard.all_ran and ran.heard.failed
+    assert ran.status == 0 and ran.log.all_ran and ran.log.failed
     assert [one["output_type"] for one in ran.outputs(0)] == ["stream", "stream", "execute_result"]
     assert ran.outputs(0)[2]["data"] == {"text/plain": "42"}
     assert ran.text(1) == "from shell 5\n"
@@ -89,7 +91,7 @@ def test_a_cell_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
         "print('last')",
     ]
     ran = Ran(tmp_path, *cells)
-    assert ran.status == 0 and ran.heard.all_ran and ran.heard.failed
+    assert ran.status == 0 and ran.log.all_ran and ran.log.failed
     names = [next((one.get("ename") for one in ran.outputs(number)), None) for number in range(len(cells))]
     errors = ["ZeroDivisionError", "SystemExit", None, "MemoryError", "KeyboardInterrupt", "SyntaxError"]
     assert names[:7] == [*errors, "RecursionError"]
@@ -99,7 +101,7 @@ def test_a_cell_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cell", ["import os\nos._exit(0)", "import os, signal\nos.kill(os.getpid(), 9)"])
 def test_a_run_that_dies_is_seen_to(tmp_path: Path, cell: str) -> None:
     ran = Ran(tmp_path, "1", cell, "2")
-    assert not ran.heard.all_ran and not ran.heard.forged and ran.heard.last == "c1"
+    assert not ran.log.all_ran and not ran.log.forged and ran.log.last == "c1"
 
 
 def test_a_segmentation_fault_says_where(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_a_segmentation_fault_says_where(tmp_path: Path) -> None:
 
 def test_a_child_that_a_cell_left_behind_does_not_go_on(tmp_path: Path) -> None:
     ran = Ran(tmp_path, "import os\ntwin = os.fork()", "open('who', 'a').write('x')", "2")
-    assert ran.status == 0 and ran.heard.all_ran
+    assert ran.status == 0 and ran.log.all_ran
     assert (tmp_path / "who").read_text() == "x"
 
 
@@ -127,7 +129,7 @@ def test_output_has_its_room(tmp_path: Path) -> None:
         "open('end', 'w').close()",
         output_bytes=100_000,
     )
-    assert ran.status == protocol.FULL and ran.heard.all_ran
+    assert ran.status == protocol.FULL and ran.log.all_ran
     assert (tmp_path / "end").exists()
     assert len(ran.text(0)) == 3001 and len(ran.text(1)) == 100_000 - 3001 and ran.outputs(2) == []
     ran = Ran(tmp_path, "for n in range(4000): display(n)", "print('no more')")
@@ -136,14 +138,14 @@ def test_output_has_its_room(tmp_path: Path) -> None:
 
 def test_time_that_is_over_ends_the_cell_and_the_run(tmp_path: Path) -> None:
     ran = Ran(tmp_path, "print('begins')\nwhile True: pass", "open('never', 'w')", seconds=1.0)
-    assert ran.status == protocol.LATE and not ran.heard.forged and ran.heard.last == "c0"
+    assert ran.status == protocol.LATE and not ran.log.forged and ran.log.last == "c0"
     assert ran.text(0) == "begins\n" and ran.outputs(0)[1]["ename"] == "KeyboardInterrupt"
     assert not (tmp_path / "never").exists()
 
 
 def test_descriptors_closed_by_a_cell_cost_only_the_lines(tmp_path: Path) -> None:
     ran = Ran(tmp_path, "import os\nos.closerange(0, 65536)", "with open('work', 'w') as f: f.write('done')")
-    assert not ran.heard.all_ran and not ran.heard.forged
+    assert not ran.log.all_ran and not ran.log.forged
     assert (tmp_path / "work").read_text() == "done"
 
 
@@ -152,15 +154,15 @@ def test_odd_letters_do_not_break_a_line(tmp_path: Path) -> None:
         tmp_path,
         "print('\\ud800')\ndisplay('\\ud801')\nimport os\nos.write(2, b'\\xff\\n')\nraise OSError('\\ud802')",
     )
-    assert ran.heard.all_ran
+    assert ran.log.all_ran
     assert ran.text(0) == "\\ud800\n" and ran.text(0, "stderr") == "\ufffd\n"
 
 
 def forged(*lines: object) -> str:
-    heard = protocol.Heard(["a", "b"], "sign")
+    log = RunnerLog(["a", "b"], "sign")
     for line in lines:
-        heard(line if isinstance(line, bytes) else json.dumps(line).encode())
-    return heard.forged
+        log(line if isinstance(line, bytes) else json.dumps(line).encode())
+    return log.forged
 
 
 def test_lines_that_the_runner_does_not_write_are_known() -> None:
@@ -183,7 +185,7 @@ def test_the_learners_own_lines_on_the_channel_are_forged(tmp_path: Path) -> Non
         tmp_path,
         'import os\nfor fd in range(3, 300):\n    try: os.write(fd, b\'{"cell": "c0"}\\n\')\n    except OSError: pass',
     )
-    assert ran.heard.forged
+    assert ran.log.forged
 
 
 SPREAD = "def spread(values):\n    print('noise')\n    return max(values) - min(values)"

@@ -7,7 +7,7 @@ import pytest
 
 from hpclab.grading.assess import verdict
 from hpclab.grading.execute.interface import Ended
-from hpclab.grading.model import Mark, Result, Run, Verdict
+from hpclab.grading.model import Mark, NotebookRun, Result, Verdict
 from hpclab.sandbox.termination import Termination
 
 
@@ -67,12 +67,12 @@ def test_how_the_cells_went(ended: Ended, failed: bool, all_ran: bool, forged: s
     ],
 )
 def test_the_word(how: str, earned: tuple[float, ...], word: Verdict) -> None:
-    assert verdict.judge(Run(ended=Termination(how)), marks(*earned)) is word
+    assert verdict.judge(NotebookRun(ended=Termination(how)), marks(*earned)) is word
 
 
 def test_sums_of_fractions_are_full_marks() -> None:
     thirds = [Mark(test=str(n), task="t", points=1 / 3, earned=1 / 3) for n in range(3)]
-    assert verdict.judge(Run(ended=Termination.DONE), thirds) is Verdict.PASS
+    assert verdict.judge(NotebookRun(ended=Termination.DONE), thirds) is Verdict.PASS
 
 
 # As version 0.9 wrote it.

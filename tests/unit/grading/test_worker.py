@@ -15,7 +15,7 @@ from hpclab.errors import ClusterError
 from hpclab.grading import worker
 from hpclab.grading.batch import marks_of
 from hpclab.grading.execute import limits
-from hpclab.grading.execute.messages import Cells
+from hpclab.grading.execute.runner_log import RunnerLog
 from hpclab.grading.model import Lab, Result, Task, Verdict
 from tests.unit.grading import labs
 from tests.unit.grading.fake import Place
@@ -303,8 +303,7 @@ def test_random_questions_are_the_same_each_time(tmp_path: Path) -> None:
     assert other.marks[2].found != first.marks[2].found
 
 
-def test_half_a_line_is_no_forgery_and_a_line_of_a_stranger_is() -> None:
-    cells = [{"id": "a", "kind": "own", "source": "1"}]
+def test_half_a_line_is_not_forged_and_a_foreign_line_is() -> None:
     for line, forged in [
         (b'{"nonce": "n", "cell": "a", "status": "o', False),
         (b'{"nonce": "n", "cell": "a"}', True),  # it never began
@@ -313,7 +312,7 @@ def test_half_a_line_is_no_forgery_and_a_line_of_a_stranger_is() -> None:
         (b"[" * 100_000, True),
         (b"\xff", True),
     ]:
-        said = Cells(cells, "n")
-        said(line)
-        assert bool(said.heard.forged) == forged, line
-        assert not said.heard.all_ran
+        log = RunnerLog(["a"], "n")
+        log(line)
+        assert bool(log.forged) == forged, line
+        assert not log.all_ran

@@ -12,7 +12,7 @@ import pytest
 from hpclab.sandbox import limits
 from hpclab.sandbox.limits import IsolationLimits
 from hpclab.sandbox.termination import Termination
-from hpclab.sandbox.usage import Usage
+from hpclab.sandbox.usage import SandboxUsage
 
 LIMITS = IsolationLimits(memory_mib=64, processes=5, disk_mib=4, inodes=50, seconds=10)
 
@@ -20,10 +20,10 @@ LIMITS = IsolationLimits(memory_mib=64, processes=5, disk_mib=4, inodes=50, seco
 def test_each_limit_is_of_all_processes_together() -> None:
     most = LIMITS.memory_mib << 20
     for used, limit in (
-        (Usage(tasks=5, memory_bytes=most), None),
-        (Usage(tasks=6), Termination.PROCESSES),
-        (Usage(tasks=4, zombies=2), Termination.PROCESSES),
-        (Usage(tasks=1, memory_bytes=most + 1), Termination.MEMORY),
+        (SandboxUsage(tasks=5, memory_bytes=most), None),
+        (SandboxUsage(tasks=6), Termination.PROCESSES),
+        (SandboxUsage(tasks=4, zombies=2), Termination.PROCESSES),
+        (SandboxUsage(tasks=1, memory_bytes=most + 1), Termination.MEMORY),
     ):
         assert limits.exceeded(LIMITS, used) is limit
 

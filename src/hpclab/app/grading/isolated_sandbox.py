@@ -158,7 +158,7 @@ class IsolatedSandbox:
         killed = self.cluster.scope.memory_kills()
         self.cluster.watch(on=True)
 
-        ended = self._talk(
+        ended = self._exchange(
             "learner",
             ["/run/hpclab/bin/login-shell", self._folder, *isolated.module("hpclab.grading.execute.runner")],
             self._settings,
@@ -177,12 +177,12 @@ class IsolatedSandbox:
 
     def stop_learner(self, limits: Limits) -> str:
         """Wait for jobs, stop everything of the learner's. Raises HpclabError where something resists."""
-        return drain.stop(self.cluster, limits.settle_seconds)
+        return drain.stop(self.cluster, limits.job_wait_seconds)
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
         """Run the tests on the login node as ``grader``."""
         settings = {"HPCLAB_LEARNER": self.learner, "SCRATCH": f"/scratch/{self.learner}"}
-        return self._talk(
+        return self._exchange(
             "grader",
             isolated.module("hpclab.grading.assess.test_runner"),
             settings,
@@ -202,7 +202,7 @@ class IsolatedSandbox:
             ended = fresh.run_cells(request, lines.append, limits)
         return protocol.answer(lines, ended)
 
-    def _talk(
+    def _exchange(
         self,
         who: str,
         argv: Sequence[str],

@@ -22,10 +22,10 @@ from hpclab.grading.submissions.store import Receipt, Store
 def tasks_here(lab: Lab) -> int:
     """How many tasks this machine bears at once: by its CPUs, and by its memory."""
     needs = limits.needs(lab, limits.limits(lab), 1)
-    room = psutil.virtual_memory().total // (needs.memory_mib << 20)
+    by_memory = psutil.virtual_memory().total // (needs.memory_mib << 20)
     # Who waits for jobs of a cluster leaves the CPU to others; plain Python does not.
-    most = lab_run.default_parallelism() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
-    return max(1, min(most, room))
+    by_cpus = lab_run.default_parallelism() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
+    return max(1, min(by_cpus, by_memory))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import msgspec
 from hpclab import layout, locks
 from hpclab.cluster import entry, lifecycle
 from hpclab.cluster.faults import KINDS
-from hpclab.cluster.faults.model import Ask, Command, Fault, Kind, chosen, shown_nodes
+from hpclab.cluster.faults.model import Ask, Command, Fault, Kind, require_valid, shown_nodes
 from hpclab.cluster.process import Supervisor
 from hpclab.cluster.spec import LOGIN
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable, HpclabError
@@ -61,7 +61,7 @@ def inject(name: str, kind: Kind, target: str, options: Mapping[str, object]) ->
     supervisor, spec = lifecycle.supervisor_of(name), lifecycle.spec_of(name)
     valid = kind.targets(spec)
     shown = shown_nodes(spec, valid) if kind.target == "node" else ""
-    ask = Ask(spec=spec, target=chosen(target, valid, kind.target, shown), options=options)
+    ask = Ask(spec=spec, target=require_valid(target, valid, kind.target, shown), options=options)
     with _alone(name):
         probe = kind.probe(ask)
         fault = kind.plan(ask, _must(supervisor, probe, kind.name).stdout if probe else "")
@@ -133,7 +133,7 @@ def wanted(there: Mapping[str, Fault], ids: Sequence[str] | None) -> list[Fault]
     """The faults of ``there`` that ``ids`` name. Raises UsageError for what cannot be a fault."""
     for one in ids or ():
         if one not in there and not one.startswith(tuple(f"{kind}-" for kind in KINDS)):
-            chosen(one, there, "fault", ", ".join(there) or "none, nothing is broken")
+            require_valid(one, there, "fault", ", ".join(there) or "none, nothing is broken")
     return list(there.values()) if ids is None else [there[one] for one in dict.fromkeys(ids) if one in there]
 
 
@@ -163,7 +163,7 @@ def _undo(supervisor: Supervisor, fault: Fault, *, strict: bool = False) -> None
 def _complaint(fault: Fault, done: subprocess.CompletedProcess[str]) -> HpclabError:
     said = done.stderr + done.stdout
     for refusal in fault.refusals:
-        if refusal.words in said:
+        if refusal.text in said:
             return HostUnsuitable(f"{fault.kind}: {refusal.problem}", refusal.remedy)
     return ClusterError(f"{fault.id}: {_last(done)}", "Look: hpclab status, hpclab fault list")
 

@@ -7,7 +7,7 @@ from hpclab.cluster.faults.model import Ask, Fault, Kind, Option, any_node, on_n
 from hpclab.errors import UsageError
 
 
-def skew(ask: Ask, _heard: str) -> Fault:
+def skew(ask: Ask, _answer: str) -> Fault:
     node, seconds = ask.target, int(ask.number("seconds"))
     if not 0 < abs(seconds) <= 10 * 365 * 86400:
         raise UsageError(

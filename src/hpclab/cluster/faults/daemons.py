@@ -9,8 +9,8 @@ from hpclab.cluster.faults.model import (
     Fault,
     Kind,
     Option,
-    chosen,
     node_ready,
+    require_valid,
     shown_nodes,
 )
 from hpclab.cluster.spec import Spec
@@ -29,14 +29,14 @@ EXPECT = {
 }
 
 
-def kill(ask: Ask, _heard: str) -> Fault:
+def kill(ask: Ask, _answer: str) -> Fault:
     name, node = ask.target, ask.text("node")
     if name == "slurmd":
         if not node:
             raise UsageError(
                 "there is a slurmd on every node", f"Say on which: --node NODE. Valid: {ask.spec.node_range}."
             )
-        chosen(node, ask.spec.node_names, "node", shown_nodes(ask.spec, ask.spec.node_names))
+        require_valid(node, ask.spec.node_names, "node", shown_nodes(ask.spec, ask.spec.node_names))
         service, ready = f"/run/hpclab/nodes/{node}/slurmd", node_ready(node)
     else:
         if node:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import posixpath
 import re
 
-from hpclab.cluster.faults.model import Ask, Command, Fault, Kind, Option, Refusal, any_node, chosen, on_node
+from hpclab.cluster.faults.model import (
+    Ask,
+    Command,
+    Fault,
+    Kind,
+    Option,
+    Refusal,
+    any_node,
+    on_node,
+    require_valid,
+)
 from hpclab.errors import UsageError
 
 IN_MEMORY = ("/tmp", "/dev/shm")
 RATE = re.compile(r"[1-9][0-9]*[kMG]?")
 NO_FUSE = Refusal(
-    words="cannot open /dev/fuse",
+    text="cannot open /dev/fuse",
     problem="this account may not open /dev/fuse, through which bindfs slows a folder down",
     remedy="An administrator runs `sudo modprobe fuse; sudo chmod 666 /dev/fuse` (the mode that udev"
     " gives it on other machines); then stop and start the cluster.",
@@ -27,12 +37,12 @@ def ask_size(ask: Ask) -> Command:
 
 
 def _in_memory(ask: Ask) -> str:
-    return chosen(ask.text("path"), IN_MEMORY, "disk of its own for the path")
+    return require_valid(ask.text("path"), IN_MEMORY, "disk of its own for the path")
 
 
-def fill(ask: Ask, heard: str) -> Fault:
+def fill(ask: Ask, answer: str) -> Fault:
     node, path, inodes = ask.target, _in_memory(ask), ask.flag("inodes")
-    block, blocks, files = (int(word) for word in heard.split())
+    block, blocks, files = (int(word) for word in answer.split())
     what, before = ("nr_inodes", files) if inodes else ("size", block * blocks)
     name = f"fill-disk-{node}-{name_of(path)}"
     return Fault(
@@ -60,7 +70,7 @@ def fill(ask: Ask, heard: str) -> Fault:
     )
 
 
-def slow(ask: Ask, _heard: str) -> Fault:
+def slow(ask: Ask, _answer: str) -> Fault:
     node, read, write = ask.target, ask.text("read-rate"), ask.text("write-rate")
     home = ask.spec.identity.learner.home
     path = posixpath.normpath(ask.text("path"))

@@ -20,10 +20,10 @@ def ask_jobs(ask: Ask) -> Command:
     return ("sh", "-c", script, "jobs", ask.target)
 
 
-def jobs_on(node: str, heard: str) -> dict[str, tuple[str, int]]:
+def jobs_on(node: str, answer: str) -> dict[str, tuple[str, int]]:
     """What ``scontrol -d -o show job`` told: job -> (owner, MiB that it may use on ``node``)."""
     found = {}
-    for line in heard.splitlines():
+    for line in answer.splitlines():
         job = re.search(r"\bJobId=(\d+)", line)
         owner = re.search(r"\bUserId=([^(]+)\(", line)
         parts = re.findall(r"\bNodes=(\S+) CPU_IDs=\S+ Mem=(\d+)([MGT]?)", line)
@@ -46,9 +46,9 @@ def _has(names: str, node: str) -> bool:
     return False
 
 
-def exhaust(ask: Ask, heard: str) -> Fault:
+def exhaust(ask: Ask, answer: str) -> Fault:
     node, wanted = ask.target, ask.text("job")
-    jobs = jobs_on(node, heard)
+    jobs = jobs_on(node, answer)
     if not jobs:
         raise ClusterError(
             f"no job runs on {node}, and memory is limited for jobs only",
@@ -64,7 +64,7 @@ def exhaust(ask: Ask, heard: str) -> Fault:
     owner, limit = jobs[job]
     # Slurm that polls looks once a second: the hog may not get far beyond the limit by then.
     hog = limit + max(64, limit // 4)
-    _room(hog, heard)
+    _check_free_memory(hog, answer)
     polling = ask.spec.host.cgroup == "none"
     who = {person.name: person for person in ask.spec.identity.people}[owner]
     person = ("env", f"HOME={who.home}", f"USER={who.name}", f"LOGNAME={who.name}", f"SHELL={who.shell}")
@@ -84,8 +84,8 @@ def exhaust(ask: Ask, heard: str) -> Fault:
     )
 
 
-def _room(hog: int, heard: str) -> None:
-    left = re.search(r"^MemAvailable:\s*(\d+)", heard, re.MULTILINE)
+def _check_free_memory(hog: int, answer: str) -> None:
+    left = re.search(r"^MemAvailable:\s*(\d+)", answer, re.MULTILINE)
     free = int(left[1]) // 1024 if left else 0
     if free < hog + 256:
         raise HostUnsuitable(

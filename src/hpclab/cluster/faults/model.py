@@ -18,7 +18,7 @@ READY_MS = "60000"
 class Refusal(msgspec.Struct, frozen=True):
     """Words by which a command says that this machine cannot do it, and what to tell the person."""
 
-    words: str
+    text: str
     problem: str
     remedy: str
 
@@ -98,7 +98,7 @@ def any_node(spec: Spec) -> tuple[str, ...]:
     return (LOGIN, *spec.node_names)
 
 
-def chosen(value: str, valid: Iterable[str], what: str, shown: str = "") -> str:
+def require_valid(value: str, valid: Iterable[str], what: str, shown: str = "") -> str:
     """``value`` if it is valid. Raises UsageError that names the valid ones, the likeliest first."""
     every = list(valid)
     if value in every:

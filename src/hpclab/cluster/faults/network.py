@@ -18,14 +18,14 @@ from hpclab.cluster.spec import LOGIN
 from hpclab.errors import UsageError
 
 NO_NETEM = Refusal(
-    words="qdisc kind is unknown",
+    text="qdisc kind is unknown",
     problem="this machine's kernel has no sch_netem, which delays and loses packets",
     remedy="An administrator loads it with `sudo modprobe sch_netem`. If there is no such module, it comes with"
     " Debian's own kernel, Ubuntu's linux-modules-extra-$(uname -r) or Fedora's kernel-modules-extra.",
 )
 
 
-def cut(ask: Ask, _heard: str) -> Fault:
+def cut(ask: Ask, _answer: str) -> Fault:
     node = ask.target
     return Fault(
         id=f"cut-network-{node}",
@@ -47,7 +47,7 @@ def cut(ask: Ask, _heard: str) -> Fault:
     )
 
 
-def latency(ask: Ask, _heard: str) -> Fault:
+def latency(ask: Ask, _answer: str) -> Fault:
     node, delay, jitter = ask.target, ask.number("ms"), ask.number("jitter")
     if delay <= 0 or jitter < 0 or jitter > delay:
         raise UsageError(
@@ -73,7 +73,7 @@ def latency(ask: Ask, _heard: str) -> Fault:
     )
 
 
-def loss(ask: Ask, _heard: str) -> Fault:
+def loss(ask: Ask, _answer: str) -> Fault:
     node, percent = ask.target, ask.number("percent")
     if not 0 < percent <= 100:
         raise UsageError(f"--percent {number(percent)} is out of range", "Valid: more than 0, up to 100.")
@@ -96,8 +96,8 @@ def loss(ask: Ask, _heard: str) -> Fault:
 
 def _without_netem(*device: str) -> Command:
     # Without the check, a second healing would fail, or take away what is not ours.
-    words = " ".join(device)
-    return ("sh", "-c", f"! tc qdisc show {words} | grep -q netem || exec tc qdisc del {words} root")
+    arguments = " ".join(device)
+    return ("sh", "-c", f"! tc qdisc show {arguments} | grep -q netem || exec tc qdisc del {arguments} root")
 
 
 CUT = Kind(name="cut-network", help="Unplug a node's cable.", plan=cut, targets=any_node, target="node")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hpclab.cluster.faults.model import Ask, Fault, Kind, compute_nodes, node_ready, on_node, with_cable
 
 
-def kill(ask: Ask, _heard: str) -> Fault:
+def kill(ask: Ask, _answer: str) -> Fault:
     node = ask.target
     service = f"/run/hpclab/services/{node}"
     return Fault(
@@ -30,7 +30,7 @@ def kill(ask: Ask, _heard: str) -> Fault:
     )
 
 
-def freeze(ask: Ask, _heard: str) -> Fault:
+def freeze(ask: Ask, _answer: str) -> Fault:
     node = ask.target
     return Fault(
         id=f"freeze-node-{node}",

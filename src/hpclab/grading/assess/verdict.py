@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpclab.grading.execute.interface import Ended
-from hpclab.grading.model import Lab, Mark, Run, Verdict
+from hpclab.grading.model import Lab, Mark, NotebookRun, Verdict
 from hpclab.sandbox.termination import Termination
 
 # How the cells ended → the verdict, whatever the tests then give.
@@ -21,7 +21,7 @@ STOPPED = {
 PENNY = 1e-9  # points that are sums of fractions
 
 
-def run_of(ended: Ended, *, failed: bool, last: str, all_ran: bool, forged: str) -> Run:
+def run_of(ended: Ended, *, failed: bool, last: str, all_ran: bool, forged: str) -> NotebookRun:
     """How the learner's cells went. ``failed``: a cell raised; ``all_ran``: each cell told its end;
 
     ``last`` is the last one that began, ``forged`` what was wrong with the lines that came, if anything.
@@ -35,10 +35,10 @@ def run_of(ended: Ended, *, failed: bool, last: str, all_ran: bool, forged: str)
         how = Termination.CRASH
     elif how == Termination.DONE and failed:
         how = Termination.ERROR
-    return Run(ended=how, seconds=ended.seconds, last_cell=last, detail=detail)
+    return NotebookRun(ended=how, seconds=ended.seconds, last_cell=last, detail=detail)
 
 
-def judge(run: Run | None, marks: Sequence[Mark]) -> Verdict:
+def judge(run: NotebookRun | None, marks: Sequence[Mark]) -> Verdict:
     """The verdict on a submission whose tests all said something."""
     if run is not None and run.ended in STOPPED:
         return STOPPED[run.ended]

@@ -5,6 +5,6 @@ interface, limits            what grading requires of a sandbox, and how much a 
 plain_sandbox                a sandbox for labs without a cluster: a fork of the forkserver
 forkserver, sandbox_init, processes               the processes of such a sandbox
 protocol, runner, ipython, outputs                the program inside that runs the cells
-messages, executed           the runner's output, bounded, and the executed notebook
+runner_log, executed         the runner's output, bounded, and the executed notebook
 canary, probes, host_support whether this machine's sandboxes hold
 """

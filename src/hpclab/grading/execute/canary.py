@@ -25,13 +25,14 @@ from hpclab.errors import GradingError
 from hpclab.grading.execute import protocol
 from hpclab.grading.execute.interface import Ended, Enter, Sandbox
 from hpclab.grading.execute.probes import AFTER, ALONE, LIMITED, PRELUDE, PROBES, Limited
+from hpclab.grading.execute.runner_log import RunnerLog
 from hpclab.grading.model import Lab, Limits
 from hpclab.sandbox.termination import Termination
 
 # Small, so that breaking them takes no time. A cluster brings its own.
 LIMITS = Limits(
     seconds=20.0,
-    settle_seconds=0.0,
+    job_wait_seconds=0.0,
     test_seconds=10.0,
     memory_mib=192,
     processes=24,
@@ -149,26 +150,31 @@ def _cells(sandbox: Sandbox, limits: Limits, laid: dict[str, Any], probes: dict[
     about = {**laid, "disk_mib": limits.disk_mib, "inodes": limits.inodes}
     cells = [{"id": "prelude", "source": f"BAIT = {about!r}\n{PRELUDE}"}]
     cells += [{"id": name, "source": source} for name, source in probes.items()]
-    heard, ended = _run(sandbox, cells, limits)
+    log, ended = _run(sandbox, cells, limits)
     found = []
     for name in probes:
-        printed = "".join(one.get("text", "") for one in heard.outputs.get(name, []) if isinstance(one, dict))
+        printed = _printed_text(log, name)
         try:
             said = json.loads(printed.splitlines()[-1])
             found.append(Probed(probe=name, held=said["held"] is True, detail=str(said["detail"])[:500]))
         except (ValueError, LookupError, TypeError):
-            said = heard.forged or printed[-300:] or str(heard.outputs.get(name, ended))[-500:]
+            said = log.forged or printed[-300:] or str(ended)[-500:]
             found.append(Probed(probe=name, held=False, detail=f"it did not come to an end: {said}"))
     return found
 
 
-def _run(sandbox: Sandbox, cells: list[dict[str, str]], limits: Limits) -> tuple[protocol.Heard, Ended]:
+def _run(sandbox: Sandbox, cells: list[dict[str, str]], limits: Limits) -> tuple[RunnerLog, Ended]:
     nonce = protocol.new_nonce()
-    heard = protocol.Heard([cell["id"] for cell in cells], nonce)
+    log = RunnerLog([cell["id"] for cell in cells], nonce)
     request = protocol.cells_request(
         cells, nonce=nonce, seconds=limits.seconds, output_bytes=limits.output_mib << 20
     )
-    return heard, sandbox.run_cells(request, heard, limits)
+    return log, sandbox.run_cells(request, log, limits)
+
+
+def _printed_text(log: RunnerLog, cell: str) -> str:
+    outputs: list[dict[str, Any]] = json.loads(bytes(log.outputs.get(cell, b"[]")))
+    return "".join(str(output.get("text", "")) for output in outputs)
 
 
 def _sensible(one: Limited, limits: Limits) -> bool:
@@ -179,10 +185,8 @@ def _limited(sandbox: Sandbox, limits: Limits, one: Limited) -> Probed:
     """Break a limit on purpose; the sandbox must name it, or the program must have been refused."""
     bounds = msgspec.structs.replace(limits, seconds=one.seconds or limits.seconds)
     about = {"memory_mib": limits.memory_mib, "processes": limits.processes, "output_mib": limits.output_mib}
-    heard, ended = _run(sandbox, [{"id": "break", "source": f"BAIT = {about!r}\n{one.source}"}], bounds)
-    printed = "".join(
-        part.get("text", "") for part in heard.outputs.get("break", []) if isinstance(part, dict)
-    )
+    log, ended = _run(sandbox, [{"id": "break", "source": f"BAIT = {about!r}\n{one.source}"}], bounds)
+    printed = _printed_text(log, "break")
     held = ended.termination == one.limit or one.refused in printed.splitlines()[-1:]
     detail = f"ended {ended.termination}, status {ended.status}, signal {ended.signal}; {printed[-200:]}"
     return Probed(probe=one.name, held=held, detail="" if held else detail)

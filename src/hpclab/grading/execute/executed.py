@@ -21,21 +21,21 @@ class _Output(msgspec.Struct):
     output_type: Literal["stream", "display_data", "execute_result", "error"]
 
 
-def outputs(said: memoryview, room: int = MOST_OUTPUTS) -> msgspec.Raw:
+def outputs(printed: memoryview, most_bytes: int = MOST_OUTPUTS) -> msgspec.Raw:
     """A cell's outputs as they are to stand in the notebook, or a word in place of what cannot."""
-    if said.nbytes > min(room, MOST_OUTPUTS):
-        return _said(f"[{said.nbytes >> 10} kB of output are left out]")
-    raw = bytes(said)
+    if printed.nbytes > min(most_bytes, MOST_OUTPUTS):
+        return _note(f"[{printed.nbytes >> 10} kB of output are left out]")
+    raw = bytes(printed)
     try:
         msgspec.json.decode(raw, type=list[_Output])
         raw.decode()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _said("[output of an unknown form is left out]")
+        return _note("[output of an unknown form is left out]")
     return msgspec.Raw(raw)
 
 
-def _said(words: str) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode([{"output_type": "stream", "name": "stdout", "text": words}]))
+def _note(text: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode([{"output_type": "stream", "name": "stdout", "text": text}]))
 
 
 def notebook(pieces: tuple[Piece, ...], printed: Mapping[str, msgspec.Raw]) -> str:
@@ -45,7 +45,7 @@ def notebook(pieces: tuple[Piece, ...], printed: Mapping[str, msgspec.Raw]) -> s
     for piece in pieces:
         found = printed.get(piece.id, msgspec.Raw(b"[]"))
         if len(bytes(found)) > left:
-            found = _said("[left out: the notebook became too large]")
+            found = _note("[left out: the notebook became too large]")
         source = piece.source if len(piece.source) <= left else "# left out: the notebook became too large"
         left -= len(bytes(found)) + len(source)
         cell: dict[str, Any] = {

@@ -35,8 +35,8 @@ KINDS = (
 class Kept:
     """The outputs of the cell that runs, and how much of the run's room is left."""
 
-    def __init__(self, room: int) -> None:
-        self.room = room
+    def __init__(self, bytes_left: int) -> None:
+        self.bytes_left = bytes_left
         self.pieces = PIECES
         self.over = False
         self.outputs: list[dict[str, Any]] = []
@@ -46,7 +46,7 @@ class Kept:
     @property
     def closed(self) -> bool:
         """Whether nothing more is kept, so that nothing need be made ready for it."""
-        return self.room <= 0 or self.pieces <= 0
+        return self.bytes_left <= 0 or self.pieces <= 0
 
     def text(self, name: str, data: bytes) -> None:
         """Something came out of stdout or stderr."""
@@ -63,10 +63,10 @@ class Kept:
     def add(self, output: dict[str, Any]) -> dict[str, Any] | None:
         """A picture, a value, an error; None where there is no room for it."""
         size = _size(output)
-        if size > self.room or not self._piece():
+        if size > self.bytes_left or not self._piece():
             self.over = True
             return None
-        self.room -= size
+        self.bytes_left -= size
         self.outputs.append(output)
         return output
 
@@ -79,8 +79,8 @@ class Kept:
         """Show something else in the place of what ``name`` stands for."""
         old = self._ids.get(name)
         size = _size(data) - (_size(old["data"]) if old else 0)
-        if old and size <= self.room:
-            self.room -= size
+        if old and size <= self.bytes_left:
+            self.bytes_left -= size
             old["data"] = data
         else:
             self.over = self.over or old is not None
@@ -100,10 +100,10 @@ class Kept:
         return taken
 
     def _cut(self, data: bytes) -> bytes:
-        if len(data) > self.room:
+        if len(data) > self.bytes_left:
             self.over = True
-        data = data[: self.room]
-        self.room -= len(data)
+        data = data[: self.bytes_left]
+        self.bytes_left -= len(data)
         return data
 
     def _piece(self) -> bool:

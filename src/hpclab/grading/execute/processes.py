@@ -92,11 +92,11 @@ def init(report: int, bounds: IsolationLimits, work: Callable[[], int], *, watch
             _work(work)
         os.closerange(3, report)
         os.closerange(report + 1, 1 << 20)
-        told = _watch(child, bounds)
+        termination = _watch(child, bounds)
     except BaseException:
         os.write(2, traceback.format_exc(limit=-3).encode())
         os._exit(BROKEN)
-    os.write(report, msgspec.json.encode(told))
+    os.write(report, msgspec.json.encode(termination))
     os._exit(0)
 
 

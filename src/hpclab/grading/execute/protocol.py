@@ -9,9 +9,8 @@ One request, a line of JSON on the runner's stdin; then lines of JSON from it, i
 
 To a question it writes one line instead: {"nonce": N, "replies": [...]}.
 
-The learner's code lives in the runner's process and can write whatever it likes, nonce and all. So no
-mark depends on a line: they feed the page that the learner sees. The nonce tells lines from
-what a program wrote by accident to a descriptor that it should not have had.
+``runner_log`` reads these lines. The nonce tells them from what a program wrote by accident to a descriptor
+that it should not have had.
 """
 
 from __future__ import annotations
@@ -19,9 +18,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from typing import Any
-
-import msgspec
 
 from hpclab.grading.execute.interface import Answer, Ended
 from hpclab.sandbox.termination import Termination
@@ -29,18 +25,6 @@ from hpclab.sandbox.termination import Termination
 # Exit statuses of the runner that name a limit.
 LATE, FULL = 84, 85
 REPLY_BYTES = 1 << 20
-
-
-class Line(msgspec.Struct, forbid_unknown_fields=True):
-    """One line of the runner's, if it has the form of one."""
-
-    nonce: str
-    begin: str | None = None
-    cell: str | None = None
-    status: str = ""
-    outputs: list[Any] = []
-    seconds: float = 0.0
-    done: bool = False
 
 
 def new_nonce() -> str:
@@ -74,61 +58,6 @@ def trouble_line(problem: str) -> bytes:
 
 def _line(request: object) -> bytes:
     return json.dumps(request).encode() + b"\n"
-
-
-class Heard:
-    """The lines of one run, as they come; call it with each. What is not as it must be is ``forged``."""
-
-    def __init__(self, cells: Sequence[str], nonce: str) -> None:
-        self._cells = list(cells)
-        self._nonce = nonce
-        self._begun = 0  # how many cells have begun, and how many have ended
-        self._ended = 0
-        self.done = False
-        self.forged = ""
-        self.failed = False  # a cell raised
-        self.outputs: dict[str, list[Any]] = {}
-
-    @property
-    def last(self) -> str:
-        """The cell that began last."""
-        return self._cells[self._begun - 1] if self._begun else ""
-
-    @property
-    def all_ran(self) -> bool:
-        return self.done and not self.forged
-
-    def __call__(self, line: bytes) -> None:
-        if self.forged:
-            return
-        try:
-            said = msgspec.json.decode(line, type=Line)
-        except (msgspec.MsgspecError, RecursionError):
-            self.forged = "a line that is none of the runner's came on its channel"
-            return
-        if not secrets.compare_digest(said.nonce.encode(), self._nonce.encode()):
-            self.forged = "a line without the run's own sign came on the runner's channel"
-        elif not self._fits(said):
-            self.forged = "lines came on the runner's channel in an order that the runner does not write"
-
-    def _fits(self, said: Line) -> bool:
-        if self.done:
-            return False
-        if said.begin is not None:
-            fits = self._begun == self._ended < len(self._cells) and said.begin == self._cells[self._begun]
-            self._begun += fits
-            return fits
-        if said.cell is not None:
-            fits = (
-                self._begun == self._ended + 1 and said.cell == self.last and said.status in ("ok", "error")
-            )
-            if fits:
-                self._ended += 1
-                self.failed = self.failed or said.status == "error"
-                self.outputs[said.cell] = said.outputs
-            return fits
-        self.done = said.done and self._ended == len(self._cells)
-        return self.done
 
 
 def ended(code: int, *, limit: Termination | None, seconds: float, errors: str) -> Ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from hpclab.grading.model import Result, Run, Verdict
+from hpclab.grading.model import NotebookRun, Result, Verdict
 from hpclab.sandbox.termination import Termination
 
 HIDDEN = (
@@ -34,7 +34,7 @@ def format_points(value: float) -> str:
 
 def describe_verdict(result: Result) -> VerdictText:
     """What happened to a submission, and what its student can do next."""
-    run = result.run or Run(ended=Termination.DONE)
+    run = result.run or NotebookRun(ended=Termination.DONE)
     at = f" in the cell {run.last_cell}" if run.last_cell else ""
     marked = "The work that it had done by then was graded as usual."
     texts: dict[Verdict, tuple[str, str, str, str]] = {

@@ -29,7 +29,7 @@ TAKEN, UNCHANGED, REFUSED = "taken", "unchanged", "refused"
 AskStudent = Callable[[Submission, list[str]], str]  # with similar ids; the answer is an id or empty
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class CollectOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one submission. ``what``: taken, unchanged or refused."""
 
     label: str
@@ -52,7 +52,9 @@ class CollectOptions:
     now: Callable[[], float] = time.time
 
 
-def collect(course: Course, lab: str, source: Path, kind: str, options: CollectOptions) -> list[Outcome]:
+def collect(
+    course: Course, lab: str, source: Path, kind: str, options: CollectOptions
+) -> list[CollectOutcome]:
     """Take every version of ``lab`` in ``source``. ``kind`` is one of sources.KINDS, or "auto"."""
     student_ids.check_id(lab, what="lab")
     with (
@@ -80,7 +82,7 @@ class _Collection:
         self.lost = lost  # entries of an archive that were left out, and why
         self.store = Store(course.folder)
 
-    def run(self, folder: int) -> Iterator[Outcome]:
+    def run(self, folder: int) -> Iterator[CollectOutcome]:
         submissions = sources.KINDS[self.kind](folder, self.lab, self.course)
         self._require_time(submissions)
         for submission in submissions:
@@ -90,7 +92,7 @@ class _Collection:
             if holder:
                 holder.notes.append(f"{student_ids.shown(name)} was not taken: {why}")
             else:
-                yield Outcome(label=receipt_text.printable(name), what=REFUSED, why=why)
+                yield CollectOutcome(label=receipt_text.printable(name), what=REFUSED, why=why)
         self._identify(submissions)
         for number, submission in enumerate(submissions):
             self.options.progress(submission.label, number, len(submissions))
@@ -98,11 +100,15 @@ class _Collection:
                 yield self._process(submission, number)
             except (HpclabError, OSError) as problem:
                 why = problem.problem if isinstance(problem, HpclabError) else str(problem)
-                yield Outcome(label=submission.label, student=submission.student, what=REFUSED, why=why)
+                yield CollectOutcome(
+                    label=submission.label, student=submission.student, what=REFUSED, why=why
+                )
             # An error in one submission must not stop the others.
             except Exception as surprise:
                 why = f"an internal error, {type(surprise).__name__}: {str(surprise)[:200]}"
-                yield Outcome(label=submission.label, student=submission.student, what=REFUSED, why=why)
+                yield CollectOutcome(
+                    label=submission.label, student=submission.student, what=REFUSED, why=why
+                )
 
     def _require_time(self, submissions: list[Submission]) -> None:
         """Require --received after the deadline: a late collection must not make submissions late. Raises UsageError."""
@@ -169,9 +175,9 @@ class _Collection:
             new.append(Student(id=submission.name))
         submission.student = submission.name
 
-    def _process(self, submission: Submission, number: int) -> Outcome:
+    def _process(self, submission: Submission, number: int) -> CollectOutcome:
         if submission.why:
-            return Outcome(
+            return CollectOutcome(
                 label=submission.label, student=submission.student, what=REFUSED, why=submission.why
             )
         staging = Staging(self.workspace / str(number), first=f"{self.lab}.ipynb", owner=submission.owner)
@@ -181,10 +187,10 @@ class _Collection:
         finally:
             shutil.rmtree(staging.target, ignore_errors=True)
 
-    def _receive(self, submission: Submission, staging: Staging) -> Outcome:
-        def outcome(what: str, why: str = "", receipt: Receipt | None = None) -> Outcome:
+    def _receive(self, submission: Submission, staging: Staging) -> CollectOutcome:
+        def outcome(what: str, why: str = "", receipt: Receipt | None = None) -> CollectOutcome:
             late = receipt_text.lateness(receipt, self.course) if receipt else ""
-            return Outcome(
+            return CollectOutcome(
                 label=submission.label,
                 student=submission.student,
                 what=what,

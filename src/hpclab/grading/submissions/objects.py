@@ -26,14 +26,14 @@ REMEDY = (
 )
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ManifestEntry(msgspec.Struct, frozen=True):
     """One file of an object."""
 
     size: int
     sha256: str
 
 
-def put(home: Path, staged: Path) -> tuple[str, dict[str, Entry]]:
+def put(home: Path, staged: Path) -> tuple[str, dict[str, ManifestEntry]]:
     """Keep the files of ``staged`` under ``home``; the object's name and what is in it."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = home / f".{secrets.token_hex(8)}.part"
@@ -55,7 +55,7 @@ def put(home: Path, staged: Path) -> tuple[str, dict[str, Entry]]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def digest(entries: Mapping[str, Entry]) -> str:
+def digest(entries: Mapping[str, ManifestEntry]) -> str:
     """The name of the object with these files: the SHA-256 of its manifest."""
     return hashlib.sha256(_manifest(entries)).hexdigest()
 
@@ -68,10 +68,12 @@ def digest_of_folder(staged: Path) -> str:
 
 def digest_of_files(files: Mapping[str, bytes]) -> str:
     """Likewise, of files in memory."""
-    return digest({path: Entry(len(data), hashlib.sha256(data).hexdigest()) for path, data in files.items()})
+    return digest(
+        {path: ManifestEntry(len(data), hashlib.sha256(data).hexdigest()) for path, data in files.items()}
+    )
 
 
-def manifest(home: Path, name: str) -> dict[str, Entry]:
+def manifest(home: Path, name: str) -> dict[str, ManifestEntry]:
     """The verified list of an object's files. Raises GradingError."""
     if not HASH.fullmatch(name):
         raise GradingError(f"{name!r:.80} is not the hash of a submission", "It has 64 hexadecimal digits.")
@@ -82,7 +84,7 @@ def manifest(home: Path, name: str) -> dict[str, Entry]:
         raise GradingError(f"the store has no submission {name}", REMEDY) from None
     if hashlib.sha256(text).hexdigest() != name:
         raise GradingError(f"{path} is not what was received", REMEDY)
-    return msgspec.convert(json.loads(text), type=dict[str, Entry])
+    return msgspec.convert(json.loads(text), type=dict[str, ManifestEntry])
 
 
 def read(home: Path, name: str, path: str, most_bytes: int) -> bytes:
@@ -124,7 +126,7 @@ def verify(home: Path, name: str) -> None:
             raise GradingError(f"{top / path} is not what was received", REMEDY)
 
 
-def entry_of(path: Path, most_bytes: int) -> Entry:
+def entry_of(path: Path, most_bytes: int) -> ManifestEntry:
     """Size and SHA-256 of a regular file, reading at most one byte more than ``most_bytes``."""
     total, found = 0, hashlib.sha256()
     file = _open(path)
@@ -134,7 +136,7 @@ def entry_of(path: Path, most_bytes: int) -> Entry:
             found.update(chunk)
     finally:
         os.close(file)
-    return Entry(total, found.hexdigest())
+    return ManifestEntry(total, found.hexdigest())
 
 
 def sync_folder(folder: Path) -> None:
@@ -146,10 +148,10 @@ def sync_folder(folder: Path) -> None:
         os.close(file)
 
 
-def _copy(staged: Path, target: Path) -> dict[str, Entry]:
+def _copy(staged: Path, target: Path) -> dict[str, ManifestEntry]:
     """Every file below ``staged``, copied and flushed, folders too; sorted by path."""
     target.mkdir(parents=True, mode=0o700)
-    found: dict[str, Entry] = {}
+    found: dict[str, ManifestEntry] = {}
     folders = [target]
     for path in sorted(staged.rglob("*")):
         place = target / path.relative_to(staged)
@@ -160,7 +162,7 @@ def _copy(staged: Path, target: Path) -> dict[str, Entry]:
         data = _regular(path, None)
         _write(place, data)
         name = PurePosixPath(path.relative_to(staged)).as_posix()
-        found[name] = Entry(len(data), hashlib.sha256(data).hexdigest())
+        found[name] = ManifestEntry(len(data), hashlib.sha256(data).hexdigest())
     for folder in reversed(folders):
         if folder != target and not any(folder.iterdir()):
             folder.rmdir()
@@ -169,7 +171,7 @@ def _copy(staged: Path, target: Path) -> dict[str, Entry]:
     return dict(sorted(found.items()))
 
 
-def _manifest(entries: Mapping[str, Entry]) -> bytes:
+def _manifest(entries: Mapping[str, ManifestEntry]) -> bytes:
     return canonical({path: msgspec.structs.asdict(entry) for path, entry in entries.items()})
 
 

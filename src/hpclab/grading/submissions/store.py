@@ -29,7 +29,7 @@ from hpclab import locks
 from hpclab.errors import GradingError
 from hpclab.grading.records.ledger import Ledger
 from hpclab.grading.submissions import objects, student_ids
-from hpclab.grading.submissions.objects import Entry
+from hpclab.grading.submissions.objects import ManifestEntry
 
 LOCK = ".receive.lock"
 
@@ -100,7 +100,7 @@ class Store:
         objects.verify(self.objects, hash)
         return self.objects / hash / "files"
 
-    def manifest(self, hash: str) -> dict[str, Entry]:
+    def manifest(self, hash: str) -> dict[str, ManifestEntry]:
         """What belongs to ``hash``: path → size and SHA-256."""
         return objects.manifest(self.objects, hash)
 
