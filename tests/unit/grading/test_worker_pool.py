@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hpclab.app.grading import local_worker, worker_pool
 from hpclab.errors import DeadlineExceeded, HostUnsuitable
 from hpclab.sandbox import ids
 
+Workers = Callable[[], list[psutil.Process]]
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
@@ -30,16 +31,19 @@ def run_round(tmp_path: Path, commands: Sequence[Sequence[str]], **more: Any) ->
         )
 
 
-def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+@pytest.fixture
+def workers() -> Workers:
+    """A function that lists what this test has started; other tests may have left helpers of multiprocessing."""
+    before = set(psutil.Process().children(recursive=True))
+    return lambda: [child for child in psutil.Process().children(recursive=True) if child not in before]
 
 
-def test_no_more_run_at_once_than_asked(tmp_path: Path) -> None:
+def test_no_more_run_at_once_than_asked(tmp_path: Path, workers: Workers) -> None:
     most: list[int] = []
     short = [sys.executable, "-c", "import time; time.sleep(0.3)"]
-    run_round(tmp_path, [short] * 5, at_once=2, look=lambda: most.append(len(children())))
+    run_round(tmp_path, [short] * 5, at_once=2, look=lambda: most.append(len(workers())))
     assert max(most) == 2
-    assert children() == []
+    assert workers() == []
 
 
 def test_what_a_worker_prints_is_in_its_log(tmp_path: Path) -> None:
@@ -55,20 +59,20 @@ def test_a_worker_whose_time_is_over_is_ended(tmp_path: Path) -> None:
     assert (tmp_path / "log/1.log").read_text() == "fine\n"
 
 
-def test_an_error_ends_all_workers(tmp_path: Path) -> None:
+def test_an_error_ends_all_workers(tmp_path: Path, workers: Workers) -> None:
     def look() -> None:
-        assert len(children()) == 2
+        assert len(workers()) == 2
         raise DeadlineExceeded("a node refuses")
 
     with pytest.raises(DeadlineExceeded, match="a node refuses"):
         run_round(tmp_path, [SLEEPS, SLEEPS, SLEEPS], look=look)
-    assert children() == []
+    assert workers() == []
 
 
-def test_a_signal_ends_all_workers(tmp_path: Path) -> None:
+def test_a_signal_ends_all_workers(tmp_path: Path, workers: Workers) -> None:
     with parallel.Cancellation() as stop, pytest.raises(parallel.Interrupted):
         run_round(tmp_path, [SLEEPS], stop=stop, look=stop.cancel)
-    assert children() == []
+    assert workers() == []
 
 
 def test_the_lock_is_held_as_long_as_a_worker_lives(tmp_path: Path) -> None:
