@@ -17,9 +17,9 @@ class Verdict(StrEnum):
     PARTIAL = "PARTIAL"  # some points
     FAIL = "FAIL"  # ran to the end and earned nothing
     TIMEOUT = "TIMEOUT"  # stopped at the time limit; what it had done by then is graded
-    MEMORY = "MEMORY"  # stopped at the limit of memory or processes; likewise
-    OUTPUT_LIMIT = "OUTPUT_LIMIT"  # printed or wrote too much; likewise
-    CRASH = "CRASH"  # the interpreter exited too early; likewise
+    MEMORY = "MEMORY"  # stopped at the limit of memory or processes; graded likewise
+    OUTPUT_LIMIT = "OUTPUT_LIMIT"  # printed or wrote too much; graded likewise
+    CRASH = "CRASH"  # the interpreter exited too early; graded likewise
     TAMPER = "TAMPER"  # contains something that normal work cannot produce; earns nothing until an instructor has looked at it
     BAD_INPUT = "BAD_INPUT"  # cannot be read as this lab; earns nothing
     SYSTEM_ERROR = "SYSTEM_ERROR"  # grading failed: no mark; tried again, then shown to the instructor
@@ -73,9 +73,9 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(IsolationLimits, frozen=True, kw_only=True):
     """What one submission may use."""
 
-    job_wait_seconds: float  # for jobs that still run when the last cell has ended
-    test_seconds: float  # one test
-    output_mib: int  # what the cells print, all together
+    job_wait_seconds: float  # seconds for jobs that still run when the last cell has ended
+    test_seconds: float  # for one test
+    output_mib: int  # all cells' output together
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

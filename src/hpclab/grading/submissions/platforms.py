@@ -15,7 +15,8 @@ from hpclab.grading.submissions.staging import Submission, list_names, stage_fil
 CANVAS = re.compile(r"_(?=(\d+)_(\d+)_.)")
 CANVAS_NAME = re.compile(r"(?P<who>.*?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)")
 CANVAS_ANONYMOUS = re.compile(r"(?:LATE_)?anon_[A-Za-z0-9]+_\d+_.+")
-# Moodle: full name (its underscores made blanks), number of the person in this assignment, kind of submission.
+# Moodle: full name (underscores replaced by spaces), participant number in this assignment, kind of
+# submission.
 MOODLE = re.compile(r"(?P<who>[^_]*)_(?P<user>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<name>.*))?")
 
 
@@ -64,7 +65,7 @@ def list_moodle(folder: int, _lab: str, course: Course) -> list[Submission]:
     for name in list_names(folder):
         match = MOODLE.fullmatch(name)
         if paths.ignored(name) or (match and match["kind"] != "file"):
-            continue  # texts typed into Moodle hold no notebook
+            continue  # text typed into Moodle has no notebook
         if match is None:
             refused.append(
                 Submission(label=name, stage=stage_nothing, why="it is not named as Moodle names files")

@@ -1,16 +1,20 @@
-"""Sources of submissions → the submissions in them: whose, when received, and how to stage them.
+"""Sources of submissions → the submissions in them: the student, the time of receipt, and how to stage them.
 
     exchange   inbound folders STUDENT+LAB+TIME+RANDOM of nbgrader
     folders    FOLDER/STUDENT/..., also nbgrader's own submitted/STUDENT/LAB
     canvas     files that Canvas put into "Download Submissions"
     moodle     files or folders of Moodle's "Download all submissions"
 
-*Whose.* In an exchange: the folder's owner, as recorded by the operating system; the folder's name must agree.
-In folders: their names, for which their creator (a Hub, an instructor) is responsible. From a learning platform: its
+*Student.* In an exchange: the folder's owner, as recorded by the operating system; the folder's name must
+agree.
+In folders: their names, for which their creator (a Hub, an instructor) is responsible. From a learning
+platform: its
 number, which the course's settings map to a student. Names that students chose themselves never count.
 
-*When.* In an exchange: the latest change (ctime) of the folder or anything in it. Its owner can set the modification
-time and the folder's name at will; the ctime comes from the file server and can only become later. Other sources have
+*Time.* In an exchange: the latest change (ctime) of the folder or anything in it. Its owner can set the
+modification
+time and the folder's name at will; the ctime comes from the file server and can only become later. Other
+sources have
 no trustworthy time: it is the time of collection, or the one that the instructor gives.
 """
 
