@@ -47,7 +47,8 @@ from hpclab.sandbox.usage import SandboxUsage
 LEARNERS = Path("/home/learner")  # as in identity
 EVERY = 0.25  # seconds between two measurements of what the learner uses
 SELDOM = 1.0  # the same, where the kernel itself enforces the memory limit
-PATIENCE = 2.0  # seconds at the process limit that a shell may retry for
+# A shell that reaches the limit of processes retries for a while, so it may stay there this many seconds.
+PATIENCE = 2.0
 KINDS = ("mnt", "uts", "ipc", "net", "pid")  # the namespaces of a node
 
 

@@ -27,7 +27,7 @@ DEVICES = {"fuse": (10, 229), "net/tun": (10, 200)}  # Linux, Documentation/admi
 PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse", "net/tun")
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "infiniband")
 STAGE = Path("/tmp")  # where the new root directory is built, in a private mount
-SHELF = Path("/dev/shm")  # where root's device files lie, also in a private mount
+SHELF = Path("/dev/shm")  # root's device files, in a private mount; later covered by a new one
 UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' on top
 # Folders of the cluster that are written again at every start.
 AFRESH = ("services", "nodes", "layers", "bin", "faults", "portal")
@@ -112,10 +112,10 @@ def say(line: str) -> None:
 
 
 def private_devices() -> dict[str, str]:
-    """Make /dev/fuse and /dev/net/tun for everybody inside, and return their paths.
+    """Make /dev/fuse and /dev/net/tun accessible to all users inside, and return their paths.
 
     udev makes both world-writable; on a machine without udev only root may open them. The host's own
-    files stay unchanged: these lie in a private mount.
+    files stay unchanged: these are in a private mount.
     """
     kernel.unshare(kernel.NEWNS)
     kernel.make_mounts_private()
@@ -170,7 +170,7 @@ def populate_rootfs(plan: Plan, sources: dict[str, str]) -> None:
             if name not in HIDDEN:
                 kernel.bind(handles[name], root / name)
                 if plan.by_root and name not in ("proc", "sys"):
-                    kernel.read_only(root / name)  # nobody inside may change root's files on the host
+                    kernel.read_only(root / name)  # root's files on the host are read-only inside
     for name in UNIONS:
         layers = [layer for layer in (folder / "layers" / name, prefix / name) if layer.is_dir()]
         if layers and (root / name).is_dir():
@@ -285,8 +285,7 @@ def become_supervisor(plan: Plan, database: int | None) -> None:
             raise OSError(os.strerror(errno.ENOSPC) if full else said[0])
         (INSIDE / "database-complete").touch()
     for namespace, batch in plan.network:
-        # After each `netns add`, ip returns to the namespace it started in; it may not return to the host's
-        # network.
+        # After each `netns add`, ip returns to the namespace it started in; the host's would refuse that.
         where = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else ["unshare", "--net"]
         done = subprocess.run(
             [*where, "ip", "-batch", "-"], input=batch, text=True, capture_output=True, check=False

@@ -76,7 +76,7 @@ def slurm_conf(spec: Spec) -> str:
         "KillWait=5",
         "# A burst of short jobs starts at once instead of at the next round.",
         "SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0"
-        # Scripts are kept in memory: don't keep 4 MB for each job of untrusted code.
+        # In memory, a script of untrusted code must not take 4 MB.
         + (",max_script_size=262144" if spec.isolation else ""),
         "PriorityType=priority/multifactor",
         "PriorityWeightQOS=100000",
@@ -155,8 +155,7 @@ def cgroup_conf(spec: Spec) -> str:
 
 
 def mpi_conf() -> str:
-    """Return mpi.conf: how ranks that srun starts connect. Slurm's default passes a barrier through a tree of
-    nodes.
+    """Return mpi.conf: how srun's ranks connect. Slurm's default passes a barrier through a tree of nodes.
 
     In 22.05 that tree releases some ranks before the last one has arrived: under load, one start in twelve of
     an Open MPI program on four nodes died in MPI_Init (10 of 120; with the ring, 0 of 120).

@@ -18,7 +18,7 @@ from hpclab.errors import ClusterError, DeadlineExceeded
 
 END = 60.0  # seconds in which everything must have stopped
 RECORDS = 30.0  # seconds that accounting may lag behind
-# Reasons of a job that can't start without somebody's intervention.
+# Reasons of a job that can't start unless a user or administrator changes something.
 NEVER = re.compile(
     "JobHeld|DependencyNeverSatisfied|PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS"
     "|AccountNotAllowed|.*Max.*(PerJob|PerNode|Minutes|Wall)"

@@ -65,12 +65,12 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 def start(
     spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, id_lock: int, seconds: float = 60.0
 ) -> Iterator[IsolatedCluster]:
-    """Start an isolated cluster and wait until it is ready for jobs; it ends with the context, or with the
-    calling thread.
+    """Start an isolated cluster and wait until it is ready for jobs.
 
-    ``id_lock`` is the lock of the id range in ``spec.identity``. The agent holds it as well, so it is held
-    longer than
-    any process of the cluster lives. Raises HpclabError.
+    It ends with the context, or when the thread that entered the context dies. ``id_lock`` is the lock of the
+    id range in
+    ``spec.identity``. The agent holds it as well, so it is held longer than any process of the cluster lives.
+    Raises HpclabError.
     """
     check(spec)
     template = ensure_template(spec, shown, progress, id_lock)

@@ -21,7 +21,7 @@ from hpclab.shell import indented
 from hpclab.slurm import Job, Runner
 
 PATIENCE = 180.0  # seconds for which the controller may not answer, for example during a restart
-# Reasons for which a job only starts after somebody intervenes: its submissions go into a new job.
+# Reasons for which a job starts only after a person intervenes: its submissions go into a new job.
 STUCK = ("held", "Held", "DependencyNeverSatisfied", "BadConstraints")
 
 

@@ -47,7 +47,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
     """A lab as grading needs it. It contains hidden tests, so students never see it.
 
     ``notebook`` is the student's notebook as it was released (JSON text), ``cells`` its code cells in
-    order, ``tests`` all tests in order. ``nodes`` 0: it needs no cluster. ``files`` lie beside the notebook
+    order, ``tests`` all tests in order. ``nodes`` 0: it needs no cluster. ``files`` are beside the notebook
     or in ``templates`` (paths from the top of the student's folder). ``digest`` identifies all of it.
     """
 
@@ -71,7 +71,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(IsolationLimits, frozen=True, kw_only=True):
-    """What one submission may use."""
+    """The limits of one submission."""
 
     job_wait_seconds: float  # seconds for jobs that still run when the last cell has ended
     test_seconds: float  # for one test
@@ -131,7 +131,7 @@ class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One graded submission. A function of (submission, lab, grader, seed) alone, but for ``seconds`` and ``jobs``.
+    """One graded submission. Depends only on (submission, lab, grader, seed), except ``seconds`` and ``jobs``.
 
     ``notes`` say what was repaired (a changed check, a copied cell). ``executed`` is the student's notebook
     with its output, bounded in size: untrusted text, only for feedback.

@@ -99,7 +99,7 @@ class Course:
         self._by_hub = {student.hub or student.id: student.id for student in read.student}
 
     def student(self, id: str) -> Student:
-        """The student called ``id``. Raises UsageError with the nearest names."""
+        """Return the student called ``id``. Raises UsageError with the nearest names."""
         if id not in self.students:
             close = student_ids.near(id, self.students)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
@@ -118,25 +118,25 @@ class Course:
         return self._by_account.get(account)
 
     def by_name(self, name: str) -> str | None:
-        """The student whom a folder's name means: an id, a Hub's user or an account. None if it is ambiguous."""
+        """Return the student that a folder's name means: an id, a Hub user or an account. None if it is ambiguous."""
         if name in self.students:
             return name
         ids = {id for id in (self._by_hub.get(name), self._by_account.get(name)) if id}
         return ids.pop() if len(ids) == 1 else None
 
     def opens(self, lab: str) -> float | None:
-        """When ``lab`` opens."""
+        """Return when ``lab`` opens."""
         times = self.labs.get(lab)
         return self._seconds(times.opens) if times else None
 
     def due(self, lab: str, student: str) -> float | None:
-        """Until when ``student`` may submit ``lab`` without being late; None: there is no deadline."""
+        """Return until when ``student`` may submit ``lab`` without being late; None: there is no deadline."""
         times = self.labs.get(lab)
         due = self._seconds(times.due) if times else None
         return None if due is None else max(due, self._extended(lab, student) or due)
 
     def closes(self, lab: str, student: str) -> float | None:
-        """When ``lab`` closes for ``student``; an extension beyond that moves it."""
+        """Return when ``lab`` closes for ``student``; an extension beyond that moves it."""
         times = self.labs.get(lab)
         closes = self._seconds(times.closes) if times else None
         return None if closes is None else max(closes, self._extended(lab, student) or closes)

@@ -1,4 +1,4 @@
-"""Writes ``settings.toml``: the commented file of a new course, and what commands append to it."""
+"""Write ``settings.toml``: the commented file of a new course, and what commands append to it."""
 
 from __future__ import annotations
 

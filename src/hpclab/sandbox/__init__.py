@@ -1,5 +1,4 @@
-"""Confine untrusted programs: the parts of plain sandboxes, isolated clusters and the nodes of persistent
-clusters.
+"""Confine untrusted programs: the parts of plain sandboxes, isolated clusters and persistent clusters' nodes.
 
 kernel       the few system calls that Python lacks: unshare, mount, pivot_root, prctl
 ids          the user ids of a sandbox, allocated so that no two share one

@@ -93,7 +93,7 @@ class PipeSession:
                 return None if ended else Termination.TIMEOUT
 
     def _send(self, data: bytes) -> None:
-        """Write what fits now, the rest later. Data is dropped when the program no longer reads."""
+        """Write what fits now, the rest later. Drops the data once the program has closed its stdin."""
         waited = bool(self._to_write)
         self._to_write += data
         try:

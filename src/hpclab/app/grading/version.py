@@ -70,10 +70,11 @@ def package_of(path: Path, top: Path) -> str:
 
 
 def names_in(source: str, package: str) -> Iterator[str]:
-    """Return the modules that a module of ``package`` imports or may import: `from a import b` can mean the
-    module a.b.
+    """Return the modules that a module of ``package`` imports or may import.
 
-    Uses patterns, ten times as fast as a parser; a docstring line that looks like an import counts too.
+    `from a import b` can mean the module a.b. Uses patterns, ten times as fast as a parser; a docstring line
+    that looks
+    like an import counts too.
     """
     for dots, module, names in FROM.findall(source):
         above = package.split(".")[: len(package.split(".")) - len(dots) + 1] if dots else []

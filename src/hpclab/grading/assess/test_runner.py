@@ -1,5 +1,5 @@
-"""Run the tests of a lab on the evidence, as another user than the learner, after all the learner's processes
-have ended.
+"""Run a lab's tests on the evidence, as another user than the learner, after all the learner's processes have
+ended.
 
 Runs as ``python -I -m hpclab.grading.assess.test_runner`` in the lab's folder. The folder is untrusted:
 nothing is

@@ -131,7 +131,7 @@ def _watch(child: int, bounds: IsolationLimits) -> Report:
             return Report(code=-signal.SIGKILL, limit=limit)
 
 
-# ---- who works -------------------------------------------------------------------------------
+# ---- the learner and the grader ----------------------------------------------------------------
 
 
 def learner(config: SandboxConfig, request: bytes, out: int, errors: int) -> int:

@@ -28,7 +28,7 @@ BEGIN, END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 
 
 class CellRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell that nbgrader's database knows, with all tests in it."""
+    """One cell in nbgrader's database, with all its tests."""
 
     id: str
     cell_type: str

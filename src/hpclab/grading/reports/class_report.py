@@ -140,7 +140,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
-    """A histogram as a drawing of 650 by 190, and the same in words."""
+    """A histogram as a drawing of 650 by 190, and the same as text."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[tuple[int, str], ...]

@@ -21,7 +21,7 @@ MOODLE = re.compile(r"(?P<who>[^_]*)_(?P<user>\d+)_assignsubmission_(?P<kind>[a-
 
 
 def list_canvas(folder: int, _lab: str, course: Course) -> list[Submission]:
-    """The submissions in Canvas' download of an assignment: files in one folder, with names of several parts."""
+    """Return the submissions in Canvas' download of an assignment: files in one folder, with names of several parts."""
     by_user: dict[str, Submission] = {}
     files_by_user: dict[str, dict[str, str]] = {}
     refused = []
@@ -58,7 +58,7 @@ def list_canvas(folder: int, _lab: str, course: Course) -> list[Submission]:
 
 
 def list_moodle(folder: int, _lab: str, course: Course) -> list[Submission]:
-    """The submissions in Moodle's download of an assignment: a folder for each student, or files in one folder."""
+    """Return the submissions in Moodle's download of an assignment: a folder for each student, or files in one folder."""
     by_user: dict[str, Submission] = {}
     flat: dict[str, dict[str, str]] = {}
     refused = []

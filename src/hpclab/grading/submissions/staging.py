@@ -5,10 +5,13 @@
     staging.file(folder, name, "as.py")     or one file
     staging.files, staging.notes, staging.changed
 
-Folders are open descriptors, never paths, so replacing a name by a link during the copy has no effect: each step opens
-one name, without following a link, below a folder that is already open. A file is first opened without side effects
-(O_PATH) and checked; only a regular one is read, through the same inode. Mode bits are not kept. What is not taken
-becomes a note on the receipt and does not stop the rest.
+Folders are open descriptors, never paths, so replacing a name by a link during the copy has no effect: each
+step opens
+one name, without following a link, below a folder that is already open. A file is first opened without side
+effects
+(O_PATH) and checked; only a regular one is read, through the same inode. Mode bits are not kept. Entries that
+are not
+taken are noted on the receipt and do not stop the rest.
 
 The notebook is copied first, so that other files cannot push it over a limit.
 """
