@@ -30,7 +30,7 @@ SPOOL = TmpfsMount(size_mib=256, inodes=20_000, mode=0o755)
 STATE = TmpfsMount(size_mib=512, inodes=20_000, mode=0o700)
 GRADER_MIB = 2048  # memory limit of a test process
 EMPTY = "/run/empty"
-# Not needed on any node, and not to be seen there.
+# Not needed on any node, and hidden from its users.
 COVERED = (MOUNTS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
 NODE_MOUNTS = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}
 # Threads of the daemons on the nodes, in addition to the learner's: the limit applies to each user

@@ -1,11 +1,10 @@
-"""Start the worker of a grading run on this machine; it ends with the command, and never runs as root.
+"""Start the worker of a grading run on this machine; it ends with the command, and has none of root's rights.
 
     python -I -m hpclab.app.grading.local_worker CONFIG      CONFIG: a ``WorkerConfig`` as JSON
 
 Started by an ordinary user, the worker runs as that user, and its sandboxes confine the submissions.
 
-Started by root, the worker holds hidden tests and judges files of untrusted code, so it must not be root. It
-gets:
+Started by root, the worker holds hidden tests and judges files of untrusted code, so it must not be root:
 
 - a user namespace, in which it is root over sub-ids of sandboxes, and on the host an id that no account has;
 - a mount namespace, in which homes, temporary folders and the course are empty, and only the spool is writable;
@@ -40,7 +39,7 @@ SLOT_LOCKS = Path("/run/hpclab-workers")
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The worker to start. ``account``: its user id on the host, None for the caller's own.
 
-    ``shown`` are the folders that it needs. Below ``covered`` it sees only those; of ``hidden`` it sees
+    ``shown`` are the folders that it needs. Below ``covered`` it sees only those, below ``hidden``
     nothing.
     """
 
@@ -138,7 +137,7 @@ def hide(config: WorkerConfig) -> None:
 
 
 def closed_parents(paths: Iterable[Path]) -> Iterator[Path]:
-    """Return the parent folders of ``paths`` that other users can't traverse."""
+    """Yield the topmost parent of each of ``paths`` that other users can't traverse, if any."""
     for path in paths:
         for parent in reversed(path.parents):
             if not parent.stat().st_mode & 0o001:

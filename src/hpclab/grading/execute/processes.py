@@ -67,8 +67,7 @@ class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """How a process in the sandbox ended.
 
-    Its exit status or minus the signal, the limit that stopped it, and how many processes of the learner it
-    left.
+    Exit status or minus the signal, the limit that stopped it, and how many processes of the learner it left.
     """
 
     code: int
