@@ -1,6 +1,6 @@
-"""The accounting database with accounts, QOS and people: made once, kept as a template.
+"""The accounting database with accounts, QOS and users: made once, kept as a template.
 
-Creating it takes several seconds, unpacking it a tenth of one.
+Creating it takes several seconds, unpacking it a tenth of a second.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from hpclab.cluster.spec import Spec
 from hpclab.errors import ClusterError
 from hpclab.shell import indented, tail
 
-RECIPE = 5  # raise when the database is made in another way
+RECIPE = 5  # increase when the database is made differently
 
 
 def key(spec: Spec, prefix: Path) -> str:
-    """Names a template: same packages, same accounts, same database."""
+    """Return the name of the template for these packages and accounts."""
     return key_of(spec, prefix.name)
 
 
 def key_of(spec: Spec, packages: str) -> str:
-    """The same, with the name of the packages."""
+    """Return the same for the packages named ``packages``."""
     text = f"{RECIPE}\n{packages}\n{config.accounting_commands(spec)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -42,7 +42,7 @@ def ensure_template(
     munge_key: str,
     progress: Callable[[str], None],
 ) -> Path:
-    """A tar archive of the database, ready to unpack as root of the cluster; made if there is none."""
+    """Return a tar archive of the database, to be unpacked as the cluster's root; makes it if there is none."""
     archive = cache / "accounting" / f"{key(spec, prefix)}.tar"
     if archive.is_file():
         return archive
@@ -54,7 +54,7 @@ def ensure_template(
             return archive
         progress("creating the accounting database (once)")
         folder = archive.parent / "making"
-        _clear(folder, spec)  # what a killed process left
+        _clear(folder, spec)  # left by a process that was killed
         folder.mkdir()
         plan = accounting_plan(
             spec, folder=folder, prefix=prefix, expose=expose, host_etc=host_etc, munge_key=munge_key
@@ -83,7 +83,7 @@ def _clear(folder: Path, spec: Spec) -> None:
 
 
 def _pack(pid: int, archive: Path) -> None:
-    """Write the stopped database to ``archive``: aside, flushed, renamed."""
+    """Write the stopped database to ``archive`` atomically: to a temporary file, flushed, renamed."""
     aside = archive.with_suffix(".new")
     with aside.open("wb") as out:
         pack = ["tar", "-C", "/run/hpclab", "--sparse", "--exclude=ibtmp1", "-cf", "-", "db"]

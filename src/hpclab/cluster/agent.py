@@ -1,13 +1,17 @@
-"""The program that becomes the root of an isolated cluster, and stays to serve whoever started it.
+"""Become the root of an isolated cluster and serve requests from the process that started it.
 
-Started by ``isolated`` as ``python -m hpclab.cluster.agent FD LOCK``, with a connection at FD and the lock of its id
-range at LOCK. Its first message is an AgentConfig. It enters namespaces of its own, puts the cluster's root directory
-together, starts process 1 and the nodes, and then answers requests: run a program on a node, kill all processes of a
-user, say what the learner uses. Each of these is a fork of it, since a fork takes a tenth of the time that a program
-takes to start. It has no right outside the cluster.
+``isolated`` starts this program as ``python -m hpclab.cluster.agent FD LOCK``, with a connection at FD and
+the lock
+of its id range at LOCK. Its first message is an AgentConfig. It enters its own namespaces, builds the
+cluster's root
+directory, starts process 1 and the nodes, and then answers requests: run a program on a node, kill all
+processes of a
+user, report what the learner uses. Each request runs in a fork, which takes a tenth of the time that starting a
+program does. The agent has no rights outside the cluster.
 
-When the socket closes it kills process 1, and with that everything. When it is killed itself, the kernel
-does that: process 1 dies with its parent. The whole cluster is in memory, so nothing is left of it.
+When the socket closes, the agent kills process 1, and the kernel kills the rest. When the agent itself is
+killed,
+process 1 dies with it. The whole cluster is in memory, so nothing is left behind.
 """
 
 from __future__ import annotations
@@ -41,26 +45,26 @@ from hpclab.sandbox.termination import Termination
 from hpclab.sandbox.usage import SandboxUsage
 
 LEARNERS = Path("/home/learner")  # as in identity
-EVERY = 0.25  # seconds between two looks at what the learner uses
-SELDOM = 1.0  # likewise, where the kernel itself watches over memory
-PATIENCE = (
-    2.0  # seconds with as many processes as there may be: a shell that hits the limit tries again for a while
-)
+EVERY = 0.25  # seconds between two measurements of what the learner uses
+SELDOM = 1.0  # the same, where the kernel itself enforces the memory limit
+# A shell that reaches the limit of processes retries for a while, so it may stay there this many seconds.
+PATIENCE = 2.0
 KINDS = ("mnt", "uts", "ipc", "net", "pid")  # the namespaces of a node
 
 
 def main() -> None:
     client = Connection(socket.socket(fileno=int(sys.argv[1])))
-    client.socket.set_inheritable(False)  # it was, to get here; no program of the learner's may have it
+    client.socket.set_inheritable(False)  # inherited to get here; no program of the learner may have it
     config: AgentConfig = client.receive(AgentConfig)[0]
-    os.set_inheritable(int(sys.argv[2]), False)  # the lock of the id range, held until this process has ended
+    os.set_inheritable(int(sys.argv[2]), False)  # the lock of the id range, held until this process ends
     os.setsid()
     kernel.die_with_parent()
     os.chdir("/")
     os.umask(0o022)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     rules = seccomp.program(containers=config.containers)
-    # Opened with the rights of whoever starts the cluster, which the kernel then goes by.
+    # Opened with the rights of the user who starts the cluster; the kernel checks those when it is written
+    # to.
     groups = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in config.learner_groups]
     for path in config.groups:
         Path(path).write_text("0")
@@ -84,20 +88,20 @@ def main() -> None:
 
 
 class Agent:
-    """What the program knows while it serves."""
+    """State and request handlers of the agent."""
 
     def __init__(self, config: AgentConfig, client: Connection, rules: bytes, groups: list[int]) -> None:
         self._config, self._client, self._rules, self._groups = config, client, rules, groups
         self._first = 0
-        self._nodes: dict[str, dict[str, int]] = {}  # node -> kind of namespace -> a handle on it
+        self._nodes: dict[str, dict[str, int]] = {}  # node -> kind of namespace -> handle
         self._watching = False
         self._limit: Termination | None = None
-        self._crowded_since = 0.0  # 0: it is not
+        self._crowded_since = 0.0  # 0: below the process limit
 
     def start(self, devices: dict[str, str]) -> None:
-        """Populate the root directory, start process 1, and then the nodes."""
+        """Populate the root directory, then start process 1 and the nodes."""
         config = self._config
-        # Opened with the rights of whoever starts the cluster, used as the cluster's root.
+        # Opened with the rights of the user who starts the cluster, used as the cluster's root.
         handles = {path: kernel.handle(path) for path in [*config.shown, config.prefix] if path}
         database = os.open(config.database, os.O_RDONLY | os.O_CLOEXEC) if config.database else None
         fuse = devices.get("/dev/fuse", "/dev/fuse")
@@ -107,7 +111,7 @@ class Agent:
         kernel.dumpable()
         kernel.make_mounts_private()
         populate.root_directory(config, handles, more)
-        reader, writer = os.pipe()  # closes by itself when process 1 has become the supervisor
+        reader, writer = os.pipe()  # closed by exec when process 1 becomes the supervisor
         waiting, go = os.pipe()
         self._first = os.fork()
         if not self._first:
@@ -142,11 +146,12 @@ class Agent:
         os.waitpid(child, 0)
         if not said.isdigit():
             sys.exit(f"node {name}: {said}")
-        # Held from the start: should the node die, its number may become that of a process of the learner's.
+        # Opened now, because after a node's death the kernel may give its process id to a process of the
+        # learner.
         return {kind: os.open(f"/proc/{said}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in KINDS}
 
     def serve(self) -> None:
-        """Answer until the client is gone, or process 1 has ended; then nothing is left."""
+        """Answer requests until the client closes the connection or process 1 ends; then kill the cluster."""
         first = os.pidfd_open(self._first)
         while True:
             pause = (SELDOM if self._groups else EVERY) if self._watching else None
@@ -170,13 +175,13 @@ class Agent:
                         os.close(handle)
                 self._client.send(answer)
         os.kill(self._first, signal.SIGKILL)
-        # Process 1 does not end before everybody in its namespace is gone, and our own forks are ours to bury.
+        # Process 1 ends only after every process in its namespace has ended. Reap our own children, too.
         with contextlib.suppress(ChildProcessError):
             while True:
                 os.waitpid(-1, 0)
 
     def _reap(self) -> None:
-        """Forget children that have ended, but for process 1."""
+        """Reap children that have ended, except process 1."""
         while True:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if found is None or found.si_pid == self._first:
@@ -192,7 +197,7 @@ class Agent:
             case Watch():
                 self._watching, self._crowded_since = request.on, 0.0
                 if request.on:
-                    self._limit = None  # of the program that begins now
+                    self._limit = None  # a limit hit before this program started doesn't count
         if isinstance(request, RunProgram):
             return Reply()
         used = self._usage()
@@ -216,12 +221,12 @@ class Agent:
         self._kill("learner", "")
 
     def _kill(self, who: str, node: str) -> None:
-        """SIGKILL to every process of a user, in one go: none can fork itself out of it."""
+        """Send SIGKILL to all processes of a user at once, so that none can escape by forking."""
         uid, gid = self._config.learner if who == "learner" else self._config.grader
 
         def kill() -> None:
             kernel.become(uid, gid)
-            with contextlib.suppress(ProcessLookupError):  # none is left
+            with contextlib.suppress(ProcessLookupError):  # no process left
                 os.kill(-1, signal.SIGKILL)
 
         def enter() -> None:
@@ -243,13 +248,13 @@ class Agent:
                 populate.confine(config, self._groups, self._rules)
                 kernel.become(*config.learner)
             elif request.who == "grader":
-                # What it reads is untrusted, so it is not trusted with more than it needs either.
+                # The grader reads untrusted files, so it runs with minimal rights and memory.
                 populate.bound_memory()
                 kernel.become(*config.grader, [kernel.CAP_DAC_READ_SEARCH])
                 seccomp.no_new_privileges()
                 seccomp.apply(self._rules)
             if request.who == "grader" and Path(request.folder).is_relative_to(LEARNERS):
-                # What lies there is the learner's: none of its links may lead the grader elsewhere.
+                # The learner owns these files: a symbolic link there must not lead the grader elsewhere.
                 below = Path(request.folder).relative_to(LEARNERS)
                 os.fchdir(rootfs.real_folder(LEARNERS, below, Path(request.env["HOME"])))
             else:
@@ -276,12 +281,12 @@ class Agent:
 
 def _first(config: AgentConfig, database: int | None, waiting: int) -> None:
     kernel.die_with_parent()
-    if os.read(waiting, 2) == b"go":  # else the agent has died before we could bind ourselves to it
+    if os.read(waiting, 2) == b"go":  # otherwise the agent died before die_with_parent took effect
         populate.process_1(config, database)
 
 
 def _do(news: int, work: Callable[[], object]) -> None:
-    """Do ``work`` in a fork, say on ``news`` what went wrong, and end."""
+    """Do ``work`` in a fork, write any error to ``news``, and exit."""
     try:
         work()
         os._exit(0)

@@ -1,10 +1,9 @@
-"""The program that enters the cluster's namespaces and becomes its supervisor.
+"""Enter the cluster's namespaces, build its root directory and become its supervisor.
 
-Started by ``lifecycle`` as ``python -m hpclab.cluster.boot``, with a Plan as one
-line of JSON on its standard input. It prints ``unshared``, reads ``mapped`` when
-its parent has written the id maps, and prints the supervisor's process id (as
-the host sees it) before it ends. What remains is one process tree whose
-process 1 is s6-svscan: when that dies, the kernel takes everything.
+``lifecycle`` starts this program as ``python -m hpclab.cluster.boot`` with a Plan as one line of
+JSON on standard input. It prints ``unshared``, reads ``mapped`` once its parent has written the id
+maps, and prints the supervisor's process id (as the host sees it) before it exits. One process tree
+remains, whose process 1 is s6-svscan: when that dies, the kernel kills all the others.
 """
 
 from __future__ import annotations
@@ -27,41 +26,42 @@ from hpclab.sandbox import kernel
 DEVICES = {"fuse": (10, 229), "net/tun": (10, 200)}  # Linux, Documentation/admin-guide/devices.txt
 PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse", "net/tun")
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "infiniband")
-STAGE = Path("/tmp")  # where the new root directory is put together, in a mount of our own
-SHELF = Path("/dev/shm")  # where root's device files lie, likewise; covered afresh later
-UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' mounted over
-AFRESH = ("services", "nodes", "layers", "bin", "faults", "portal")  # of the cluster's folder, at every start
-HIDDEN = ("tmp", "run", "root", "dev", "home")  # replaced by the cluster's own inside
+STAGE = Path("/tmp")  # where the new root directory is built, in a private mount
+SHELF = Path("/dev/shm")  # root's device files, in a private mount; later covered by a new one
+UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' on top
+# Folders of the cluster that are written again at every start.
+AFRESH = ("services", "nodes", "layers", "bin", "faults", "portal")
+HIDDEN = ("tmp", "run", "root", "dev", "home")  # replaced inside by the cluster's own
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
-    """What to write into the cluster's folder: paths below it."""
+    """Folders and files to write into the cluster's folder, by relative path."""
 
     folders: dict[str, tuple[int, int, int]]  # path -> (uid, gid, mode) inside
     files: dict[str, tuple[str, int, int, int]]  # path -> (text, uid, gid, mode)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What boot needs to know."""
+    """The input of this program."""
 
     folder: str  # the cluster's own folder on the host
     prefix: str  # unpacked packages, shown on top of the host's /usr, /etc and /var
     tree: Tree
-    homes: dict[str, str]  # a home inside -> the folder behind it, below the cluster's own
-    expose: list[str]  # the host's folders that stay visible below /root, /tmp and /run
-    writable: list[str]  # the host's folders that stay writable where the rest is read-only
+    homes: dict[str, str]  # a home inside -> the folder behind it, relative to the cluster's
+    expose: list[str]  # host folders that stay visible below /root, /tmp and /run
+    writable: list[str]  # host folders that stay writable where the rest is read-only
     network: list[tuple[str, str]]  # (network namespace, batch for ip(8)) in order
     hostname: str
     run_owners: dict[str, int]  # folders below /run -> uid
     command: list[str]  # becomes process 1
-    database: str  # archive to start the database from; empty: it is there
+    database: str  # archive to start the database from; empty: the database exists
     by_root: bool
 
 
 def main() -> None:
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
     os.setsid()
-    kernel.die_with_parent()  # a cluster nobody knows of must not be: until it is recorded, we go with `up`
+    kernel.die_with_parent()  # until the cluster is recorded, it must end with `up`
     os.umask(0o022)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     own_devices = private_devices() if plan.by_root else {}
@@ -71,7 +71,7 @@ def main() -> None:
     say("unshared")
     if sys.stdin.buffer.readline().strip() != b"mapped":
         sys.exit(1)  # the parent has died or given up
-    # Opened with the rights of whoever starts the cluster, used as the cluster's root.
+    # Opened with the rights of the user who starts the cluster, used as the cluster's root.
     sources = {path: kernel.handle(path) for path in [plan.folder, plan.prefix, *plan.expose, *plan.writable]}
     database = os.open(plan.database, os.O_RDONLY) if plan.database else None
     sources |= {device: kernel.handle(private) for device, private in own_devices.items()}
@@ -84,7 +84,7 @@ def main() -> None:
     write(plan.tree, Path(sources[plan.folder]))
     populate_rootfs(plan, sources)
     go_reader, go_writer = os.pipe()
-    news_reader, news_writer = os.pipe()  # closes by itself when process 1 has become the supervisor
+    news_reader, news_writer = os.pipe()  # closed by exec when process 1 becomes the supervisor
     child = os.fork()
     if child:
         os.close(news_writer)
@@ -112,10 +112,10 @@ def say(line: str) -> None:
 
 
 def private_devices() -> dict[str, str]:
-    """Device files everybody inside may open, where this machine's own are root's alone.
+    """Make /dev/fuse and /dev/net/tun accessible to all users inside, and return their paths.
 
-    udev makes /dev/fuse and /dev/net/tun world-writable; a machine without udev
-    does not. The host's files stay as they are: these lie in a mount of our own.
+    udev makes both world-writable; on a machine without udev only root may open them. The host's own
+    files stay unchanged: these are in a private mount.
     """
     kernel.unshare(kernel.NEWNS)
     kernel.make_mounts_private()
@@ -126,7 +126,7 @@ def private_devices() -> dict[str, str]:
         try:
             os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
         except PermissionError:
-            continue  # a container's root may make no devices: the host's own have to serve
+            continue  # root of a container can't make devices: use the host's
         path.chmod(0o666)
         if Path("/dev", name).exists():
             made[f"/dev/{name}"] = str(path)
@@ -134,7 +134,7 @@ def private_devices() -> dict[str, str]:
 
 
 def write(tree: Tree, folder: Path) -> None:
-    """Write the cluster's configuration into its folder, each file aside and renamed."""
+    """Write the cluster's configuration into its folder, replacing each file atomically."""
     os.chown(folder, 0, 0)
     folder.chmod(0o755)
     for name in AFRESH:
@@ -155,7 +155,7 @@ def write(tree: Tree, folder: Path) -> None:
 
 
 def populate_rootfs(plan: Plan, sources: dict[str, str]) -> None:
-    """Build the cluster's root directory out of mounts, and move into it."""
+    """Build the cluster's root directory from mounts and make it the root."""
     folder, prefix, root = Path(sources[plan.folder]), Path(sources[plan.prefix]), STAGE
     top = {entry.name: Path(entry.path) for entry in os.scandir("/")}
     handles = {
@@ -170,12 +170,13 @@ def populate_rootfs(plan: Plan, sources: dict[str, str]) -> None:
             if name not in HIDDEN:
                 kernel.bind(handles[name], root / name)
                 if plan.by_root and name not in ("proc", "sys"):
-                    kernel.read_only(root / name)  # nothing of root's host is anybody's to change in here
+                    kernel.read_only(root / name)  # root's files on the host are read-only inside
     for name in UNIONS:
         layers = [layer for layer in (folder / "layers" / name, prefix / name) if layer.is_dir()]
         if layers and (root / name).is_dir():
             overlay([*layers, kernel.handle(root / name)], root / name)
-    # Alone: a host that is a Slurm node itself has a plugstack.conf or topology.conf that ours must not read.
+    # Not merged with the host's: on a host that is a Slurm node, our Slurm must not read its plugstack.conf
+    # or topology.conf.
     show(folder / "layers/etc/slurm", root, Path("/etc/slurm"))
     tmpfs(root / "run", 0o755)
     tmpfs(root / "tmp", 0o1777)
@@ -185,7 +186,7 @@ def populate_rootfs(plan: Plan, sources: dict[str, str]) -> None:
     for target, source in {INSIDE: folder, Path("/scratch"): folder / "scratch"}.items():
         show(source, root, target)
     for file in (root / str(INSIDE / "gpu").lstrip("/")).glob("*"):
-        kernel.bind(root / "dev/null", file)  # Slurm takes nothing but a device for a GPU
+        kernel.bind(root / "dev/null", file)  # Slurm accepts only a device file for a GPU
     if "home" in handles:
         for entry in os.scandir(handles["home"]):
             if entry.is_dir() and f"/home/{entry.name}" not in plan.homes:
@@ -200,7 +201,7 @@ def populate_rootfs(plan: Plan, sources: dict[str, str]) -> None:
         show(sources[shown], root, Path(shown))
         if plan.by_root and shown not in plan.writable:
             kernel.read_only(root / shown.lstrip("/"))
-        if shown.startswith("/tmp/"):  # every node has its own /tmp: node-init shows it again there
+        if shown.startswith("/tmp/"):  # each node has its own /tmp, where node-init mounts it again
             show(root / shown.lstrip("/"), root, Path(f"/run/exposed/{number}"))
             with (exposed / "list").open("a") as out:
                 out.write(f"{number} {shown}\n")
@@ -211,7 +212,7 @@ def populate_rootfs(plan: Plan, sources: dict[str, str]) -> None:
 
 
 def devices(place: Path, host: Path, sources: dict[str, str]) -> None:
-    """The usual devices of every container, /dev/fuse, /dev/net/tun, and the host's GPUs."""
+    """Mount a container's usual devices, /dev/fuse, /dev/net/tun and the host's GPUs at ``place``."""
     tmpfs(place, 0o755)
     for name, linked in {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
         (place / name).symlink_to(f"/proc/self/{linked}")
@@ -236,14 +237,14 @@ def devices(place: Path, host: Path, sources: dict[str, str]) -> None:
 
 
 def show(source: str | Path, root: Path, target: Path) -> None:
-    """``source`` at ``target`` below ``root``, making the folders on the way."""
+    """Bind ``source`` to ``target`` below ``root``, making parent folders as needed."""
     place = root / target.relative_to("/")
     place.mkdir(parents=True, exist_ok=True)
     kernel.bind(source, place)
 
 
 def overlay(layers: list[str | Path], target: Path) -> None:
-    """A read-only union: the first layer on top."""
+    """Mount a read-only union of ``layers``, the first one on top."""
     kernel.mount("overlay", target, "overlay", kernel.NODEV, "lowerdir=" + ":".join(map(str, layers)))
 
 
@@ -252,7 +253,7 @@ def tmpfs(target: Path, mode: int) -> None:
 
 
 def record(pid: int) -> None:
-    """Note process 1 before it does anything, so that it can always be found and stopped."""
+    """Record process 1 before it does anything, so that it can always be found and stopped."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     aside = INSIDE / "supervisor.json.new"
@@ -264,7 +265,7 @@ def record(pid: int) -> None:
 
 
 def become_supervisor(plan: Plan, database: int | None) -> None:
-    """As process 1: a fresh /proc, the database, the network, then s6-svscan in this process's place."""
+    """As process 1, mount /proc, unpack the database, connect the network, and exec s6-svscan."""
     kernel.mount("proc", "/proc", "proc", kernel.NOSUID | kernel.NODEV)
     os.environ.clear()
     os.environ.update(PATH="/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8")
@@ -279,12 +280,12 @@ def become_supervisor(plan: Plan, database: int | None) -> None:
         done = subprocess.run(unpack, stdin=database, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["no message"]
-            # On a full disk it says "wrote only 7168 of 10240 bytes", line by line.
+            # On a full disk tar prints "Wrote only 7168 of 10240 bytes" and more lines after it.
             full = any(word in line for line in said for word in ("Wrote only", os.strerror(errno.ENOSPC)))
             raise OSError(os.strerror(errno.ENOSPC) if full else said[0])
         (INSIDE / "database-complete").touch()
     for namespace, batch in plan.network:
-        # ip goes back to where it came from after each `netns add`, which the host's network would refuse
+        # After each `netns add`, ip returns to the namespace it started in; the host's would refuse that.
         where = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else ["unshare", "--net"]
         done = subprocess.run(
             [*where, "ip", "-batch", "-"], input=batch, text=True, capture_output=True, check=False
@@ -295,7 +296,7 @@ def become_supervisor(plan: Plan, database: int | None) -> None:
 
 
 def own_setuid_programs() -> None:
-    """What image builds and FUSE need, owned by this cluster's root, so that the set-uid bit counts here."""
+    """Give the cluster's root copies of the set-uid programs for image builds and FUSE, so that the bit works here."""
     place = Path("/run/setuid")
     place.mkdir()
     kernel.mount("setuid", place, "tmpfs", 0, "mode=755,size=2m")

@@ -1,14 +1,14 @@
-"""The control groups of a cluster on the host: made as it starts, removed after it has stopped.
+"""The control groups of a cluster on the host: created before it starts, removed after it has stopped.
 
-Version 1, as root: a group a node, ``/sys/fs/cgroup/CONTROLLER/hpclab-NAME/NODE``.
+Version 1, as root: one group per node, ``/sys/fs/cgroup/CONTROLLER/hpclab-NAME/NODE``.
 
 Version 2: below a group this user may use (``sandbox.cgroup.top``)::
 
-    hpclab-NAME             the cluster's; everything in it moves within, so its root owns it
+    hpclab-NAME             the cluster's; owned by its root, since processes move within it
     hpclab-NAME/main        the supervisor and its daemons
     hpclab-NAME/NODE        a node, root of the node's own cgroup namespace (files/in-group)
     hpclab-NAME/NODE/init   the node's process 1 and slurmd; Slurm's jobs go beside it
-    hpclab-others           where nothing but a delegated group is ours: who was in that before
+    hpclab-others           processes found in a delegated group, where all groups must be ours
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from hpclab.sandbox import cgroup
 from hpclab.shell import wait_until
 
 MAIN = "main"
-# What the owner of a subtree must be able to write: "Model of Delegation" in the kernel's document.
+# Files that the owner of a subtree must be able to write: "Model of Delegation" in the kernel's
+# cgroup-v2.rst.
 DELEGATED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 
 
 def version(*, by_root: bool, root: Path | None = None, own: Path | None = None) -> str:
-    """ "v1", "v2" or "none": which cgroups a cluster started by this user may have."""
+    """Return "v1", "v2" or "none": the cgroups that a cluster started by this user can have."""
     return cgroup.version(by_root=by_root, v1=CGROUP_V1, root=root, own=own)
 
 
 def create(spec: Spec) -> None:
-    """One group a node. Raises ClusterError."""
+    """Create one group per node. Raises ClusterError."""
     if spec.host.cgroup == "none":
         return
     try:
@@ -63,13 +64,13 @@ def _create_v1(spec: Spec) -> None:
 
 
 def enter(spec: Spec, pid: int) -> None:
-    """Put a process into the cluster's group, which its cgroup namespace then begins with."""
+    """Move a process into the cluster's group, which becomes the root of its cgroup namespace."""
     if spec.host.cgroup == "v2":
         _move(pid, cgroup_v2(spec))
 
 
 def delegate(spec: Spec, pid: int) -> None:
-    """Once ``pid`` has its namespaces: move it to the leaf, and give the groups to the cluster's root."""
+    """Move ``pid`` to the leaf once it has its namespaces, and give the groups to the cluster's root."""
     if spec.host.cgroup != "v2":
         return
     group = cgroup_v2(spec)
@@ -78,7 +79,7 @@ def delegate(spec: Spec, pid: int) -> None:
         (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in cgroup.CONTROLLERS))
         for name in spec.node_names:
             swap = group / name / "memory.swap.max"
-            if swap.exists():  # a job beyond its memory must not go on in the host's swap
+            if swap.exists():  # a job beyond its memory limit must not use the host's swap
                 swap.write_text("0")
     except OSError as problem:
         raise cgroup.refused(problem) from None
@@ -101,14 +102,14 @@ def _move(pid: int, group: Path) -> None:
 
 
 def group_name(name: str, folder: Path) -> str:
-    """What to call the group of the cluster in ``folder``: other people's may have the same name."""
+    """Return the group name of the cluster in ``folder``, distinct from other users' clusters of the same name."""
     return f"hpclab-{name}-{zlib.crc32(os.fsencode(folder)):08x}"
 
 
 def remove(name: str, folder: Path, known: Spec | None) -> None:
-    """Remove the groups of a cluster, deepest first, once their processes are gone.
+    """Remove a cluster's groups, deepest first, once their processes have ended.
 
-    Without its spec (an ``up`` that was killed early), what ``create`` may have made is looked for.
+    Without its spec (an ``up`` that was killed early), look for the groups that ``create`` may have made.
     """
     if known is None or known.host.cgroup == "v1":
         group = cgroup_name(known) if known else group_name(name, folder)
@@ -122,7 +123,7 @@ def _remove(path: Path, owner: Identity | None) -> None:
     group = cgroup.Group([path])
 
     def emptied() -> bool:
-        if owner:  # below an ordinary user's group everything belongs to sub-ids
+        if owner:  # below an ordinary user's group, sub-ids own the groups
             folders = ["find", ".", "-mindepth", "1", "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"]
             with contextlib.suppress(OSError, CommandFailed):
                 namespace.as_root_of(owner, folders, path)

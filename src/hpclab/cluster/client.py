@@ -1,4 +1,4 @@
-"""The client of a running isolated cluster: start programs in it, stop people's, ask what they use."""
+"""The client of a running isolated cluster: start programs, kill a user's processes, measure what the learner uses."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Program:
         self.code: int | None = None
 
     def fileno(self) -> int:
-        """Readable when the program has ended."""
+        """Return the descriptor that becomes readable when the program has ended."""
         return self._status
 
     def wait(self, seconds: float) -> int | None:
-        """Its status as wait(2) gives it; None if it has not ended by then."""
+        """Return the status as wait(2) gives it, or None if the program is still running after ``seconds``."""
         if self.code is None and select.select([self._status], [], [], max(0.0, seconds))[0]:
             said = os.read(self._status, 64)
             self.code = (
                 int(said) if said.isdigit() else 9
-            )  # nobody said: it was killed with the whole cluster
+            )  # no status: the program was killed with the whole cluster
             os.close(self._status)
         return self.code
 
@@ -70,7 +70,7 @@ class IsolatedCluster:
         folder: str = "/",
         env: Mapping[str, str] = {},
     ) -> Program:
-        """Start ``argv`` as "learner", "grader" or "root"; the descriptors stay the caller's. Raises ClusterError."""
+        """Start ``argv`` as "learner", "grader" or "root"; the caller closes its descriptors. Raises ClusterError."""
         accounts = {"learner": self.spec.identity.learner, "grader": self.spec.identity.accounts[0]}
         settings = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
         if account := accounts.get(who):
@@ -92,7 +92,7 @@ class IsolatedCluster:
         return Program(reader)
 
     def as_root(self, *argv: str, seconds: float = 30.0) -> tuple[int, str]:
-        """Run ``argv`` as the cluster's root where the controller runs; its exit status and what it said."""
+        """Run ``argv`` as root on the controller; returns exit status and output. Raises DeadlineExceeded."""
         with Path(os.devnull).open() as nothing, os.fdopen(os.memfd_create("said"), "rb") as said:
             program = self.run(
                 "root",
@@ -109,18 +109,18 @@ class IsolatedCluster:
             return os.waitstatus_to_exitcode(status), said.read(1 << 20).decode(errors="replace")
 
     def logs(self) -> str:
-        """The ends of the logs of the daemons."""
+        """Return the last lines of the daemons' logs."""
         return self.as_root("sh", "-c", "tail -n 6 /run/hpclab/log/*.log /run/hpclab/log/*.out")[1]
 
     def kill(self, who: str, node: str = "") -> Reply:
-        """Kill every process of "learner" or "grader", on one node or everywhere; what the learner still uses."""
+        """Kill all processes of "learner" or "grader" on one node or everywhere; returns what the learner still uses."""
         return self._ask(Kill(who=who, node=node))
 
     def use(self) -> Reply:
         return self._ask(Look())
 
     def watch(self, on: bool) -> Reply:
-        """Stop the learner's processes from now on when they take more than they may, or no longer."""
+        """Start or stop killing the learner's processes when they exceed their limits."""
         return self._ask(Watch(on=on))
 
     def _ask(self, request: Request, handles: Sequence[int] = ()) -> Reply:

@@ -1,4 +1,4 @@
-"""Values -> the text of every configuration file. Touches nothing.
+"""Values -> the text of every configuration file. Pure.
 
 Only lines that differ from Slurm's defaults are written, each with its reason.
 Sources: slurm.conf(5), slurmdbd.conf(5), gres.conf(5), cgroup.conf(5), mpi.conf(5) of Slurm 22.05.
@@ -17,11 +17,11 @@ from hpclab.sites import EmulatedCluster, NodeType, Qos
 CLUSTER = "hpclab"
 DATABASE = "slurm_acct_db"
 MUNGE_SOCKET = "/run/munge/munge.socket.2"
-MYSQL_SOCKET = "/run/mysqld/mysqld.sock"  # the default path, where Slurm's plugin looks
+MYSQL_SOCKET = "/run/mysqld/mysqld.sock"  # the default of Slurm's plugin
 
 
 def imitation(spec: Spec) -> EmulatedCluster:
-    assert spec.site.cluster is not None  # spec.check refuses a site without
+    assert spec.site.cluster is not None  # spec.check refuses a site without one
     return spec.site.cluster
 
 
@@ -31,9 +31,9 @@ def node_types(spec: Spec) -> list[NodeType]:
 
 
 def features(spec: Spec) -> list[str]:
-    """What --constraint may ask for. Every node answers to every type of the site:
+    """Return the features for --constraint: every node has those of all the site's node types.
 
-    a laptop's four nodes would otherwise be too few of each.
+    With a laptop's four nodes, there would otherwise be too few of each type.
     """
     found = [feature for node in node_types(spec) for feature in node.features]
     return list(dict.fromkeys(found))
@@ -76,7 +76,7 @@ def slurm_conf(spec: Spec) -> str:
         "KillWait=5",
         "# A burst of short jobs starts at once instead of at the next round.",
         "SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0"
-        # Scripts are kept in memory: of untrusted code, not 4 MB of each.
+        # In memory, a script of untrusted code must not take 4 MB.
         + (",max_script_size=262144" if spec.isolation else ""),
         "PriorityType=priority/multifactor",
         "PriorityWeightQOS=100000",
@@ -90,7 +90,7 @@ def slurm_conf(spec: Spec) -> str:
         "AccountingStorageEnforce=associations,limits,qos",
         "AccountingStorageTRES=gres/gpu",
         "# The submitted script is evidence: `sacct -B` shows it.",
-        # Not the environment of untrusted code as well: megabytes a job, and the database is in memory there.
+        # For untrusted code, don't store environments: megabytes per job in a database that is in memory.
         f"AccountingStoreFlags=job_script,{'' if spec.isolation else 'job_env,'}job_comment",
         "JobSubmitPlugins=lua",
         f"JobRequeue={int(site.requeue_by_default)}",
@@ -124,7 +124,7 @@ def _addresses(spec: Spec) -> str:
 
 
 def gpu_type(spec: Spec) -> str:
-    """The GPU's type as Slurm shows it: never a model's name where there is no such device."""
+    """Return the GPU type as Slurm shows it: never a model's name without such a device."""
     return "emulated" if spec.emulated_gpus else "nvidia"
 
 
@@ -139,7 +139,7 @@ def gres_conf(spec: Spec) -> str:
 
 def cgroup_conf(spec: Spec) -> str:
     if not spec.jobs_by_cgroup:
-        return "CgroupPlugin=cgroup/v1\n"  # read by slurmd at start, used by nothing
+        return "CgroupPlugin=cgroup/v1\n"  # slurmd reads the file at start; nothing uses it
     return "\n".join(
         [
             f"CgroupPlugin=cgroup/{spec.host.cgroup}",
@@ -155,10 +155,10 @@ def cgroup_conf(spec: Spec) -> str:
 
 
 def mpi_conf() -> str:
-    """How ranks that srun starts meet. Slurm's default passes a barrier through a tree of nodes.
+    """Return mpi.conf: how srun's ranks connect. Slurm's default passes a barrier through a tree of nodes.
 
-    In 22.05 that tree lets some ranks go before the last one has come: under load one start in
-    twelve of an Open MPI program on four nodes died in MPI_Init (10 of 120, with the ring 0 of 120).
+    In 22.05 that tree releases some ranks before the last one has arrived: under load, one start in twelve of
+    an Open MPI program on four nodes died in MPI_Init (10 of 120; with the ring, 0 of 120).
     """
     return "PMIxCollFence=ring\n"
 
@@ -182,7 +182,7 @@ def slurmdbd_conf() -> str:
 
 
 def submit_filter(spec: Spec) -> str:
-    """job_submit.lua: refuses what the site refuses, in the words of its profile."""
+    """Return job_submit.lua: refuses what the site refuses, with the messages of its profile."""
     refuses = {rule.when: rule.says for rule in imitation(spec).refuses}
     without_gpus = [
         feature
@@ -196,7 +196,7 @@ def submit_filter(spec: Spec) -> str:
             f"local refuses = {_lua_table(refuses)}",
             f"local known = {_lua_table({feature: '1' for feature in features(spec)})}",
             f"local without_gpus = {_lua_table({feature: '1' for feature in without_gpus})}",
-            # All that is ever submitted stays in the books: untrusted code fills no more than a part of them.
+            # Accounting keeps every submitted job: limit how much of the database untrusted code can fill.
             f"local most = {'{ jobs = 5000, bytes = 64 * 2^20 }' if spec.isolation else 'nil'}",
         ]
     )
@@ -208,7 +208,7 @@ def _lua_table(values: dict[str, str]) -> str:
 
 
 def _lua(text: str) -> str:
-    """A Lua string. JSON's escapes are Lua's too, but for \\u: beyond ASCII the text stays as it is."""
+    """Return a Lua string. JSON's escapes are valid in Lua except \\u, so non-ASCII text stays as it is."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -219,7 +219,7 @@ def hosts(spec: Spec) -> str:
 
 
 def passwd(spec: Spec, host_text: str) -> str:
-    """The cluster's /etc/passwd: the host's system accounts, and the cluster's own people."""
+    """Return the cluster's /etc/passwd: the host's system accounts and the cluster's own accounts."""
     ours = [*spec.identity.daemons, spec.identity.learner, *spec.identity.accounts]
     rows = _system_rows(host_text, ours)
     rows += [f"{who.name}:x:{who.uid}:{who.gid}:{who.title}:{who.home}:{who.shell}" for who in ours]
@@ -234,7 +234,7 @@ def group(spec: Spec, host_text: str) -> str:
 
 
 def _system_rows(text: str, ours: Sequence[Account]) -> list[str]:
-    """Rows of the host's system accounts (id below 1000, and nobody) that do not clash with ours."""
+    """Return rows of the host's system accounts (id below 1000, and nobody) that don't clash with ours."""
     names, ids = {who.name for who in ours}, {who.uid for who in ours}
     kept = []
     for row in text.splitlines():
@@ -253,7 +253,7 @@ def subids(spec: Spec) -> str:
 
 
 def profile(spec: Spec, venv: Path) -> str:
-    """/etc/profile.d/hpclab.sh: what a login shell on the cluster sets."""
+    """Return /etc/profile.d/hpclab.sh: the settings of a login shell on the cluster."""
     return "\n".join(
         [
             "# Written by hpclab: the environment of a login on the embedded cluster.",
@@ -277,13 +277,13 @@ def _sh(text: str) -> str:
 
 
 def accounting_commands(spec: Spec) -> str:
-    """sacctmgr commands that create the accounts, QOS and people of this cluster."""
+    """Return sacctmgr commands that create this cluster's accounts, QOS and users."""
     site = imitation(spec)
-    # Few commands: each takes sacctmgr a third of a second, however many names it holds.
+    # Few commands: each sacctmgr command takes a third of a second, however many names it has.
     new = ",".join(qos.name for qos in site.qos if qos.name != "normal")
     lines = [f"add qos {new}"] if new else []
     lines += [f"modify qos {qos.name} set {_qos_settings(qos)}" for qos in site.qos]
-    # People inherit their account's QOS.
+    # Users inherit their account's QOS.
     every = ",".join(qos.name for qos in site.qos)
     accounts = ",".join(site.accounts)
     lines.append(
@@ -292,9 +292,9 @@ def accounting_commands(spec: Spec) -> str:
     if spec.isolation:
         users = f"Account={accounts} DefaultAccount={site.accounts[0]}"
         lines.append(f"add user {spec.identity.learner.name} {users}")
-        # Of the whole cluster: a QOS's own limit would go before an account's or a user's.
+        # Set on the whole cluster: a limit in a QOS would take precedence over an account's or a user's.
         lines.append(f"modify cluster {CLUSTER} set GrpSubmitJobs={spec.isolation.jobs}")
-        # The least with which sacct shows other people's scripts.
+        # The lowest level with which sacct shows other users' scripts.
         graders = ",".join(who.name for who in spec.identity.accounts)
         lines.append(f"add user {graders},root {users} AdminLevel=Operator")
         return "\n".join(lines) + "\n"

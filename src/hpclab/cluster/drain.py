@@ -1,7 +1,7 @@
-"""The end of a learner's work on an isolated cluster: wait for jobs, cancel what is left, leave no process.
+"""End a learner's work on an isolated cluster: wait for jobs, cancel the rest, kill all processes.
 
-A job that can never start (held, or waiting for one that failed) runs nothing; it stays as it is, since it may be
-just what a test looks for.
+A job that can never start (held, or dependent on one that failed) runs nothing; it stays as it is, because a
+test may look for exactly that.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from hpclab.cluster.client import IsolatedCluster
 from hpclab.cluster.config import imitation
 from hpclab.errors import ClusterError, DeadlineExceeded
 
-END = 60.0  # seconds in which all must have stopped
+END = 60.0  # seconds in which everything must have stopped
 RECORDS = 30.0  # seconds that accounting may lag behind
-# Reasons of a job that waits for something that does not come by itself.
+# Reasons of a job that can't start unless a user or administrator changes something.
 NEVER = re.compile(
     "JobHeld|DependencyNeverSatisfied|PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS"
     "|AccountNotAllowed|.*Max.*(PerJob|PerNode|Minutes|Wall)"
@@ -30,7 +30,7 @@ QUEUE = ("squeue", "-h", "-r", "-o", "%i|%T|%r|%E")
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A job that is not over: its id, state, and if it waits why, and for which conditions."""
+    """A job that has not ended: its id, state, reason for waiting and dependencies."""
 
     id: str
     state: str
@@ -39,11 +39,11 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 def stop(cluster: IsolatedCluster, job_wait_seconds: float) -> str:
-    """Stop all of the learner's; what had to be stopped, as text. Raises ClusterError where something resists."""
+    """Stop all of the learner's jobs and processes; returns a description. Raises ClusterError if any can't be stopped."""
     left = _wait_for_jobs(cluster, job_wait_seconds)
     limit = cluster.use().limit
     end = time.monotonic() + END
-    # From here on no job starts, whoever submits it.
+    # From now on no job starts, whoever submits it.
     _run(cluster, "scontrol", "update", f"PartitionName={imitation(cluster.spec).partition}", "State=DOWN")
     cancelled: set[str] = set()
     killed = 0
@@ -75,9 +75,9 @@ def stop(cluster: IsolatedCluster, job_wait_seconds: float) -> str:
 
 
 def active(jobs: Iterable[Waiting]) -> list[Waiting]:
-    """The jobs that run or may yet run. Pure.
+    """Return the jobs that run or may still start. Pure.
 
-    A job that waits for one that never starts does not start either.
+    A job that depends on one that never starts doesn't start either.
     """
     known = list(jobs)
     stuck: set[str] = set()
@@ -94,14 +94,14 @@ def active(jobs: Iterable[Waiting]) -> list[Waiting]:
 
 
 def _waits_for(job: Waiting, stuck: set[str]) -> bool:
-    """Whether its conditions cannot all come true; or none of them, where one would do ("?")."""
+    """Return whether the job's dependencies can't be met: one that fails is enough, with "?" all must fail."""
     jobs = {one.split("_")[0] for one in stuck}
     waits = [number in jobs for number in re.findall(r":(\d+)", job.links)]
     return all(waits) if "?" in job.links else any(waits)
 
 
 def _wait_for_jobs(cluster: IsolatedCluster, seconds: float) -> list[Waiting]:
-    """Wait until no job may run any more, or the time is over; those that are left."""
+    """Wait until no job can run any more, at most ``seconds``; returns the jobs that are left."""
     end, pause = time.monotonic() + seconds, 0.1
     while True:
         left = active(_queue(cluster))
@@ -117,7 +117,7 @@ def _queue(cluster: IsolatedCluster) -> list[Waiting]:
 
 
 def _records(cluster: IsolatedCluster) -> None:
-    """Wait until accounting has heard of the end of every job that is over."""
+    """Wait until accounting has the end of every finished job. Raises DeadlineExceeded."""
     end = time.monotonic() + RECORDS
     while job := unrecorded(_run(cluster, *KNOWN), _run(cluster, *RECORDED)):
         if time.monotonic() >= end:
@@ -126,16 +126,17 @@ def _records(cluster: IsolatedCluster) -> None:
 
 
 def unrecorded(known: str, recorded: str) -> str:
-    """The first job of the controller's list that ran and whose end accounting lacks; "" if none. Pure.
+    """Return the first job in the controller's list that ran and whose end accounting lacks, or "". Pure.
 
-    The controller tells accounting of new jobs every 5 s, until then accounting does not know that there are
-    any. And of a job that ran again it may know the attempt before.
+    The controller sends new jobs to accounting every 5 s; until then accounting doesn't know them. For a
+    requeued
+    job accounting may still have the end of the previous attempt.
     """
     ends = dict(row.split("|", 1) for row in recorded.splitlines() if "|" in row)
     for row in known.splitlines():
         job, state, end, nodes = row.split("|")
         recorded = ends.get(job, "Unknown")
-        # Accounting never hears of a job that was cancelled before it could begin.
+        # Accounting never learns of a job that was cancelled before it started.
         if nodes and state not in WAITS and (recorded == "Unknown" or recorded < end):
             return job
     return ""

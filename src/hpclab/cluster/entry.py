@@ -14,7 +14,7 @@ PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def into_supervisor(pid: int, *argv: str) -> list[str]:
-    """The command line that runs ``argv`` as the cluster's root, beside its supervisor.
+    """Return the command line that runs ``argv`` as the cluster's root, in the supervisor's namespaces.
 
     ``nsenter`` becomes id 0 of the user namespace it enters.
     """
@@ -38,14 +38,14 @@ def into_supervisor(pid: int, *argv: str) -> list[str]:
 
 
 def into_controller(pid: int, *argv: str) -> list[str]:
-    """The command line that runs ``argv`` as root where the controller runs."""
+    """Return the command line that runs ``argv`` as root on the controller."""
     return into_supervisor(pid, "nsenter", f"--net=/run/netns/{CONTROLLER}", *argv)
 
 
 def into_node(
     pid: int, node: str, who: Account, folder: str, argv: Sequence[str], env: Sequence[str] = ()
 ) -> list[str]:
-    """The command line that runs ``argv`` on ``node`` as ``who``, with a login's environment.
+    """Return the command line that runs ``argv`` on ``node`` as ``who``, with a login's environment.
 
     ``env`` has further NAME=value settings (a terminal's type).
     """
@@ -58,5 +58,5 @@ def into_node(
 def as_controller(
     pid: int, *argv: str, timeout: float = 60.0, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``argv`` as root where the controller runs."""
+    """Run ``argv`` as root on the controller."""
     return run(into_controller(pid, *argv), timeout=timeout, check=check)

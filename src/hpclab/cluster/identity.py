@@ -1,12 +1,11 @@
-"""Who is who inside the cluster, and which ids of the host stand behind them.
+"""Accounts inside the cluster, and the ids of the host behind them.
 
-An ordinary user keeps the own user id, so files stay the own; root of the
-cluster, the daemons and the extra accounts are sub-ids (``/etc/subuid``).
-Started by the host's root, everybody inside, the learner too, is a sub-id: no
-process of the cluster has any right of the host's root. One exception: with
-control groups of version 1, where the kernel lets nobody but the host's root
-move another user's process, the cluster's root has the host's root id, though
-none of its capabilities.
+An ordinary user keeps their own user id, so files stay theirs; the cluster's root,
+the daemons and the extra accounts are sub-ids (``/etc/subuid``). When the host's
+root starts a cluster, every account inside, including the learner, is a sub-id: no
+process of the cluster has any right of the host's root. One exception: with control
+groups of version 1, where the kernel lets only the host's root move another user's
+process, the cluster's root has the host's root id, though none of its capabilities.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Accounts, and the id maps as (inside, outside, count)."""
+    """The cluster's accounts, and the id maps as (inside, outside, count)."""
 
     by_root: bool
     learner: Account
-    accounts: tuple[Account, ...]  # extra people
+    accounts: tuple[Account, ...]  # additional accounts
     daemons: tuple[Account, ...]
     uid_map: tuple[tuple[int, int, int], ...]
     gid_map: tuple[tuple[int, int, int], ...]
-    subids: tuple[int, int]  # ids inside that the learner's own image builds may use
+    subids: tuple[int, int]  # ids inside, available to the learner's image builds
 
     @property
     def housed(self) -> tuple[Account, ...]:
-        """Whose home lies in the cluster's folder: everybody but an ordinary user who starts it."""
+        """Accounts whose home is in the cluster's folder: all but an ordinary user who starts it."""
         return (self.learner, *self.accounts) if self.by_root else self.accounts
 
     @property
@@ -59,12 +58,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def maps(self) -> ids.Maps:
-        """What the kernel is given."""
+        """The id maps to write for the kernel."""
         owner = ids.Owner.ROOT if self.by_root else ids.Owner.SUBIDS
         return ids.Maps(owner=owner, uids=self.uid_map, gids=self.gid_map)
 
     def outside_uid(self, inside: int) -> int:
-        """The host's id behind ``inside``."""
+        """Return the host's id behind ``inside``."""
         return _outside(self.uid_map, inside)
 
     def outside_gid(self, inside: int) -> int:
@@ -81,7 +80,7 @@ def _outside(rows: tuple[tuple[int, int, int], ...], inside: int) -> int:
 def for_user(
     name: str, uid: int, gid: int, home: str, subuid: tuple[int, int], subgid: tuple[int, int]
 ) -> Identity:
-    """The identity of a cluster that an ordinary user starts; sub-ids as (first, count)."""
+    """Return the identity of a cluster started by an ordinary user; sub-ids as (first, count)."""
     learner = Account(name=name, uid=uid, gid=gid, home=home, title="learner")
     return _identity(
         learner, around(uid, subuid), around(gid, subgid), min(subuid[1], subgid[1]), by_root=False
@@ -89,7 +88,7 @@ def for_user(
 
 
 def for_root(*, cgroup: str) -> Identity:
-    """The identity of a cluster that the host's root starts."""
+    """Return the identity of a cluster started by the host's root."""
     first, count = ids.ROOT_CLUSTER
     learner = Account(name="learner", uid=1000, gid=1000, home="/home/learner", title="learner")
     rows = ((0, first, count),) if cgroup != "v1" else ((0, 0, 1), (1, first + 1, count - 1))
@@ -97,7 +96,7 @@ def for_root(*, cgroup: str) -> Identity:
 
 
 def for_isolated(allocation: ids.Allocation) -> Identity:
-    """The identity of an isolated cluster: everybody inside is a sub-id, whoever starts it."""
+    """Return the identity of an isolated cluster: every account inside is a sub-id, whoever starts it."""
     learner = Account(name="learner", uid=1000, gid=1000, home="/home/learner", title="learner")
     grader = Account(name="grader", uid=GRADER, gid=GRADER, home="/home/grader", title="grader")
     return Identity(
@@ -107,12 +106,12 @@ def for_isolated(allocation: ids.Allocation) -> Identity:
         daemons=_daemons(),
         uid_map=_with_nobody(allocation.range.uid, allocation.range.count),
         gid_map=_with_nobody(allocation.range.gid, allocation.range.count),
-        subids=(0, 0),  # no set-uid program works there, so an image build has none
+        subids=(0, 0),  # image builds need set-uid programs, which don't work there
     )
 
 
 def _with_nobody(first: int, count: int) -> tuple[tuple[int, int, int], ...]:
-    """Map ids from 0 upwards; nobody's too, where the range does not reach that far."""
+    """Map ids from 0 upwards, and the id of ``nobody`` where the range doesn't reach that far."""
     if count > NOBODY:
         return ((0, first, count),)
     return ((0, first, count - 1), (NOBODY, first + count - 1, 1))
@@ -153,9 +152,9 @@ def _daemons() -> tuple[Account, ...]:
 
 
 def _for_image_builds(count: int, learner: Account) -> tuple[int, int]:
-    """Ids inside that nobody has, as (first, count): an id in use cannot be mapped a second time.
+    """Return unused ids inside as (first, count): an id in use can't be mapped a second time.
 
-    Central directories give people numbers in the middle of the range, so the longest piece is taken.
+    Central directories give users ids in the middle of the range, so the longest gap is taken.
     """
     low, high = (65536, 2 * 65536) if count >= 2 * 65536 else (10_000, 60_000)
     taken = sorted({number for number in (learner.uid, learner.gid) if low <= number < high})
@@ -165,7 +164,7 @@ def _for_image_builds(count: int, learner: Account) -> tuple[int, int]:
 
 
 def around(own: int, sub: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
-    """Map ``own`` to itself and every other id, from 0 upwards, to the sub-ids in order."""
+    """Map ``own`` to itself and all other ids, from 0 upwards, to the sub-ids in order."""
     first, count = sub
     if own >= count:
         return ((0, first, count), (own, own, 1))
@@ -173,7 +172,7 @@ def around(own: int, sub: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
 
 
 def of_this_process(*, cgroup: str) -> Identity:
-    """The identity for whoever runs this. Raises HostUnsuitable without sub-ids."""
+    """Return the identity for the user running this process. Raises HostUnsuitable without sub-ids."""
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         return for_root(cgroup=cgroup)
@@ -196,7 +195,7 @@ def of_this_process(*, cgroup: str) -> Identity:
 
 
 def _subids(uid: int) -> list[tuple[int, int]]:
-    """The first large enough range of sub-ids and of sub-gids. Raises HostUnsuitable."""
+    """Return the first large enough ranges of sub-uids and sub-gids. Raises HostUnsuitable."""
     ranges = [
         next((one for one in ids.subids(path, uid) if one[1] >= ids.CLUSTER_COUNT), None)
         for path in ids.FILES

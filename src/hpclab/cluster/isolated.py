@@ -1,8 +1,11 @@
-"""A cluster for untrusted code alone, of which nothing outlives whoever started it.
+"""A cluster for untrusted code that ends with the process that started it.
 
-The same Slurm as elsewhere, with these differences: its root directory shows only what is listed; the
-learner is a sub-id, so is everybody; there is no network but its own; processes, memory, disk and jobs of the
-learner are limited; another account, ``grader``, reads all of it when the learner is stopped. All of it is in memory.
+It runs the same Slurm as other clusters, with these differences: its root directory shows only listed
+folders; every
+account, including the learner, is a sub-id; it has no network but its own; the learner's processes, memory,
+disk and
+jobs are limited; a second account, ``grader``, reads the files after the learner is stopped. All of it is in
+memory.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ Progress = Callable[[str], None]
 
 
 def module(name: str) -> list[str]:
-    """The command that runs a module of this package, from where it was imported here and with nothing of the folder at hand."""
+    """Return the command that runs a module of this package, as imported here, ignoring the current folder."""
     source = str(Path(__file__).resolve().parents[2])
     code = (
         f"import sys, runpy; sys.path.insert(0, {source!r}); "
@@ -44,10 +47,10 @@ def module(name: str) -> list[str]:
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the host an isolated cluster shows, and what it is made of.
+    """The parts of the host that an isolated cluster shows and is built from.
 
-    ``prefix`` has the packages, None where /usr has them on top already (on a node of another cluster);
-    ``packages`` names them. ``caches`` are folders that may hold the empty database, the first one is ours.
+    ``prefix`` has the packages, None where /usr already includes them (on a node of another cluster);
+    ``packages`` names them. ``caches`` are folders that may hold the empty database; the first one is writable.
     """
 
     venv: Path
@@ -62,10 +65,12 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 def start(
     spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, id_lock: int, seconds: float = 60.0
 ) -> Iterator[IsolatedCluster]:
-    """An isolated cluster, ready for jobs; gone when the context is left, or when the thread that entered it dies.
+    """Start an isolated cluster and wait until it is ready for jobs.
 
-    ``id_lock`` is the lock of the id range in ``spec.identity``: its agent holds it, too, and so longer than a
-    process of the cluster lives. Raises HpclabError.
+    It ends with the context, or when the thread that entered the context dies. ``id_lock`` is the lock of the
+    id range in
+    ``spec.identity``. The agent holds it as well, so it is held longer than any process of the cluster lives.
+    Raises HpclabError.
     """
     check(spec)
     template = ensure_template(spec, shown, progress, id_lock)
@@ -79,14 +84,14 @@ def start(
 
 
 def scope_of(spec: Spec) -> AbstractContextManager[CgroupScope]:
-    """The control groups around the cluster. Raises ClusterError."""
+    """Return a context that creates the control groups around the cluster. Raises ClusterError."""
     assert spec.isolation
     top = Path(spec.host.cgroup_top) if spec.host.cgroup_top else None
     return cgroup.scope(spec.host.cgroup, top, spec.isolation)
 
 
 def ensure_template(spec: Spec, shown: Shown, progress: Progress, id_lock: int) -> Path:
-    """The database that such clusters start from; made if there is none in any cache."""
+    """Return the database that isolated clusters start from; makes it if no cache has it."""
     name = f"{accounting.key_of(spec, shown.packages)}.tar"
     for cache in shown.caches:
         if os.access(found := cache / "accounting" / name, os.R_OK):
@@ -96,7 +101,7 @@ def ensure_template(spec: Spec, shown: Shown, progress: Progress, id_lock: int) 
     what = "another process that makes the accounting database"
     with locks.held(archive.parent / "lock", what, seconds=120):
         if not archive.is_file():
-            for left in archive.parent.glob(f".{name}.*"):  # by a process that was killed
+            for left in archive.parent.glob(f".{name}.*"):  # left by a process that was killed
                 left.unlink()
             progress("creating the accounting database (once)")
             with (
@@ -108,7 +113,7 @@ def ensure_template(spec: Spec, shown: Shown, progress: Progress, id_lock: int) 
 
 
 def _make_database(cluster: IsolatedCluster, archive: Path) -> None:
-    """Make the database, and write it to ``archive``: aside, flushed, renamed."""
+    """Create the database and write it to ``archive`` atomically: to a temporary file, flushed, renamed."""
     status, said = cluster.as_root("/run/hpclab/bin/make-database", seconds=120)
     if status:
         raise ClusterError(
@@ -164,7 +169,7 @@ def _started_agent(
             try:
                 agent.wait(timeout=ANSWER)
             except subprocess.TimeoutExpired:
-                agent.kill()  # and process 1 with it
+                agent.kill()  # process 1 dies with it
                 agent.wait(timeout=ANSWER)
             os.close(complaints)
 
@@ -201,7 +206,7 @@ def _handshake(
 
 
 def _wait_ready(cluster: IsolatedCluster, seconds: float) -> None:
-    """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the right log."""
+    """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the relevant log."""
     patience = str(int(seconds * 1000))
     for what, argv in (
         ("the controller", ("await", "-U", patience, "slurmctld")),

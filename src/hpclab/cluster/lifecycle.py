@@ -1,4 +1,4 @@
-"""Start a cluster, look at it, stop it, remove it."""
+"""Start, inspect, stop and remove a cluster."""
 
 from __future__ import annotations
 
@@ -22,18 +22,16 @@ Progress = Callable[[str], None]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cluster shows of the host: packages, the course's Python, folders that stay visible."""
+    """The parts of the host that a cluster shows: packages, the course's Python, visible folders."""
 
     prefix: Path
     venv: Path
     expose: tuple[Path, ...] = ()
-    writable: tuple[
-        Path, ...
-    ] = ()  # what the learner may change, even where the rest of the host is read-only
+    writable: tuple[Path, ...] = ()  # writable for the learner even where the host is read-only
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``status`` shows. ``nodes`` maps a node to Slurm's word for its state."""
+    """The output of ``status``. ``nodes`` maps a node to the state that Slurm reports."""
 
     spec: Spec
     pid: int
@@ -44,7 +42,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names() -> list[str]:
-    """Every cluster this user has a folder for, running or not."""
+    """Return the names of this user's clusters, running or not."""
     clusters = layout.state_home() / "clusters"
     return sorted(path.name for path in clusters.glob("[a-z0-9]*") if path.is_dir())
 
@@ -54,7 +52,7 @@ def running(name: str) -> process.Supervisor | None:
 
 
 def spec_of(name: str) -> Spec:
-    """The spec of the cluster ``name`` as it was started. Raises ClusterError."""
+    """Return the spec with which cluster ``name`` was started. Raises ClusterError."""
     path = layout.cluster_folder(check_name(name)) / "spec.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=Spec)
@@ -66,7 +64,7 @@ def spec_of(name: str) -> Spec:
 
 
 def supervisor_of(name: str) -> process.Supervisor:
-    """The running cluster's process 1. Raises ClusterError."""
+    """Return process 1 of the running cluster. Raises ClusterError."""
     found = running(name)
     if found is None:
         raise ClusterError(f"cluster {name!r} is not running", f"Start it: hpclab up --name {name}")
@@ -74,7 +72,7 @@ def supervisor_of(name: str) -> process.Supervisor:
 
 
 def alone(name: str) -> contextlib.AbstractContextManager[int]:
-    """Hold the cluster's lock: one ``up`` or ``down`` at a time."""
+    """Hold the cluster's lock: only one ``up`` or ``down`` at a time."""
     clusters = layout.state_home() / "clusters"
     try:
         clusters.mkdir(parents=True, exist_ok=True)
@@ -91,9 +89,9 @@ def _lock(name: str) -> Path:
 
 
 def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, seconds: float = 60) -> bool:
-    """Start the cluster, or find that it runs; true when it was started now.
+    """Start the cluster if it isn't running; returns whether it was started now.
 
-    On failure everything started is stopped, unless ``retain``; logs stay. Raises HpclabError.
+    On failure everything started is stopped again, unless ``retain``; logs stay. Raises HpclabError.
     """
     check(spec)
     with alone(spec.name):
@@ -105,10 +103,10 @@ def up(spec: Spec, place: Place, progress: Progress, *, retain: bool = False, se
             except HpclabError:
                 if process.running(folder):
                     raise
-            # it was dying: the start that made it had been killed. So this is the first one.
+            # The supervisor was about to end, because an earlier `up` was killed. Start the cluster.
         _same_accounting(spec, place, folder)
         folder.mkdir(mode=0o755, exist_ok=True)
-        new = not (folder / "database-complete").exists()  # written when it is unpacked: see boot
+        new = not (folder / "database-complete").exists()  # written after unpacking: see boot
         host_etc = {name: _text(Path("/etc", name)) for name in ("passwd", "group", "resolv.conf")}
         template = accounting.ensure_template(
             spec,
@@ -172,12 +170,12 @@ def _same_accounting(spec: Spec, place: Place, folder: Path) -> None:
 def wait_ready(
     spec: Spec, supervisor: process.Supervisor, seconds: float, progress: Progress = lambda _: None
 ) -> None:
-    """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the right log."""
+    """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the relevant log."""
     progress("waiting for the nodes")
     patience = str(int(seconds * 1000))
     log = layout.cluster_folder(spec.name) / "log"
     for awaited, where, argv in (
-        # Beside the supervisor: with a start whose `up` was killed, the controller's network may be to come.
+        # In the supervisor's network: after an `up` that was killed, the controller's may not exist yet.
         ("the controller", entry.into_supervisor, ["await", "-U", patience, "slurmctld"]),
         (f"{spec.nodes} nodes", entry.into_controller, ["await-nodes", str(spec.nodes), patience]),
     ):
@@ -199,7 +197,7 @@ def _suspects(awaited: str, log: Path) -> Sequence[str]:
 
 
 def status(name: str) -> Status:
-    """What runs, as Slurm and the supervisor themselves say. Raises ClusterError."""
+    """Return what runs, as reported by Slurm and the supervisor. Raises ClusterError."""
     spec, supervisor = spec_of(name), supervisor_of(name)
     report = entry.as_controller(supervisor.pid, "/run/hpclab/bin/report", timeout=30, check=False).stdout
     parts: dict[str, list[list[str]]] = {"service": [], "node": [], "jobs": []}
@@ -218,9 +216,9 @@ def status(name: str) -> Status:
 
 
 def down(name: str, progress: Progress, *, force: bool = False, purge: bool = False) -> bool:
-    """Stop the cluster; true when it ran. ``force`` with jobs still in the queue.
+    """Stop the cluster; returns whether it was running. ``force`` stops it with jobs in the queue.
 
-    Its folder stays (jobs, accounts, homes, logs) for the next ``up``, unless ``purge``.
+    Its folder (jobs, accounts, homes, logs) stays for the next ``up``, unless ``purge``.
     Raises ClusterError when jobs are in the queue and ``force`` is not given.
     """
     check_name(name)
@@ -231,7 +229,7 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
             if not force:
                 _refuse_with_jobs(name, supervisor)
             progress("stopping the machines")
-            if not purge:  # what is forgotten anyway need not be saved
+            if not purge:  # no need to save what is removed anyway
                 entry.as_controller(supervisor.pid, "/run/hpclab/bin/halt", timeout=30, check=False)
         _stop(name, folder, _known(name))
         if purge and folder.is_dir():
@@ -243,14 +241,14 @@ def down(name: str, progress: Progress, *, force: bool = False, purge: bool = Fa
 
 
 def jobs_in_queue(name: str) -> int:
-    """How many jobs wait or run; 0 where nobody can tell."""
+    """Return the number of waiting and running jobs; 0 where Slurm doesn't answer."""
     supervisor = supervisor_of(name)
     queue = entry.as_controller(supervisor.pid, "timeout", "5", "squeue", "-h", "-r", "-o", "%i", check=False)
     return len(queue.stdout.split()) if queue.returncode == 0 else 0
 
 
 def _refuse_with_jobs(name: str, supervisor: process.Supervisor) -> None:
-    """Raise ClusterError when jobs are in the queue, or nobody can tell."""
+    """Raise ClusterError when jobs are in the queue, or Slurm doesn't answer."""
     ready = entry.as_controller(
         supervisor.pid, "s6-svstat", "-o", "ready", "/run/hpclab/services/slurmctld", check=False
     )
@@ -268,7 +266,7 @@ def _refuse_with_jobs(name: str, supervisor: process.Supervisor) -> None:
 
 
 def _known(name: str) -> Spec | None:
-    """The spec of the cluster; an `up` that was killed early has left none."""
+    """Return the cluster's spec; None if an `up` was killed before it wrote one."""
     try:
         return spec_of(name)
     except ClusterError:
@@ -276,21 +274,21 @@ def _known(name: str) -> Spec | None:
 
 
 def _owner(name: str) -> identity.Identity:
-    """Who owns the files of the cluster."""
+    """Return the identity that owns the cluster's files."""
     if spec := _known(name):
         return spec.identity
     return identity.of_this_process(cgroup=cgroups.version(by_root=os.geteuid() == 0))
 
 
 def _stop(name: str, folder: Path, spec: Spec | None) -> None:
-    """Kill whatever is left of the cluster and take away its cgroups."""
+    """Kill what is left of the cluster and remove its cgroups."""
     if supervisor := process.running(folder):
         process.kill(supervisor)
     cgroups.remove(name, folder, spec)
 
 
 def _forget_state(spec: Spec, folder: Path) -> None:
-    """After a failed first start: keep the logs, let the next start begin afresh."""
+    """After a failed first start, remove all but the logs, so that the next start is a first one."""
     with contextlib.suppress(HpclabError):
         namespace.as_root_of(
             spec.identity, ["rm", "-rf", "--", "db", "state", "accounting-key", "database-complete"], folder
@@ -300,7 +298,7 @@ def _forget_state(spec: Spec, folder: Path) -> None:
 def command(
     name: str, node: str, user: str, folder: str, argv: Sequence[str], env: Sequence[str] = ()
 ) -> list[str]:
-    """The command line that runs ``argv`` on ``node`` as ``user``. Raises ClusterError, UsageError."""
+    """Return the command line that runs ``argv`` on ``node`` as ``user``. Raises ClusterError, UsageError."""
     spec, supervisor = spec_of(name), supervisor_of(name)
     people = {who.name: who for who in spec.identity.people}
     if user and user not in people:

@@ -1,4 +1,4 @@
-"""Start ``boot`` in namespaces of its own, and write its id maps from outside."""
+"""Start ``boot`` in its own namespaces, and write its id maps from outside."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def start(
 ) -> int:
     """Boot ``plan``; returns the supervisor's process id on the host.
 
-    ``enter`` gets the process id before it has its namespaces, ``delegate`` when it has them.
+    ``enter`` is called with the process id before it has its namespaces, ``delegate`` after.
     Raises HostUnsuitable, ClusterError; on an error nothing is left running.
     """
-    if identity.by_root:  # the host's root is nobody inside, so its folder has to change hands here
+    if identity.by_root:  # the host's root isn't mapped inside, so change the owner of its folder
         os.chown(plan.folder, identity.outside_uid(0), identity.outside_gid(0))
-    complaints = os.memfd_create("complaints")  # in memory: a full disk must be able to say so
+    complaints = os.memfd_create("complaints")  # in memory, so that errors are reported even on a full disk
     boot = subprocess.Popen(
         [sys.executable, "-m", "hpclab.cluster.boot"],
         stdin=subprocess.PIPE,
@@ -91,17 +91,17 @@ def _said(complaints: int) -> str:
 
 
 def remove_folder(identity: Identity, folder: Path) -> None:
-    """Remove ``folder`` with all that sub-ids own in it."""
+    """Remove ``folder`` and everything that sub-ids own in it."""
     if folder.is_dir():
         as_root_of(identity, ["find", ".", "-mindepth", "1", "-delete"], folder)
         folder.rmdir()
 
 
 def as_root_of(identity: Identity, argv: Sequence[str], folder: Path) -> None:
-    """Run ``argv`` in ``folder`` with the rights of the cluster's root over files, outside any cluster.
+    """Run ``argv`` in ``folder`` with the file permissions of the cluster's root, outside any cluster.
 
-    For cleaning up what belongs to sub-ids. ``argv`` names files from there: the cluster's root may
-    not be able to walk the path to it, since a closed home of a group that it lacks is closed to it.
+    Used to remove files that belong to sub-ids. Paths in ``argv`` are relative to ``folder``: the cluster's
+    root may be unable to reach it by its path, for example below a home that is closed to other groups.
     """
     if identity.by_root:
         run(argv, cwd=folder)
@@ -112,7 +112,7 @@ def as_root_of(identity: Identity, argv: Sequence[str], folder: Path) -> None:
         assert holder.stdin and holder.stdout
         holder.stdin.write("\n")
         holder.stdin.flush()
-        holder.stdout.readline()  # cat answers: the namespace is there
+        holder.stdout.readline()  # cat's answer shows that the namespace exists
         ids.write_maps(holder.pid, identity.maps)
         try:
             run(["nsenter", "--user", f"--target={holder.pid}", "--", *argv], cwd=folder)

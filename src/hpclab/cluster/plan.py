@@ -1,4 +1,4 @@
-"""Spec -> Plan: every file, folder, mount and cable of a cluster. Touches nothing."""
+"""Spec -> Plan: every file, folder, mount and virtual cable of a cluster. Pure."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ def cluster_plan(
     template: Path | None,
     key: str,
 ) -> Plan:
-    """The plan of a whole cluster.
+    """Return the plan of a whole cluster.
 
-    ``host_etc`` has the texts of the host's passwd, group and resolv.conf. ``template`` is the
-    database to start from, None where the folder holds the one of an earlier start; ``key``
-    names that database.
+    ``host_etc`` has the texts of the host's passwd, group and resolv.conf. ``template`` is the database
+    to start from, None where the folder holds the database of an earlier start; ``key`` names that database.
     """
     network = services.outbound() if spec.outbound and spec.host.outbound else {}
     layers = {
@@ -42,7 +41,7 @@ def cluster_plan(
         "layers/etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n",
         "layers/etc/hosts": config.hosts(spec),
         "layers/etc/hostname": CONTROLLER + "\n",
-        "layers/etc/ld.so.preload": "",  # something to mount over, for a node whose clock is skewed
+        "layers/etc/ld.so.preload": "",  # a mount point, for a node with a skewed clock
         "layers/etc/faketimerc": "",
         "layers/etc/resolv.conf": host_etc["resolv.conf"],
         "layers/etc/subuid": config.subids(spec),
@@ -59,7 +58,7 @@ def cluster_plan(
         layers["slurm/first-job-id.conf"] = "FirstJobId=1\n"
     layers["spec.json"] = msgspec.json.encode(spec).decode()
     layers["accounting-key"] = key + "\n"
-    layers["packages"] = f"{prefix}\n"  # an isolated cluster on a node looks here what it finds in /usr
+    layers["packages"] = f"{prefix}\n"  # an isolated cluster on a node reads here which packages its /usr has
     folders = {f"nodes/{name}": (0, 0, 0o755) for name in (LOGIN, *spec.node_names)}
     return _plan(
         spec,
@@ -69,7 +68,7 @@ def cluster_plan(
         writable=writable,
         network=cables(spec),
         texts=layers,
-        # An isolated cluster's nodes are started by its agent.
+        # The agent starts an isolated cluster's nodes.
         service_texts=services.controller(spec) | ({} if spec.isolation else services.nodes(spec)) | network,
         node_texts=services.inside_nodes(spec),
         more_folders=folders,
@@ -88,7 +87,7 @@ def accounting_plan(
     host_etc: Mapping[str, str],
     munge_key: str,
 ) -> Plan:
-    """The plan of a cluster without nodes, in which the database is made."""
+    """Return the plan of a cluster without nodes, in which the database is created."""
     kept = ("munged", "mariadb", "slurmdbd", "slurmctld")
     return _plan(
         spec,
@@ -127,7 +126,7 @@ SYSTEM_ETC = {
     "resolv.conf": "",
 }
 LAYER = "layers/etc/"
-OF_THE_HOST = ("spec.json", "accounting-key", "packages", "etc-login/resolv.conf")  # nobody's business inside
+OF_THE_HOST = ("spec.json", "accounting-key", "packages", "etc-login/resolv.conf")  # not needed inside
 
 
 def agent_config(
@@ -142,7 +141,7 @@ def agent_config(
     groups: Sequence[Path],
     learner_groups: Sequence[Path],
 ) -> AgentConfig:
-    """The configuration of an isolated cluster's agent. Without ``template`` there are no nodes: the database is made there."""
+    """Return the configuration of an isolated cluster's agent. Without ``template``: no nodes, to create the database."""
     if template:
         plan = cluster_plan(
             spec,
@@ -172,7 +171,8 @@ def agent_config(
         for name, (text, *_) in plan.tree.files.items()
         if name.startswith(LAYER) and not name.startswith(f"{LAYER}slurm/")
     }
-    # No set-uid program works there, so nobody has ids to give: Apptainer then asks for none.
+    # Set-uid programs don't work there, so there are no subordinate ids: without entries Apptainer doesn't
+    # ask for any.
     etc |= {name: "" for name in ("subuid", "subgid") if name in etc}
     files = {
         name: file
@@ -182,7 +182,7 @@ def agent_config(
     folders = {
         name: owner
         for name, owner in plan.tree.folders.items()
-        if name.split("/")[0] not in ("home", "scratch")  # those lie elsewhere
+        if name.split("/")[0] not in ("home", "scratch")  # these are separate mounts
     }
     names = (LOGIN, *spec.node_names) if template else ()
     return AgentConfig(
@@ -209,7 +209,7 @@ def agent_config(
 
 
 def cables(spec: Spec) -> list[tuple[str, str]]:
-    """Batches for ip(8), each with the network namespace it runs in: one bridge, a cable to every node."""
+    """Return batches for ip(8), each with its network namespace: one bridge, and a cable to every node."""
     names = (LOGIN, *spec.node_names)
     made = [f"netns add {name}" for name in (CONTROLLER, *names)]
     lines = [

@@ -1,4 +1,4 @@
-"""The inside of an isolated cluster: its root directory, process 1, its nodes. Runs in the agent and its forks."""
+"""Build an isolated cluster's root directory, process 1 and nodes. Runs in the agent and its forks."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ from hpclab.sandbox.rootfs import TmpfsMount
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 OWN = TmpfsMount(size_mib=1024, inodes=100_000, mode=0o755)  # database, spool, logs
-GRADERS_MIB = 64  # of the grader's home
-# Slurm gives each job's folder in there to its owner, who may write to it while the job runs.
+GRADERS_MIB = 64  # size of the grader's home
+# Slurm gives each job's folder in there to its owner, who can write to it while the job runs.
 SPOOL = TmpfsMount(size_mib=256, inodes=20_000, mode=0o755)
-# The controller's state holds script and environment of each job in the queue: when a learner fills it,
-# the next job is refused, and the database keeps its own room.
+# The controller's state holds script and environment of each queued job: when a learner fills it, the next
+# job is refused, and the database keeps its space.
 STATE = TmpfsMount(size_mib=512, inodes=20_000, mode=0o700)
-GRADER_MIB = 2048  # that a test's process may take
+GRADER_MIB = 2048  # memory limit of a test process
 EMPTY = "/run/empty"
-# What no node needs and nobody on one should see.
+# Not needed on any node, and hidden from its users.
 COVERED = (MOUNTS, "/run/mysqld", "/run/netns", *(f"{INSIDE}/{name}" for name in ("db", "state", "munge")))
 NODE_MOUNTS = {"tmp": "/tmp", "var-tmp": "/var/tmp", "shm": "/dev/shm"}
-# Threads that the daemons on the nodes may have beside the learner's: the limit is each user's own.
+# Threads of the daemons on the nodes, in addition to the learner's: the limit applies to each user
+# separately.
 DAEMONS = 512
 
 
 def root_directory(config: AgentConfig, handles: dict[str, str], devices: dict[str, str]) -> None:
-    """Put the cluster's root directory together at ``boot.STAGE``; process 1 makes it the root.
+    """Build the cluster's root directory at ``boot.STAGE``; process 1 makes it the root.
 
-    ``handles`` maps each path of the config to what it was when it could be walked.
+    ``handles`` maps each path of the config to a handle opened while the path was still accessible.
     """
     root, folder = boot.STAGE, boot.SHELF
     rootfs.tmpfs(folder, OWN)
@@ -66,7 +67,7 @@ def root_directory(config: AgentConfig, handles: dict[str, str], devices: dict[s
     boot.show(own, root, INSIDE)
     boot.show(Path(own) / "layers/etc/slurm", root, Path("/etc/slurm"))
     for file in (root / str(INSIDE / "gpu").lstrip("/")).glob("*"):
-        kernel.bind(root / "dev/null", file)  # Slurm takes nothing but a device for a GPU
+        kernel.bind(root / "dev/null", file)  # Slurm accepts only a device file for a GPU
     (root / EMPTY.lstrip("/")).mkdir()
     for name, uid in config.run_owners.items():
         (root / "run" / name).mkdir()
@@ -76,7 +77,7 @@ def root_directory(config: AgentConfig, handles: dict[str, str], devices: dict[s
 
 
 def _mount_folders(config: AgentConfig, root: Path) -> None:
-    """Where the learner may write: one folder in memory for home and scratch, one for each node."""
+    """Mount the folders that the learner may write to: one for home and scratch, one for each node, all in memory."""
     size = {"size_mib": config.limits.disk_mib, "inodes": config.limits.inodes}
     mounts = root / MOUNTS.lstrip("/")
     for name in ("shared", *config.nodes):
@@ -106,7 +107,7 @@ def _mount_folders(config: AgentConfig, root: Path) -> None:
 
 
 def process_1(config: AgentConfig, database: int | None) -> NoReturn:
-    """Move into the root directory, unpack the database, connect the network; then the supervisor takes over."""
+    """Move into the root directory, unpack the database, connect the network, and exec the supervisor."""
     kernel.mount("proc", boot.STAGE / "proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
     rootfs.make_read_only(boot.STAGE)
     kernel.pivot_root(boot.STAGE)
@@ -138,7 +139,7 @@ def _ip(batch: str, where: list[str]) -> None:
 
 
 def start_node(config: AgentConfig, name: str, groups: Sequence[int], rules: bytes) -> int:
-    """Start a node: its process 1 in namespaces of its own. Runs in a fork; returns that process's id."""
+    """Start a node: its process 1 in its own namespaces. Runs in a fork; returns the process id."""
     with Path("/run/netns", name).open() as network:
         kernel.setns(network.fileno())
     kernel.unshare(kernel.NEWNS | kernel.NEWUTS | kernel.NEWIPC | kernel.NEWPID)
@@ -164,8 +165,8 @@ def _populate_node(config: AgentConfig, name: str) -> None:
     socket.sethostname(name)
     kernel.make_mounts_private()
     flags = kernel.NOSUID | kernel.NODEV | kernel.NOEXEC
-    kernel.mount("proc", "/proc", "proc", flags)  # shows this node's processes only
-    kernel.mount("sysfs", "/sys", "sysfs", flags | kernel.RDONLY)  # shows this node's interfaces only
+    kernel.mount("proc", "/proc", "proc", flags)  # shows only this node's processes
+    kernel.mount("sysfs", "/sys", "sysfs", flags | kernel.RDONLY)  # shows only this node's interfaces
     shown_again = {
         path: kernel.handle(path) for path in config.shown if path.startswith(("/tmp/", "/var/tmp/"))
     }
@@ -178,20 +179,20 @@ def _populate_node(config: AgentConfig, name: str) -> None:
     for path in COVERED:
         kernel.bind(EMPTY, path)
     _ip(f"link set lo up\naddress replace {config.nodes[name]} dev hsn0\nlink set hsn0 up\n", [])
-    pages = config.limits.disk_mib << 20 >> 12  # System V's shared memory, which outlives its processes
+    pages = config.limits.disk_mib << 20 >> 12  # System V shared memory outlives its processes
     with contextlib.suppress(PermissionError):  # before Linux 5.19
         Path("/proc/sys/kernel/shmall").write_text(str(pages))
 
 
 def confine(config: AgentConfig, groups: Sequence[int], rules: bytes, *, beside: int = 0) -> None:
-    """Put this process, and whatever it starts, under the learner's limits and filter. It may still be root.
+    """Put this process and its children under the learner's limits and seccomp filter. It may still be root.
 
-    ``beside``: so many processes more, for daemons that share the limit though not the count.
+    ``beside`` raises the process limit for daemons, which have the same limit but are counted separately.
     """
     for group in groups:
         os.write(group, b"0")
-    with contextlib.suppress(OSError):  # refused where it is higher already
-        Path("/proc/self/oom_score_adj").write_text("500")  # if the machine itself runs short, these go first
+    with contextlib.suppress(OSError):  # refused where the value is already higher
+        Path("/proc/self/oom_score_adj").write_text("500")  # if the host runs out of memory, kill these first
     most = config.limits.processes + beside
     limits.set_rlimit(resource.RLIMIT_NPROC, most)
     limits.set_rlimit(resource.RLIMIT_FSIZE, config.limits.disk_mib * limits.MIB)
@@ -201,11 +202,11 @@ def confine(config: AgentConfig, groups: Sequence[int], rules: bytes, *, beside:
 
 
 def bound_memory() -> None:
-    """Give this process of the grader's its share of memory; a Python that wants more gets a MemoryError."""
+    """Limit the memory of this grader process; a Python that needs more gets a MemoryError."""
     limits.set_rlimit(resource.RLIMIT_DATA, GRADER_MIB * limits.MIB)
 
 
 def usual_signals() -> None:
-    """What this process ignores, a program that it becomes would ignore too."""
+    """Restore default signal handling, since a program started by exec inherits ignored signals."""
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)

@@ -1,7 +1,7 @@
-"""One web program of the learner's on the login node, reachable at a loopback port of the host.
+"""One web program of the learner on the login node, reachable at a loopback port of the host.
 
 The program listens on a Unix socket in the cluster's folder; socat, a service
-beside the nodes, carries the host's port to it. Both are kept by the supervisor.
+beside the nodes, forwards the host's port to it. The supervisor runs both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PORTS = range(8888, 8988)
 
 
 class Portal(msgspec.Struct, frozen=True):
-    """Where the program answers. ``token`` lets a browser in."""
+    """The address of the program. ``token`` authenticates a browser."""
 
     port: int
     token: str
@@ -39,7 +39,7 @@ class Portal(msgspec.Struct, frozen=True):
 
 
 def known(name: str) -> Portal | None:
-    """The portal of the running cluster ``name``, if one was opened and answers."""
+    """Return the portal of the running cluster ``name``, if one is open and answers."""
     try:
         found = msgspec.json.decode((_folder(name) / "portal.json").read_bytes(), type=Portal)
     except (OSError, msgspec.MsgspecError):
@@ -48,7 +48,7 @@ def known(name: str) -> Portal | None:
 
 
 def choose_port(wanted: int | None) -> int:
-    """``wanted`` if it is free, or the first free one of PORTS. Raises UsageError."""
+    """Return ``wanted`` if it is free, or the first free port of PORTS. Raises UsageError."""
     for port in [wanted] if wanted else PORTS:
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -89,7 +89,7 @@ def serve(name: str, argv: Sequence[str], folder: Path, port: int, *, seconds: f
 
 
 def close(name: str) -> None:
-    """Stop the program and the carrier; the cluster goes on."""
+    """Stop the program and the forwarder; the cluster keeps running."""
     supervisor = lifecycle.supervisor_of(name)
     script = "".join(
         f"s6-svc -wd -T 10000 -d {scan}/portal\n"
@@ -99,7 +99,7 @@ def close(name: str) -> None:
 
 
 def answers(portal: Portal) -> bool:
-    """Whether the program answers at its port, to its token."""
+    """Return whether the program answers at its port with its token."""
     asked = urllib.request.Request(
         f"http://127.0.0.1:{portal.port}/api/status", headers={"Authorization": f"token {portal.token}"}
     )
@@ -116,7 +116,7 @@ def _folder(name: str) -> Path:
 
 
 def _script(who: Account, argv: Sequence[str], folder: Path, portal: Portal) -> str:
-    """Shell commands, run by the cluster's root, that write and start both services."""
+    """Return shell commands, to be run by the cluster's root, that write and start both services."""
     program = (
         "#!/bin/sh\n"
         "exec >>/run/hpclab/log/portal.out 2>&1\n"
@@ -128,7 +128,7 @@ def _script(who: Account, argv: Sequence[str], folder: Path, portal: Portal) -> 
     carrier = (
         "#!/bin/sh\n"
         "exec >>/run/hpclab/log/portal.out 2>&1\n"
-        # with the learner's rights: the socket's folder is the learner's, and it could lead anywhere
+        # Run with the learner's rights: the learner owns the socket's folder, so the path may lead anywhere.
         f"exec setpriv --reuid {who.uid} --regid {who.gid} --clear-groups --inh-caps=-all"
         f" socat TCP-LISTEN:{portal.port},bind=127.0.0.1,fork,reuseaddr UNIX-CONNECT:{SOCKET}\n"
     )

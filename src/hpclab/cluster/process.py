@@ -1,4 +1,4 @@
-"""The supervisor's process on the host: found by number, start time and boot, so never another one."""
+"""The supervisor's process on the host, identified by process id, start time and boot id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Supervisor(msgspec.Struct, frozen=True):
 
 
 def running(folder: Path) -> Supervisor | None:
-    """The supervisor of the cluster in ``folder``, if it runs."""
+    """Return the supervisor of the cluster in ``folder``, if it runs."""
     try:
         known = msgspec.json.decode((folder / "supervisor.json").read_bytes(), type=Supervisor)
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -38,7 +38,7 @@ def _start_ticks(pid: int) -> int | None:
 
 
 def kill(supervisor: Supervisor) -> None:
-    """Kill process 1; the kernel then ends everything in its namespaces."""
+    """Kill process 1; the kernel then kills everything in its namespaces."""
     handle = os.pidfd_open(supervisor.pid)
     try:
         if _start_ticks(supervisor.pid) == supervisor.start_ticks:

@@ -1,4 +1,4 @@
-"""The messages to an isolated cluster's agent: first an AgentConfig, then one request after the other. Plain values."""
+"""Messages to an isolated cluster's agent: an AgentConfig first, then one request after the other. Plain values."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from hpclab.cluster.boot import Tree
 from hpclab.sandbox.limits import IsolationLimits
 from hpclab.sandbox.termination import Termination
 
-# What the two say until the cluster runs.
+# Messages of client and agent while the cluster starts.
 UNSHARED, MAPPED, STARTED = "unshared", "mapped", "started"
-MOUNTS = "/run/mounts"  # where the folders in memory lie that the learner may write to
+MOUNTS = "/run/mounts"  # where the folders in memory are mounted that the learner may write to
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is needed to start. Whatever a path names, it is looked up with the rights of who starts it."""
+    """The configuration of the agent. Paths are opened with the rights of the user who starts it."""
 
     tree: Tree  # the cluster's own folder, which is in memory too
-    etc: dict[str, str]  # texts of /etc
-    prefix: str  # packages to mount over /usr; empty where they are there already
-    shown: list[str]  # folders of the host that are shown, read-only
-    links: dict[str, str]  # links to make: where -> what it says
+    etc: dict[str, str]  # file name -> text, in /etc
+    prefix: str  # packages to mount over /usr; empty where /usr has them already
+    shown: list[str]  # host folders that are visible, read-only
+    links: dict[str, str]  # symbolic links to make: path -> target
     database: str  # archive to start the database from; empty: none
     network: list[tuple[str, str]]  # (network namespace, batch for ip(8)) in order
     nodes: dict[str, str]  # node -> its address with the network's bits
@@ -33,14 +33,14 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     limits: IsolationLimits
     containers: bool
     by_root: bool
-    groups: list[str]  # of the control groups around all of it, the files that processes are written to
-    learner_groups: list[str]  # of those around the learner
+    groups: list[str]  # cgroup.procs files of the control groups around the whole cluster
+    learner_groups: list[str]  # the same, around the learner
 
 
 class RunProgram(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
-    """Run ``argv`` on a node. With it come four descriptors: stdin, stdout, stderr, and where its status goes.
+    """Run ``argv`` on a node. Comes with four descriptors: stdin, stdout, stderr, and one to write its status to.
 
-    As "learner" it is under the filter and the limits; as "grader" it reads everybody's files;
+    As "learner" it runs under the filter and the limits; as "grader" it can read all files;
     as "root" it runs beside process 1, in the network of ``node``.
     """
 
@@ -52,18 +52,18 @@ class RunProgram(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
 
 class Kill(msgspec.Struct, frozen=True, kw_only=True, tag="kill"):
-    """Kill all processes of ``who`` on ``node``, or everywhere if that is empty."""
+    """Kill all processes of ``who`` on ``node``, or on all nodes if that is empty."""
 
     who: str
     node: str = ""
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True, tag="look"):
-    """Say what the learner uses."""
+    """Report what the learner uses."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
-    """From now on stop all of the learner's when it takes more than it may (or no more)."""
+    """Start or stop killing the learner's processes when they exceed their limits."""
 
     on: bool
 
@@ -72,9 +72,9 @@ Request = RunProgram | Kill | Look | Watch
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the learner uses at this moment, and which limit its processes were stopped for, if any."""
+    """What the learner uses now, and the limit for which its processes were stopped, if any."""
 
     tasks: int = 0
     memory_bytes: int = 0
     limit: Termination | None = None
-    problem: str = ""  # of a request that could not be done
+    problem: str = ""  # error message of a request that failed

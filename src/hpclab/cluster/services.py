@@ -1,10 +1,10 @@
-"""Values -> service directories for the supervisor, s6. Touches nothing.
+"""Values -> service directories for the supervisor, s6. Pure.
 
-A service is a folder with a ``run`` script; s6-supervise starts it, and starts
-it again when it dies (https://skarnet.org/software/s6/servicedir.html). A
+A service is a folder with a ``run`` script; s6-supervise starts it, and restarts
+it when it dies (https://skarnet.org/software/s6/servicedir.html). A
 compute node is a service too: its ``run`` makes the node's namespaces, in which
-a second s6-svscan is process 1 and keeps slurmd. Readiness is announced by
-``s6-notifyoncheck`` and awaited with ``s6-svwait`` (``files/await``), each with a deadline.
+a second s6-svscan is process 1 and supervises slurmd. ``s6-notifyoncheck`` announces
+readiness and ``s6-svwait`` (``files/await``) waits for it, each with a deadline.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCRIPT = "#!/bin/sh\n"
 
 
 def controller(spec: Spec) -> dict[str, str]:
-    """Files of the services beside the nodes: path below ``services/`` -> text."""
+    """Return the files of the services beside the nodes: path below ``services/`` -> text."""
     files: dict[str, str] = {}
     files |= _daemon(
         "munged",
@@ -35,7 +35,7 @@ def controller(spec: Spec) -> dict[str, str]:
         "s6-setuidgid mysql mariadbd --no-defaults --datadir=/run/hpclab/db --skip-networking --skip-name-resolve"
         f" --socket={config.MYSQL_SOCKET} --pid-file=/run/mysqld/mariadbd.pid"
         " --innodb-buffer-pool-size=64M --innodb-log-file-size=16M --innodb-autoextend-increment=2 --performance-schema=OFF"
-        # Written at each commit, flushed once a second: survives any killed daemon.
+        # Written at each commit, flushed once a second: no commit is lost when a daemon is killed.
         " --innodb-lock-wait-timeout=900 --innodb-flush-log-at-trx-commit=2 --innodb-use-native-aio=OFF",
         before=[f"rm -f {config.MYSQL_SOCKET}"],
         check=f"test -S {config.MYSQL_SOCKET}",
@@ -60,7 +60,7 @@ def controller(spec: Spec) -> dict[str, str]:
 
 
 def nodes(spec: Spec) -> dict[str, str]:
-    """Files of the login node's and the compute nodes' services, below ``services/``."""
+    """Return the files of the login node's and the compute nodes' services, below ``services/``."""
     files: dict[str, str] = {}
     for name in (LOGIN, *spec.node_names):
         joins = [
@@ -80,13 +80,13 @@ def nodes(spec: Spec) -> dict[str, str]:
             f" {spec.memory_mib // 2}m {spec.host.cgroup}",
         ]
         files[f"{name}/run"] = SCRIPT + "\n".join(lines) + "\n"
-        # A node is switched off like a machine: at once.
+        # Switch a node off like a machine: at once.
         files[f"{name}/down-signal"] = "SIGKILL\n"
     return files
 
 
 def inside_nodes(spec: Spec) -> dict[str, str]:
-    """Files of the services that run inside each compute node, below ``nodes/``."""
+    """Return the files of the services that run inside each compute node, below ``nodes/``."""
     files: dict[str, str] = {}
     for name in spec.node_names:
         files[f"{name}/slurmd/run"] = (
@@ -98,7 +98,7 @@ def inside_nodes(spec: Spec) -> dict[str, str]:
 
 
 def outbound() -> dict[str, str]:
-    """The login node's way out: a user-mode network, as rootless containers use it."""
+    """Return the service for the login node's outbound network: a user-mode one, as in rootless containers."""
     return {
         "outbound/run": SCRIPT
         + "exec >>/run/hpclab/log/outbound.log 2>&1\n"
@@ -116,7 +116,7 @@ def cgroup_name(spec: Spec) -> str:
 
 
 def cgroup_v2(spec: Spec) -> Path:
-    """The cluster's group where the host has version 2."""
+    """Return the cluster's group on a host with cgroup version 2."""
     return Path(spec.host.cgroup_top, cgroup_name(spec))
 
 
@@ -138,7 +138,7 @@ def _daemon(
 
 
 def _listens(port: int) -> str:
-    """A check whether something listens on a TCP port; a Slurm command would take a hundred times as long."""
+    """Return a check that something listens on a TCP port; a Slurm command would take a hundred times as long."""
     return f"grep -q ':{port:04X} 00000000:0000 0A' /proc/net/tcp"
 
 

@@ -1,4 +1,4 @@
-"""What a cluster is: plain values, checked before anything is started."""
+"""The description of a cluster: plain values, checked before anything is started."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hpclab.sandbox.limits import IsolationLimits
 from hpclab.sites import Site
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
-MAX_NODES = 200  # a /16 would hold more; memory and patience would not
+MAX_NODES = 200  # a /16 network could hold more, but memory and start time would be too high
 NETWORK = ipaddress.ip_network("10.77.0.0/16")
 CONTROLLER = "ctl"
 LOGIN = "login"
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """What the host offers a cluster."""
+    """The resources that the host offers a cluster."""
 
-    memory_mib: int = msgspec.field(name="memory_mb")  # as stored by older versions
+    memory_mib: int = msgspec.field(name="memory_mb")  # the stored name, from older versions
     gpu_devices: tuple[str, ...] = ()  # /dev/nvidia0, ... ; empty: GPUs are emulated
-    cgroup: str = "none"  # "v1", "v2" or "none": who can enforce memory limits
-    cgroup_group: str = ""  # what the cluster's group on the host is called
-    cgroup_top: str = ""  # for "v2": the group on the host below which the cluster has its own
-    outbound: bool = True  # the login node may get a network of its own to the outside
+    cgroup: str = "none"  # "v1", "v2" or "none": the cgroups that can enforce memory limits
+    cgroup_group: str = ""  # name of the cluster's group on the host
+    cgroup_top: str = ""  # for "v2": the group on the host that holds the cluster's
+    outbound: bool = True  # the login node can have outbound network access
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +40,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int = 4
     cpus_per_node: int = 4
     gpus_per_node: int = 4
-    memory_mib: int = msgspec.field(default=4000, name="memory_mb")  # likewise
+    memory_mib: int = msgspec.field(default=4000, name="memory_mb")  # the stored name, from older versions
     outbound: bool = True
-    isolation: IsolationLimits | None = None  # of a cluster for untrusted code alone: see isolated.py
+    isolation: IsolationLimits | None = None  # of a cluster for untrusted code: see isolated.py
     containers: bool = (
-        False  # of such a cluster: programs may make namespaces and mounts, which building an image takes
+        False  # for such a cluster: programs may make namespaces and mounts, as image builds need
     )
 
     @property
@@ -63,19 +63,19 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def jobs_by_cgroup(self) -> bool:
-        """Whether Slurm has control groups for its jobs. Those of an isolated cluster are around all of it."""
+        """Whether Slurm uses control groups for its jobs. An isolated cluster has its control groups around all of it."""
         return self.host.cgroup != "none" and self.isolation is None
 
     @property
     def enforces_memory(self) -> str:
-        """Who stops a job that takes too much memory, in words for ``status``."""
+        """What stops a job that uses too much memory, as text for ``status``."""
         if self.host.cgroup == "none":
             return "Slurm's own polling, every second (no cgroup at hand)"
         return f"cgroup {self.host.cgroup}: the kernel stops a job that takes more at once"
 
 
 def address(host: str) -> str:
-    """The address of a host of the cluster on its private network."""
+    """Return the address of a host of the cluster on its private network."""
     if host == CONTROLLER:
         return str(NETWORK[1])
     if host == LOGIN:
@@ -84,7 +84,7 @@ def address(host: str) -> str:
 
 
 def devices_of(spec: Spec, node_index: int) -> tuple[str, ...]:
-    """The GPU device files of one node: a fair share of the host's, or emulated ones.
+    """Return the GPU device files of one node: an even share of the host's, or emulated ones.
 
     With fewer real GPUs than nodes, the first nodes have one each.
     """
@@ -98,7 +98,7 @@ def devices_of(spec: Spec, node_index: int) -> tuple[str, ...]:
 
 
 def check_name(name: str) -> str:
-    """``name`` if a cluster may be called so. Raises UsageError."""
+    """Return ``name`` if it is a valid cluster name. Raises UsageError."""
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot be the name of a cluster",
@@ -108,7 +108,7 @@ def check_name(name: str) -> str:
 
 
 def check(spec: Spec) -> Spec:
-    """``spec`` if it can be started. Raises UsageError that names the valid values."""
+    """Return ``spec`` if it can be started. Raises UsageError that names the valid values."""
     check_name(spec.name)
     limits = {
         "--nodes": (spec.nodes, 1, MAX_NODES),

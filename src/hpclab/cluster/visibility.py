@@ -1,7 +1,7 @@
-"""Which of the host's folders the cluster's people can see, and which have to be shown to them.
+"""The host folders that must be mounted again to be visible to the cluster's users.
 
-Inside, /root, /tmp, /var/tmp and /run are empty ones of the cluster's own. What the course
-needs from there (its clone, its Python) is shown again at the same path.
+Inside, /root, /tmp, /var/tmp and /run are the cluster's own and empty. Folders that the course needs
+from there (its clone, its Python) are mounted again at the same path.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ HIDDEN = (Path("/root"), Path("/tmp"), Path("/var/tmp"), Path("/run"))
 
 
 def exposures(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """The topmost of ``paths`` that lie below a hidden folder."""
+    """Return the topmost of ``paths`` that lie below a hidden folder."""
     below = {path.resolve() for path in paths if any(path.resolve().is_relative_to(top) for top in HIDDEN)}
     return tuple(sorted(path for path in below if not any(parent in below for parent in path.parents)))
 
 
 def check(paths: Iterable[Path], *, by_root: bool) -> None:
-    """Raise HostUnsuitable when the learner, to whom root's files are closed, could not reach ``paths``."""
+    """Raise HostUnsuitable when the learner, who can't read root's files, could not reach ``paths``."""
     if not by_root:
         return
     shown = exposures(paths)

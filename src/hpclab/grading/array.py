@@ -1,8 +1,8 @@
 """A round of grading as one Slurm job array: submit it, watch it, find it again, cancel it.
 
-A job is known by the UUID in its comment and not by its number alone: Slurm can give a number twice after a
-crash. What a watch looks at first are results, which come from the file system; the controller, which serves
-everybody, is asked rarely.
+A job is identified by the UUID in its comment, not only by its number: after a crash Slurm can reuse a number.
+While watching, results are read from the file system often; the controller, a shared resource, is queried
+rarely.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from hpclab.grading.batch import Batch, seconds_of
 from hpclab.shell import indented
 from hpclab.slurm import Job, Runner
 
-PATIENCE = 180.0  # seconds for which a controller may not answer: it is restarted now and then
-# Reasons for which nobody but a person starts a job again: what is left goes into a new one.
+PATIENCE = 180.0  # seconds for which the controller may not answer, for example during a restart
+# Reasons for which a job starts only after a person intervenes: its submissions go into a new job.
 STUCK = ("held", "Held", "DependencyNeverSatisfied", "BadConstraints")
 
 
@@ -36,9 +36,9 @@ def submit(
     options: Sequence[str] = (),
     image: Path | None = None,
 ) -> str:
-    """Submit round ``number``, ``at_once`` of its tasks at a time; the job's ID. Raises CommandFailed.
+    """Submit round ``number``, ``at_once`` of its tasks at a time; returns the job ID. Raises CommandFailed.
 
-    ``shared`` says whom each task grades; ``image`` is one of Apptainer, in which they run.
+    ``shared`` lists the students of each task; ``image`` is the Apptainer image in which they run.
     """
     seconds = seconds_of(batch, shared)
     flags = [
@@ -68,13 +68,13 @@ def submit(
 
 
 def waiting(launch: Runner, batch: Batch) -> list[Job]:
-    """The tasks of this batch's arrays that are not over, by the UUID in their comment."""
+    """Return the tasks of this batch's arrays that have not ended, by the UUID in their comment."""
     me = launch(["id", "-un"]).stdout.strip()
     return [job for job in slurm.query_queue(launch, user=me) if job.comment == batch.uuid and not job.ended]
 
 
 def cancel(launch: Runner, jobs: Sequence[Job]) -> None:
-    """Cancel these tasks; those that have ended meanwhile are no trouble."""
+    """Cancel these tasks; ignores those that have ended meanwhile."""
     if jobs:
         launch(
             ["scancel", *sorted({job.id if job.array_index is not None else job.array_id for job in jobs})]
@@ -91,10 +91,11 @@ def watch(
     queued: float,
     slowest: float,
 ) -> None:
-    """Wait until none of the batch's tasks is left in the queue. Whatever ``pause`` raises cancels them.
+    """Wait until none of the batch's tasks is left in the queue. Any exception from ``pause`` cancels them.
 
-    ``done`` looks for results and says how many there are. Tasks that nobody will start are cancelled.
-    ``queued`` is how long nothing at all may start. Raises DeadlineExceeded, CommandFailed.
+    ``done`` reads new results and returns how many there are. Tasks that can't start are cancelled.
+    ``queued`` is
+    how many seconds may pass without any task starting. Raises DeadlineExceeded, CommandFailed.
     """
     wait, known = 0.25, -1
     answered = quiet = time.monotonic()

@@ -1,19 +1,20 @@
-"""Many submissions: what is to be graded, what is done, what is left, in a folder that the tasks share.
+"""The spool of a grading run: submissions to grade, results, and state, in a folder that the tasks share.
 
-The spool is such a folder: it lies where the nodes see it, and holds copies, so that a task sees nothing
-of the class. It is made before the first job, and removed when all results are in the class's folder.
+The nodes see the spool. It holds copies, so that a task sees nothing else of the course. It is made before
+the first
+job, and removed when all results are in the course's folder.
 
-    batch.json              the tasks, limits, who grades
-    lab.json                the lab, hidden tests and all
+    batch.json              the tasks, the limits, the grader
+    lab.json                the lab, including hidden tests
     submissions/HASH        one submission in one file
-    rounds/N.json           round N: for each task of its job array the students it grades
+    rounds/N.json           round N: the students that each task of its job array grades
     results/STUDENT.json    a Result; valid only with STUDENT.done, its SHA-256, which is written last
-    canary/KIND.json        what the probes found on nodes of this kind
-    canary/refused          why a node grades nothing; then nothing is graded
+    canary/KIND.json        the probes' outcome on nodes of this kind
+    canary/refused          why a node refuses to grade; then nothing is graded
     log/
 
-A task's account is trusted with marks, but what it wrote is looked at before it counts: a regular file,
-of bounded size, that fits its hash, names the very task that was given out, and has the lab's own tests.
+A task's account is trusted with marks, but its results are checked before they count: a regular file of
+bounded size that matches its hash, names the assigned task, and has the lab's tests.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ from hpclab.grading.submissions import objects
 T = TypeVar("T")
 MOST_RESULT = 8 << 20  # bytes of one result
 MOST_SUBMISSION = 1 << 30
-MOST_TASKS = 1000  # of one job array: Slurm's own limit, unless a site changed it (MaxArraySize)
-LARGEST_PACK = 32  # plain submissions of one task: the last ones wait for all before them
+MOST_TASKS = 1000  # of one job array: Slurm's default, unless a site changed it (MaxArraySize)
+LARGEST_PACK = 32  # plain submissions of one task: its last ones wait for all before them
 TRIES = 3  # rounds in which a submission may take part
 
 
@@ -52,7 +53,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     lab_digest: str
     grader: str
-    parts: tuple[str, ...] = ()  # the files that the grader's name is made from
+    parts: tuple[str, ...] = ()  # the files that the grader's name is derived from
     image: str = ""
     limits: Limits
     needs: Needs
@@ -60,17 +61,17 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeRefusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a node grades nothing: a probe got out, or it cannot isolate a submission. ``canary/refused`` holds one."""
+    """Why a node refuses to grade: a probe escaped, or it can't isolate a submission. Stored in ``canary/refused``."""
 
     problem: str
     remedy: str = ""
 
 
-# ---- what is written for the tasks ----------------------------------------------------------
+# ---- files for the tasks -----------------------------------------------------------------------
 
 
 def write_spool(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapping[str, bytes]]) -> None:
-    """Write the spool of ``batch``; ``files`` reads the submission of a hash. The batch comes last."""
+    """Write the spool of ``batch``; ``files`` reads the submission of a hash. The batch is written last."""
     for name in ("results", "canary", "log", "rounds", "submissions"):
         (spool / name).mkdir(parents=True, exist_ok=True)
     for content in sorted({task.hash for task in batch.tasks}):
@@ -80,17 +81,17 @@ def write_spool(spool: Path, batch: Batch, lab: Lab, files: Callable[[str], Mapp
 
 
 def is_written(spool: Path) -> bool:
-    """Whether all of a spool is there, so that tasks may have begun."""
+    """Return whether the spool is complete, so that tasks may have begun."""
     return (spool / "batch.json").exists()
 
 
 def read(spool: Path) -> Batch:
-    """The batch in ``spool``. Raises GradingError."""
+    """Return the batch in ``spool``. Raises GradingError."""
     return _decoded(spool / "batch.json", Batch)
 
 
 def read_lab(spool: Path, batch: Batch) -> Lab:
-    """The lab that ``batch`` grades. Raises GradingError."""
+    """Return the lab that ``batch`` grades. Raises GradingError."""
     lab = _decoded(spool / "lab.json", Lab)
     if lab.digest != batch.lab_digest:
         raise GradingError(
@@ -100,12 +101,12 @@ def read_lab(spool: Path, batch: Batch) -> Lab:
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """A submission as one file."""
+    """Return a submission as one file."""
     return msgspec.msgpack.encode(dict(sorted(files.items())))
 
 
 def submission(spool: Path, task: Task) -> dict[str, bytes]:
-    """The files of ``task``'s submission, which must be those that its hash names. Raises GradingError."""
+    """Return the files of ``task``'s submission after checking its hash. Raises GradingError."""
     path = spool / "submissions" / task.hash
     try:
         found = msgspec.msgpack.decode(_regular(path, MOST_SUBMISSION), type=dict[str, bytes])
@@ -116,15 +117,17 @@ def submission(spool: Path, task: Task) -> dict[str, bytes]:
     return found
 
 
-# ---- who grades what -------------------------------------------------------------------------
+# ---- rounds -----------------------------------------------------------------------------------
 
 
 def packs(students: Sequence[str], *, plain: bool, at_once: int, again: bool) -> list[list[str]]:
-    """What each task of an array grades.
+    """Return the students that each task of an array grades.
 
-    With a cluster, one submission each. Starting a task costs more than grading a plain one, so those come
-    in packs, as many as run at once, of limited size; whoever comes again stands alone, so that nobody else
-    is lost with it.
+    With a cluster, one submission per task. Starting a task costs more than grading a plain one, so plain
+    ones come
+    in packs of limited size, as many packs as run at once. A submission that is retried is alone, so that its
+    failure
+    doesn't affect others.
     """
     size = 1
     if plain and not again:
@@ -134,8 +137,10 @@ def packs(students: Sequence[str], *, plain: bool, at_once: int, again: bool) ->
 
 
 def seconds_of(batch: Batch, shared: Sequence[Sequence[str]]) -> float:
-    """The time limit of each task of a round. Of a pack few take all the time there is; if many do, the others
-    are graded in the next round."""
+    """Return the time limit of each task of a round, in seconds.
+
+    Few submissions of a pack use all their time; if many do, the others are graded in the next round.
+    """
     return batch.needs.seconds * (1 + (max(map(len, shared)) - 1) / 8)
 
 
@@ -144,7 +149,7 @@ def write_round(spool: Path, number: int, shared: Sequence[Sequence[str]]) -> No
 
 
 def read_round(spool: Path, number: int, index: int) -> list[str]:
-    """The students whom task ``index`` of round ``number`` grades. Raises GradingError."""
+    """Return the students whom task ``index`` of round ``number`` grades. Raises GradingError."""
     shared = _decoded(spool / "rounds" / f"{number}.json", list[list[str]])
     if not 0 <= index < len(shared):
         raise GradingError(f"round {number} has {len(shared)} tasks, none is number {index}", "")
@@ -152,7 +157,7 @@ def read_round(spool: Path, number: int, index: int) -> list[str]:
 
 
 def refusal(spool: Path) -> NodeRefusal | None:
-    """Why a node refused to grade, if one did."""
+    """Return why a node refused to grade, if one did."""
     try:
         data = _regular(spool / "canary" / "refused", 1 << 20)
         return msgspec.json.decode(data, type=NodeRefusal)
@@ -166,7 +171,7 @@ def refusal(spool: Path) -> NodeRefusal | None:
 
 
 def write_result(spool: Path, result: Result) -> None:
-    """Write a result, then the mark that it is whole."""
+    """Write a result, then the hash that marks it as complete."""
     data = msgspec.json.encode(result)
     folder = spool / "results"
     write_whole(folder / f"{result.task.student}.json", data)
@@ -174,7 +179,7 @@ def write_result(spool: Path, result: Result) -> None:
 
 
 def result(spool: Path, batch: Batch, task: Task, lab: Lab) -> Result | str:
-    """The result of ``task``; or why there is none, in words ('' where nothing was written at all)."""
+    """Return the result of ``task``, or the reason why there is none ('' where no result was written)."""
     folder = spool / "results"
     try:
         expected = _regular(folder / f"{task.student}.done", 64)
@@ -193,7 +198,7 @@ def result(spool: Path, batch: Batch, task: Task, lab: Lab) -> Result | str:
 
 
 def wrong_with(found: Result, batch: Batch, task: Task, lab: Lab) -> str:
-    """Why ``found`` is not the result of ``task``; ''."""
+    """Return why ``found`` is not a valid result of ``task``, or ''."""
     if found.task != task:
         return f"the result of {task.student} is that of another task"
     if (found.lab_digest, found.grader) != (batch.lab_digest, batch.grader):
@@ -209,7 +214,7 @@ def wrong_with(found: Result, batch: Batch, task: Task, lab: Lab) -> str:
 
 
 def gave_up(batch: Batch, task: Task, why: str, tries: int) -> Result:
-    """The result of a submission that no task finished: for the instructor to look at, and no mark."""
+    """Return the result of a submission that no task finished: no mark, for the instructor to look at."""
     return Result(
         task=task,
         lab_digest=batch.lab_digest,
@@ -222,12 +227,12 @@ def gave_up(batch: Batch, task: Task, why: str, tries: int) -> Result:
 
 
 def marks_of(result: Result) -> tuple[Verdict, tuple[tuple[str, float], ...]]:
-    """What must be the same, however often and wherever a submission is graded."""
+    """Return the parts of a result that must be the same however often and wherever a submission is graded."""
     return result.verdict, tuple((mark.test, mark.earned) for mark in result.marks)
 
 
 def counts(results: Iterable[Result]) -> dict[Verdict, int]:
-    """How many results have each verdict, in the order of the verdicts."""
+    """Count the results by verdict, in the order of the verdicts."""
     verdicts = [result.verdict for result in results]
     return {verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts}
 
@@ -240,7 +245,7 @@ def _decoded(path: Path, kind: type[T]) -> T:
 
 
 def _regular(path: Path, most: int) -> bytes:
-    """The content of a regular file that is no link. Raises OSError."""
+    """Return the content of a regular file that is not a symbolic link. Raises OSError."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(file, "rb") as opened:
         state = os.fstat(file)

@@ -1,7 +1,8 @@
-"""nbgrader's own programs in a course: their configuration, and replacements for those that would bypass hpclab.
+"""The configuration of nbgrader's programs in a course, and replacements for those that would bypass hpclab.
 
-A course's ``nbgrader_config.py`` is copied from ``autograder/`` once; the instructor may edit it. It names the course
-and the exchange, and replaces programs of nbgrader by the classes below.
+A course's ``nbgrader_config.py`` is copied from ``autograder/`` once; the instructor may edit it. It names
+the course
+and the exchange, and replaces nbgrader's programs with the classes below.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Nbgrader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_config(folder: Path) -> Nbgrader:
-    """The configuration in ``folder``; nbgrader's defaults if there is none. Raises GradingError."""
+    """Return the configuration in ``folder``, nbgrader's defaults if there is none. Raises GradingError."""
     if not (folder / CONFIG).is_file():
         return Nbgrader()
     try:
@@ -60,19 +61,19 @@ def read_config(folder: Path) -> Nbgrader:
 
 
 def render_config(template: str, title: str) -> str:
-    """The configuration of a new course with this title, from ``template``."""
+    """Return the configuration of a new course with this title, from ``template``."""
     return COURSE_ID.sub(f'c.CourseDirectory.course_id = "{make_course_id(title)}"', template)
 
 
 def make_course_id(title: str) -> str:
-    """A name for folders from a course's title."""
+    """Return a folder name made from a course's title."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or COURSE
 
 
 def hand_out(folder: Path, lab: str) -> Path:
-    """Copy ``release/LAB`` into the exchange, over an earlier copy; the new path. Raises GradingError.
+    """Copy ``release/LAB`` into the exchange, over an earlier copy; returns the new path. Raises GradingError.
 
-    nbgrader's own program does it, so that its other programs find the folders and permissions they expect.
+    Uses nbgrader's own program, so that its other programs find the folders and permissions they expect.
     """
     known = read_config(folder)
     if not known.exchange.is_dir():

@@ -48,7 +48,7 @@ class Lateness(msgspec.Struct, frozen=True, kw_only=True):
 def compute_lateness(
     received: float, due: float | None, policy: LatePolicy, zone: ZoneInfo, *, free_days_used: int = 0
 ) -> Lateness:
-    """The lateness of one submission under ``policy``. Exactly at ``due`` is on time; ``due`` None: no deadline."""
+    """Return the lateness of one submission under ``policy``. Exactly at ``due`` is on time; ``due`` None: no deadline."""
     if due is None:
         return Lateness(seconds=0, penalty_share=0.0, description="no deadline")
     late_s = received - due
@@ -87,7 +87,7 @@ def compute_lateness(
 def compute_all_lateness(
     received: Mapping[str, float], dues: Mapping[str, float | None], policy: LatePolicy, zone: ZoneInfo
 ) -> dict[str, Lateness]:
-    """The lateness of every lab of one student; the labs use free days in the order of their deadlines."""
+    """Return the lateness of every lab of one student; the labs use free days in the order of their deadlines."""
     used = 0
     by_lab = {}
     for lab in sorted(received, key=lambda lab: (dues.get(lab) or 0.0, lab)):
@@ -97,7 +97,7 @@ def compute_all_lateness(
 
 
 def begun_days(received: float, due: float, zone: ZoneInfo) -> int:
-    """Days begun between ``due`` and ``received`` on the wall clock of ``zone``; 0 when it is not late."""
+    """Return the days begun between ``due`` and ``received`` on the wall clock of ``zone``; 0 when it is not late."""
     if received <= due:
         return 0
     # Start one day below the count of 24-hour days, because a day has 23 to 25 hours when the clocks change.
@@ -108,7 +108,7 @@ def begun_days(received: float, due: float, zone: ZoneInfo) -> int:
 
 
 def days_after(due: float, days: int, zone: ZoneInfo) -> float:
-    """The same time of day, ``days`` later. Of a time that comes twice the later one counts, in the student's favour."""
+    """Return the same time of day, ``days`` later. Of an ambiguous time the later one counts, in the student's favour."""
     if not days:
         return due
     local = datetime.datetime.fromtimestamp(due, zone)
@@ -117,7 +117,7 @@ def days_after(due: float, days: int, zone: ZoneInfo) -> float:
 
 
 def duration(seconds: int) -> str:
-    """A length of time in its two largest units, in words."""
+    """Format a length of time in its two largest units, in words."""
     parts = []
     rest = seconds
     for name, size in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):

@@ -17,9 +17,9 @@ class Verdict(StrEnum):
     PARTIAL = "PARTIAL"  # some points
     FAIL = "FAIL"  # ran to the end and earned nothing
     TIMEOUT = "TIMEOUT"  # stopped at the time limit; what it had done by then is graded
-    MEMORY = "MEMORY"  # stopped at the limit of memory or processes; likewise
-    OUTPUT_LIMIT = "OUTPUT_LIMIT"  # printed or wrote too much; likewise
-    CRASH = "CRASH"  # the interpreter exited too early; likewise
+    MEMORY = "MEMORY"  # stopped at the limit of memory or processes; graded likewise
+    OUTPUT_LIMIT = "OUTPUT_LIMIT"  # printed or wrote too much; graded likewise
+    CRASH = "CRASH"  # the interpreter exited too early; graded likewise
     TAMPER = "TAMPER"  # contains something that normal work cannot produce; earns nothing until an instructor has looked at it
     BAD_INPUT = "BAD_INPUT"  # cannot be read as this lab; earns nothing
     SYSTEM_ERROR = "SYSTEM_ERROR"  # grading failed: no mark; tried again, then shown to the instructor
@@ -47,7 +47,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
     """A lab as grading needs it. It contains hidden tests, so students never see it.
 
     ``notebook`` is the student's notebook as it was released (JSON text), ``cells`` its code cells in
-    order, ``tests`` all tests in order. ``nodes`` 0: it needs no cluster. ``files`` lie beside the notebook
+    order, ``tests`` all tests in order. ``nodes`` 0: it needs no cluster. ``files`` are beside the notebook
     or in ``templates`` (paths from the top of the student's folder). ``digest`` identifies all of it.
     """
 
@@ -71,11 +71,11 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(IsolationLimits, frozen=True, kw_only=True):
-    """What one submission may use."""
+    """The limits of one submission."""
 
-    job_wait_seconds: float  # for jobs that still run when the last cell has ended
-    test_seconds: float  # one test
-    output_mib: int  # what the cells print, all together
+    job_wait_seconds: float  # seconds for jobs that still run when the last cell has ended
+    test_seconds: float  # for one test
+    output_mib: int  # all cells' output together
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class NotebookRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One graded submission. A function of (submission, lab, grader, seed) alone, but for ``seconds`` and ``jobs``.
+    """One graded submission. Depends only on (submission, lab, grader, seed), except ``seconds`` and ``jobs``.
 
     ``notes`` say what was repaired (a changed check, a copied cell). ``executed`` is the student's notebook
     with its output, bounded in size: untrusted text, only for feedback.

@@ -1,4 +1,4 @@
-"""Untrusted text and pictures → what may be shown: text without hidden characters, and PNGs of bounded size."""
+"""Untrusted text and pictures → safe output: text without hidden characters, and PNGs of bounded size."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MOST_PNG_PIXELS = 4_000_000
 
 
 def text(written: str, *, lines: int = 0, characters: int = 0) -> str:
-    """``written`` without terminal sequences, and with every other invisible character made visible.
+    """Return ``written`` without terminal sequences, and with every other invisible character made visible.
 
-    With ``lines`` or ``characters`` only the end is kept, since the last output of a program is the most telling.
+    With ``lines`` or ``characters`` only the end is kept, because a program's last output says the most.
     """
     plain = strip_ansi(written.replace("\r\n", "\n"))
     visible = "".join(_make_visible(character) for character in _overwrite_lines(plain))
@@ -28,13 +28,13 @@ def text(written: str, *, lines: int = 0, characters: int = 0) -> str:
 
 
 def line(written: str, most: int = 200) -> str:
-    """``written`` on one line; only its beginning if it is longer than ``most`` characters."""
+    """Return ``written`` on one line; only its beginning if it is longer than ``most`` characters."""
     joined = " ".join(text(written).split())
     return joined if len(joined) <= most else f"{joined[: most - 1]}…"
 
 
 def _overwrite_lines(plain: str) -> str:
-    """What a terminal shows in the end: a carriage return makes a progress bar overwrite its line."""
+    """Return the text as a terminal finally shows it: a carriage return makes a progress bar overwrite its line."""
     if "\r" not in plain:
         return plain
     return "\n".join(
@@ -63,7 +63,7 @@ def _keep_end(visible: str, lines: int, characters: int) -> str:
 
 
 def output_png(output: object) -> bytes | None:
-    """The PNG of a notebook's output, if it has one of a reasonable size."""
+    """Return the PNG of a notebook's output, if it has one of a reasonable size."""
     data = output.get("data") if isinstance(output, Mapping) else None
     coded = _join(data.get("image/png")) if isinstance(data, Mapping) else ""
     if not coded or len(coded) > 2 * MOST_PNG_BYTES:
@@ -76,10 +76,11 @@ def output_png(output: object) -> bytes | None:
 
 
 def is_png(data: bytes) -> bool:
-    """Whether ``data`` starts as a PNG, and its size in bytes and pixels is bounded.
+    """Return whether ``data`` starts as a PNG, with bounded size in bytes and pixels.
 
-    The rest is not parsed: as ``<img src="data:image/png;…">`` a browser decodes it or shows nothing, and a picture
-    runs no script. The bound of pixels protects the browser's memory. SVG, GIF and all else is refused.
+    The rest is not parsed: as ``<img src="data:image/png;…">`` a browser decodes it or shows nothing, and a
+    picture
+    runs no script. The pixel limit protects the browser's memory. SVG, GIF and all other formats are refused.
     """
     if not data.startswith(PNG_HEAD) or len(data) > MOST_PNG_BYTES or len(data) < len(PNG_HEAD) + 8:
         return False
@@ -90,7 +91,7 @@ def is_png(data: bytes) -> bool:
 
 
 def output_text(output: object, *, lines: int = 0, characters: int = 0) -> str:
-    """A notebook's output in plain text."""
+    """Return a notebook's output in plain text."""
     if not isinstance(output, Mapping):
         return ""
     if output.get("output_type") == "stream":
@@ -106,7 +107,7 @@ def output_text(output: object, *, lines: int = 0, characters: int = 0) -> str:
 
 
 def _join(value: object, separator: str = "") -> str:
-    """A text that a notebook may store as a list of texts; empty for anything else."""
+    """Return a text that a notebook may store as a list of texts; empty for anything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, Sequence) and not isinstance(value, bytes):
@@ -115,7 +116,7 @@ def _join(value: object, separator: str = "") -> str:
 
 
 def outputs(written: object, *, lines: int = 400, characters: int = 40_000) -> list[dict[str, Any]]:
-    """New outputs for a notebook's cell with only text and PNGs: no HTML, SVG, script, link or widget."""
+    """Return new outputs for a notebook's cell with only text and PNGs: no HTML, SVG, script, link or widget."""
     cleaned: list[dict[str, Any]] = []
     for output in written if isinstance(written, list) else []:
         plain = output_text(output, lines=lines, characters=characters)

@@ -64,7 +64,7 @@ class Student(SettingsTable, frozen=True):
 
 
 class Alias(SettingsTable, frozen=True):
-    """``[[alias]]``: another id of the learning platform for a student, recorded when the instructor was asked."""
+    """``[[alias]]``: another id of the learning platform for a student, recorded when the instructor confirmed it."""
 
     lms: str
     student: str
@@ -99,7 +99,7 @@ class Course:
         self._by_hub = {student.hub or student.id: student.id for student in read.student}
 
     def student(self, id: str) -> Student:
-        """The student called ``id``. Raises UsageError with the nearest names."""
+        """Return the student called ``id``. Raises UsageError with the nearest names."""
         if id not in self.students:
             close = student_ids.near(id, self.students)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
@@ -110,39 +110,39 @@ class Course:
         return self.students[id]
 
     def by_lms(self, number: str) -> str | None:
-        """The id of the student whom the learning platform calls ``number``."""
+        """Return the id of the student with this number in the learning platform."""
         return self._by_lms.get(number)
 
     def by_account(self, account: str) -> str | None:
-        """The id of the student with this account of the operating system."""
+        """Return the id of the student with this account of the operating system."""
         return self._by_account.get(account)
 
     def by_name(self, name: str) -> str | None:
-        """The student whom a folder's name means: an id, a Hub's user or an account. None if it is ambiguous."""
+        """Return the student that a folder's name means: an id, a Hub user or an account. None if it is ambiguous."""
         if name in self.students:
             return name
         ids = {id for id in (self._by_hub.get(name), self._by_account.get(name)) if id}
         return ids.pop() if len(ids) == 1 else None
 
     def opens(self, lab: str) -> float | None:
-        """When ``lab`` opens."""
+        """Return when ``lab`` opens."""
         times = self.labs.get(lab)
         return self._seconds(times.opens) if times else None
 
     def due(self, lab: str, student: str) -> float | None:
-        """Until when ``student`` may submit ``lab`` without being late; None: there is no deadline."""
+        """Return until when ``student`` may submit ``lab`` without being late; None: there is no deadline."""
         times = self.labs.get(lab)
         due = self._seconds(times.due) if times else None
         return None if due is None else max(due, self._extended(lab, student) or due)
 
     def closes(self, lab: str, student: str) -> float | None:
-        """When ``lab`` closes for ``student``; an extension beyond that moves it."""
+        """Return when ``lab`` closes for ``student``; an extension beyond that moves it."""
         times = self.labs.get(lab)
         closes = self._seconds(times.closes) if times else None
         return None if closes is None else max(closes, self._extended(lab, student) or closes)
 
     def format_time(self, seconds: float) -> str:
-        """A time in the course's zone, with the zone's name."""
+        """Return a time in the course's zone, with the zone's name."""
         local = datetime.datetime.fromtimestamp(seconds, self.zone)
         return f"{local:%Y-%m-%d %H:%M:%S %Z} ({self.zone.key})"
 
@@ -180,7 +180,7 @@ def load(folder: Path) -> Course:
 
 
 def find_problems(read: SettingsFile) -> list[tuple[str, str]]:
-    """Contradictions in a course's settings, each with a remedy."""
+    """Return contradictions in a course's settings, each with a remedy."""
     problems: list[tuple[str, str]] = []
     try:
         zone = find_zone(read.zone)
@@ -246,7 +246,7 @@ def _verb(key: str) -> str:
 
 
 def to_epoch(when: datetime.datetime, zone: ZoneInfo) -> float:
-    """``when`` in seconds since the epoch. Raises UsageError for a local time that is not one moment."""
+    """Return ``when`` in seconds since the epoch. Raises UsageError for an ambiguous or nonexistent local time."""
     if when.tzinfo is not None:
         return when.timestamp()
     first, second = (when.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
@@ -262,7 +262,7 @@ def to_epoch(when: datetime.datetime, zone: ZoneInfo) -> float:
 
 @functools.cache
 def find_zone(name: str) -> ZoneInfo:
-    """The time zone with this IANA name. Raises UsageError."""
+    """Return the time zone with this IANA name. Raises UsageError."""
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError

@@ -1,4 +1,4 @@
-"""Writes ``settings.toml``: the commented file of a new course, and what commands append to it."""
+"""Write ``settings.toml``: the commented file of a new course, and what commands append to it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ policy = "none"          # "none": no penalty until the lab closes; "percent": s
 
 
 def begin(folder: Path, *, title: str, zone: str) -> Path:
-    """Write the settings of a new course in ``folder``; their path. Raises UsageError if there is a course."""
+    """Write the settings of a new course in ``folder``; returns their path. Raises UsageError if there is a course."""
     path = folder / NAME
     if path.exists():
         raise UsageError(f"there is already a course in {folder}", f"Edit {path}, or name another folder.")
@@ -89,7 +89,7 @@ def add(folder: Path, new: Sequence[Student | Alias]) -> Course:
 
 
 def quoted(text: str) -> str:
-    """``text`` as a string of TOML."""
+    """Return ``text`` as a TOML string."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"')
     return (
         '"' + "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in plain) + '"'

@@ -1,7 +1,7 @@
-"""One submission, from the store to its result. Whatever it holds, this process stays small and ends.
+"""Grade one submission, from the store to its result. Its content can't make this process grow or hang.
 
-A fault of the submission becomes a verdict. A fault of the grader becomes SYSTEM_ERROR, without a mark, after
-``tries`` in as many new sandboxes.
+An error of the submission becomes a verdict. An error of the grader becomes SYSTEM_ERROR, without a mark, after
+``tries`` in new sandboxes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def grade(
     image: str = "",
     tries: int = TRIES,
 ) -> Result:
-    """The result of ``task``. ``files`` reads the submission, verified, below the lab's folder. Raises nothing."""
+    """Return the result of ``task``. ``files`` reads the verified submission, below the lab's folder. Raises nothing."""
     began = time.monotonic()
     number = 0
     found: dict[str, Any] = {"verdict": Verdict.SYSTEM_ERROR}
@@ -64,7 +64,7 @@ def grade(
         number += 1
         try:
             found = _once(task, lab, files(), enter, limits)
-        except Exception as trouble:  # a fault in this program must not become a mark, nor stop the others
+        except Exception as trouble:  # an error here must not become a mark or stop other submissions
             what = (
                 str(trouble) if isinstance(trouble, HpclabError) else f"{type(trouble).__name__}: {trouble}"
             )
@@ -94,7 +94,7 @@ def _once(task: Task, lab: Lab, files: Mapping[str, bytes], enter: Enter, limits
             "executed": executed.notebook(assembled.pieces, {}),
         }
     size = sum(map(len, files.values()))
-    if size > limits.disk_mib << 19:  # half of it is for what the cells write
+    if size > limits.disk_mib << 19:  # the other half is for what the cells write
         much = f"what was handed in holds {size >> 20} MB, the most is {limits.disk_mib >> 1}"
         return {"verdict": Verdict.BAD_INPUT, "marks": verdict.nothing(lab), "problem": much}
     with enter(lab, limits) as sandbox:
@@ -131,7 +131,7 @@ def _in_sandbox(
 
 
 def learner_files(lab: Lab, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of the learner's folder, by path from its top: those handed in beside the notebook, and the lab's."""
+    """Return the learner's files by path from the top: those submitted beside the notebook, and the lab's."""
     place = f"{lab.module}/{lab.name}"
     return dict(lab.files) | {f"{place}/{path}": data for path, data in files.items()}
 
@@ -139,7 +139,7 @@ def learner_files(lab: Lab, files: Mapping[str, bytes]) -> dict[str, bytes]:
 def _tests(
     task: Task, lab: Lab, cells: list[dict[str, str]], sandbox: Sandbox, limits: Limits
 ) -> tuple[tuple[Mark, ...], tuple[JobSeen, ...], str]:
-    """The marks. Raises Trouble where a test could not judge."""
+    """Return the marks. Raises Trouble where a test could not judge."""
     answers: dict[str, _TestLine] = {}
     last: list[_TestLine] = []
     program = [cell for cell in cells if cell["kind"] != "check"]
@@ -166,7 +166,7 @@ def _tests(
         "jobs": lab.nodes > 0,
         "seed": task.seed,
     }
-    # Each test may take its time, and so may the look at the jobs.
+    # Time for each test, and for collecting the jobs.
     seconds = limits.test_seconds * (len(lab.tests) + 1) + 30
     ended = sandbox.run_tests(json.dumps(request).encode() + b"\n", line, seconds)
     missing = [test.id for test in lab.tests if test.id not in answers]
@@ -202,9 +202,9 @@ def _tests(
 def _reply(
     question: dict[str, Any], lab: Lab, cells: list[dict[str, str]], sandbox: Sandbox, limits: Limits
 ) -> bytes:
-    """Put a test's question to the learner's program, in a sandbox of its own; one line.
+    """Ask a test's question in a new sandbox with the learner's program; returns one line.
 
-    A replay brings the program along, and takes the lab's own files instead of the learner's cells.
+    A replay includes the program, and uses the lab's own files instead of the learner's cells.
     """
     question, files = dict(question), None
     source, given = question.pop("source", None), question.pop("given", ())
@@ -216,7 +216,7 @@ def _reply(
         ]
         cells.append({"id": "replay", "kind": "given", "source": source})
         files = dict(lab.files)
-    # The first sandbox still holds what the learner left, and both must fit into one job.
+    # The first sandbox still has the learner's files, and both must fit into one job.
     if lab.nodes:
         limits = msgspec.structs.replace(
             limits, memory_mib=limits.memory_mib // 2, disk_mib=limits.disk_mib // 2

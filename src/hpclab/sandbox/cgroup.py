@@ -1,9 +1,11 @@
-"""Control groups: which ones this user may make, and those around one sandbox.
+"""Control groups: those that this user may create, and those around one sandbox.
 
-The kernel then stops what takes more than it may, in the moment it does so, and sees memory that no process maps.
+The kernel then stops processes as soon as they exceed a limit, and counts memory that no process maps.
 
-Version 1 has a tree for each controller. Version 2 has one tree, and a group that hands out controllers may hold
-no process itself (https://docs.kernel.org/admin-guide/cgroup-v2.html). An ordinary user may make groups where
+Version 1 has a tree for each controller. Version 2 has one tree, and a group that enables controllers for
+others can't
+have processes itself (https://docs.kernel.org/admin-guide/cgroup-v2.html). An ordinary user can create groups
+where
 systemd has delegated a part of that tree (``systemd-run --user --scope -p Delegate=yes``).
 """
 
@@ -25,25 +27,26 @@ from hpclab.sandbox.limits import MIB, IsolationLimits
 from hpclab.shell import wait_until
 
 ROOT, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-OTHERS = "hpclab-others"  # where nothing but a delegated group is ours: who was in that before
-# Slurm 22.05 misses the last word of cgroup.controllers, where `pids` comes after `memory`.
+OTHERS = "hpclab-others"  # processes found in a delegated group, where all groups must be ours
+# Slurm 22.05 overlooks the last word of cgroup.controllers, where `pids` comes after `memory`.
 CONTROLLERS = ("memory", "pids")
 LIMIT_FILES = ("memory.max", "memory.limit_in_bytes", "pids.max")
-# The name says which process started the sandbox: ``sweep`` removes the groups of those that were killed.
+# The name has the id of the process that started the sandbox: ``sweep`` removes the groups of those that were
+# killed.
 NAME = re.compile(r"hpclab-(?:sandbox|isolated)-(\d+)-[0-9a-f]+")
 LEARNER, MAIN = "learner", "main"
-# What an isolated cluster's daemons may have beside the learner's programs; its tests too, which run while what the
-# learner left in memory is still there.
+# For an isolated cluster's daemons, in addition to the learner's programs; and for its tests, which run while
+# the learner's files are still in memory.
 DAEMONS_MIB, DAEMONS_TASKS = 4096, 2048
 
 
-# ---- which ones this user may make -------------------------------------------------------------
+# ---- groups this user may create -----------------------------------------------------------------
 
 
 def version(
     *, by_root: bool, v1: Sequence[str] = CONTROLLERS, root: Path | None = None, own: Path | None = None
 ) -> str:
-    """ "v1", "v2" or "none": which groups this user may make; of version 1 with these controllers, as root."""
+    """Return "v1", "v2" or "none": the groups this user may create; version 1 with these controllers, as root."""
     if top(by_root=by_root, root=root, own=own):
         return "v2"
     root = root or ROOT
@@ -52,9 +55,9 @@ def version(
 
 
 def top(*, by_root: bool, root: Path | None = None, own: Path | None = None) -> Path | None:
-    """The group of version 2 below which this user may make others, if any.
+    """Return the group of version 2 below which this user may create others, if any.
 
-    Root's is the root group; an ordinary user's the one this process is in, where that was delegated.
+    For root that is the root group; for an ordinary user the group of this process, where that was delegated.
     """
     root = root or ROOT
     if not (root / "cgroup.controllers").is_file():
@@ -66,14 +69,14 @@ def top(*, by_root: bool, root: Path | None = None, own: Path | None = None) -> 
     if path is None:
         return None
     here = root / path
-    if here.name == OTHERS:  # an earlier cluster moved us out of its way
+    if here.name == OTHERS:  # an earlier cluster moved this process there
         here = here.parent
     candidates = [root, here] if by_root else [here]
     return next((group for group in candidates if _usable(group)), None)
 
 
 def path_of(text: str) -> str | None:
-    """Where ``/proc/PID/cgroup``'s text places the process in version 2; None beside any version 1. Pure.
+    """Return the process's version 2 path in ``/proc/PID/cgroup``'s text; None beside any version 1. Pure.
 
     Slurm's plugin for version 2 refuses such a mixture.
     """
@@ -93,17 +96,17 @@ def _usable(group: Path) -> bool:
 
 
 def own_v1(controller: str) -> Path:
-    """The group of version 1 that this process is in: whoever limits it limits what it starts, too."""
+    """Return this process's group of version 1, whose limits also apply to its children."""
     for line in OWN.read_text().splitlines():
         _, names, path = line.split(":", 2)
         if controller in names.split(","):
             group = ROOT / names / path.lstrip("/")
-            return group if group.is_dir() else ROOT / controller  # a container sees its own as the top
+            return group if group.is_dir() else ROOT / controller  # a container sees its own group as the top
     return ROOT / controller
 
 
 def hand_out(group: Path) -> None:
-    """Give the groups below ``group`` the controllers, moving out of it whoever is in the way."""
+    """Enable the controllers for groups below ``group``, after moving its processes to another group."""
 
     def handed_out() -> bool:
         try:
@@ -114,7 +117,7 @@ def hand_out(group: Path) -> None:
             others = group / OTHERS
             others.mkdir(exist_ok=True)
             for pid in (group / "cgroup.procs").read_text().split():
-                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                with contextlib.suppress(ProcessLookupError):  # the process has ended meanwhile
                     (others / "cgroup.procs").write_text(pid)
             return False
         return True
@@ -133,7 +136,7 @@ class Group:
 
     @property
     def procs(self) -> tuple[Path, ...]:
-        """The files that the number of a process is written to, to put it into the group."""
+        """The files to write a process id to, to put the process into the group."""
         return tuple(path / "cgroup.procs" for path in self.paths)
 
     def make(self) -> None:
@@ -144,7 +147,7 @@ class Group:
         return Group([path / name for path in self.paths])
 
     def limit(self, *, memory_mib: int, tasks: int) -> None:
-        """Limit what all processes in it have together; a limit whose file a kernel lacks is left out."""
+        """Limit all processes in the group together; a limit is skipped where the kernel has no file for it."""
         values = {
             "memory.max": memory_mib * MIB,
             "memory.swap.max": 0,
@@ -159,7 +162,7 @@ class Group:
                 try:
                     (path / name).write_text(str(value))
                 except OSError:
-                    if name in LIMIT_FILES:  # swap's may refuse, where it is not accounted
+                    if name in LIMIT_FILES:  # the swap limit may fail where swap is not accounted
                         raise
 
     def add(self, pid: int) -> None:
@@ -167,12 +170,12 @@ class Group:
             path.write_text(str(pid))
 
     def memory_kills(self) -> int:
-        """How many of its processes the kernel has killed for their memory."""
+        """Return how many of the group's processes the kernel has killed for their memory."""
         files = (path / name for path in self.paths for name in ("memory.events", "memory.oom_control"))
         return sum(_count(path, "oom_kill") for path in files)
 
     def remove(self) -> bool:
-        """Remove it, and what is below it, if all are empty by now; whether nothing of it is left."""
+        """Remove the group and those below it that are empty; returns whether all are removed."""
         for path in self.paths:
             for folder, _, _ in os.walk(path, topdown=False):
                 with contextlib.suppress(OSError):
@@ -180,7 +183,7 @@ class Group:
         return not any(path.exists() for path in self.paths)
 
     def remove_soon(self) -> None:
-        """Remove it when its processes are gone. Raises DeadlineExceeded."""
+        """Remove the group when its processes have ended. Raises DeadlineExceeded."""
         wait_until(self.remove, f"the cgroup {self.paths[0]} to empty", seconds=10, every=0.02)
 
 
@@ -193,7 +196,7 @@ def _count(path: Path, name: str) -> int:
 
 
 def sweep(parents: Sequence[Path]) -> None:
-    """Remove the groups of processes that were killed. What was in them died with its namespaces."""
+    """Remove the groups of processes that were killed. Processes in them ended with their namespaces."""
     for parent in parents:
         for path in parent.glob("hpclab-*"):
             found = NAME.fullmatch(path.name)
@@ -205,7 +208,7 @@ def sweep(parents: Sequence[Path]) -> None:
 
 
 def plain_group(root: Path = ROOT, own: Path = OWN) -> Group | None:
-    """A new group for one plain sandbox, where this user may make one without moving any process; else None."""
+    """Create a group for one plain sandbox where this user can do so without moving any process; else return None."""
     made: list[Path] = []
     for parent in plain_parents(root, own):
         path = parent / f"hpclab-sandbox-{os.getpid()}-{secrets.token_hex(4)}"
@@ -218,7 +221,7 @@ def plain_group(root: Path = ROOT, own: Path = OWN) -> Group | None:
 
 
 def plain_parents(root: Path = ROOT, own: Path = OWN) -> list[Path]:
-    """Below which groups a new one is made: of version 1 memory and pids, of version 2 where this process is."""
+    """Return the parents of new groups: memory and pids of version 1, this process's place in version 2."""
     try:
         lines = own.read_text().splitlines()
     except OSError:
@@ -229,7 +232,7 @@ def plain_parents(root: Path = ROOT, own: Path = OWN) -> list[Path]:
         if set(controllers.split(",")) & set(CONTROLLERS):
             parents.append(root / controllers / path.lstrip("/"))
         elif not controllers and path != "/" and (root / "cgroup.controllers").exists():
-            # A group with processes of its own hands nothing out, so the new one goes beside ours.
+            # A group with processes can't enable controllers, so the new one is a sibling.
             parents.append((root / path.lstrip("/")).parent)
     return parents
 
@@ -238,25 +241,27 @@ def plain_parents(root: Path = ROOT, own: Path = OWN) -> list[Path]:
 
 
 class CgroupScope(msgspec.Struct, frozen=True, kw_only=True):
-    """The groups around an isolated cluster: ``all`` of it, and below that one for the ``learner``.
+    """The groups around an isolated cluster: one for ``all`` of it, and below that one for the ``learner``.
 
-    The learner's has what one submission may use; the other has that and what the daemons take, so that a learner
-    who fills the own one takes nothing from those who keep the records. Where there are none, the agent counts, and
-    the kernel's own limit of processes holds for the learner's account as everywhere.
+    The learner's has the limits of one submission; the other adds those of the daemons, so that a learner who
+    reaches a
+    limit takes nothing from the daemons that keep records. Without groups, the agent counts, and the kernel's
+    process
+    limit applies to the learner's account as elsewhere.
     """
 
-    all: tuple[Path, ...] = ()  # files to write a process's number to
-    learner: tuple[Path, ...] = ()  # likewise
+    all: tuple[Path, ...] = ()  # files to write a process id to
+    learner: tuple[Path, ...] = ()  # the same, for the learner
     enforced_by: str
     folders: tuple[Path, ...] = ()  # the learner's group
 
     def memory_kills(self) -> int:
-        """How many processes of the learner the kernel has killed for their memory."""
+        """Return how many of the learner's processes the kernel has killed for their memory."""
         return Group(self.folders).memory_kills()
 
 
 def scope_version(*, by_root: bool) -> str:
-    """ "v1", "v2" or "none": which groups an isolated cluster that this user starts may have."""
+    """Return "v1", "v2" or "none": the groups that an isolated cluster started by this user can have."""
     found = version(by_root=by_root)
     if found == "v1" and not all(os.access(own_v1(name) / "cgroup.procs", os.W_OK) for name in CONTROLLERS):
         return "none"
@@ -265,7 +270,7 @@ def scope_version(*, by_root: bool) -> str:
 
 @contextmanager
 def scope(version: str, top: Path | None, limits: IsolationLimits) -> Iterator[CgroupScope]:
-    """The groups for one isolated cluster, removed afterwards; ``top`` for version 2. Raises ClusterError."""
+    """Create the groups of one isolated cluster, removed afterwards; ``top`` for version 2. Raises ClusterError."""
     if version == "none":
         yield CgroupScope(
             enforced_by="counted four times a second, and the kernel's limit of processes (no cgroup at hand)"

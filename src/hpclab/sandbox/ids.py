@@ -1,20 +1,26 @@
-"""Which user ids of the host stand behind a sandbox's root, its learner and its grader.
+"""The user ids of the host behind a sandbox's root, its learner and its grader.
 
 Root takes ids from a range that no account has. An ordinary user has sub-ids (/etc/subuid), mapped by
-newuidmap. Without sub-ids everybody in a sandbox is this user, and namespaces alone confine the submission.
+newuidmap. Without sub-ids every process in a sandbox has this user's id, and only namespaces confine the
+submission.
 
-Two sandboxes that run at the same time never share an id, since some of the kernel's limits and counters belong
-to a user id. So ranges are allocated: whoever starts a sandbox holds the lock file of its range, and so does
-the program that becomes the sandbox's root. A range is free again when both have ended, however they ended.
+Two sandboxes that run at the same time never share an id, since some of the kernel's limits and counters are
+per user id. So ranges are allocated: the process that starts a sandbox holds the lock file of its range, and
+so does
+the program that becomes the sandbox's root. A range is free again when both have ended, in whatever way.
 
-The lock files lie in a local folder, never at home: on NFS, locks fail or reach other machines. Root uses /run,
-others /run/lock where it is open to all (Debian); where those cannot be written to, both use /var/tmp. Unlike
+The lock files are in a local folder, never in a home: on NFS, locks fail or reach other machines. Root uses
+/run,
+others /run/lock where all users can write to it (Debian); where those are not writable, both use /var/tmp.
+Unlike
 /run/user/UID they outlive a logout, and unlike /tmp and /dev/shm Slurm's job_container/tmpfs does not make them
-private to a job. All processes of an account on a machine find the same folder, on all nodes of a cluster of this
-course too.
+private to a job. All processes of an account on a machine find the same folder, also on all nodes of a
+cluster of
+this course.
 
-The account's own lasting cluster keeps the ids that its files have. They are outside the ranges handed out here
-for root; for an ordinary user its accounts are, but not the ids that image builds on that cluster may use.
+The account's own persistent cluster keeps the ids that its files have. For root they are outside the ranges
+allocated
+here; for an ordinary user its accounts are, but not the ids that image builds on that cluster may use.
 """
 
 from __future__ import annotations
@@ -36,24 +42,24 @@ from hpclab.shell import run, wait_until
 
 ROOT, LEARNER, GRADER = 0, 1000, 2000
 FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
-# systemd's UIDS-GIDS: neither useradd nor systemd hands out 0x70000000 to 0x7fffffff.
-# Above ROOT_END are the workers of a grading run and their sandboxes (app/grading/local_worker).
+# systemd's UIDS-GIDS: neither useradd nor systemd assigns 0x70000000 to 0x7fffffff. The ids above ROOT_END
+# belong to a grading run's workers and their sandboxes (app/grading/local_worker).
 ROOT_FIRST, ROOT_END = 0x70000000, 0x78000000
 ROOT_COUNT = 65536  # of each range that root allocates
-CLUSTER_COUNT = 65536  # sub-ids of an ordinary user's lasting cluster
-ROOT_CLUSTER = (ROOT_FIRST, 3 * 65536)  # of root's lasting clusters: (first, count)
+CLUSTER_COUNT = 65536  # sub-ids of an ordinary user's persistent cluster
+ROOT_CLUSTER = (ROOT_FIRST, 3 * 65536)  # of root's persistent clusters: (first, count)
 LEAST = 4096  # ids a sandbox needs: system accounts, the learner and the grader
-ALLOCATION_S = 600.0  # how long to wait for a free range: as long as a submission may take
+ALLOCATION_S = 600.0  # seconds to wait for a free range: as long as a submission may take
 
 Rows = tuple[tuple[int, int, int], ...]
 
 
 class Owner(StrEnum):
-    """Who writes a user namespace's id maps, and so which ids may stand in them."""
+    """The writer of a user namespace's id maps, which determines the ids allowed in them."""
 
     ROOT = "root"
     SUBIDS = "subids"
-    SELF = "self"  # this user's own id, and no other
+    SELF = "self"  # only this user's own id
 
 
 class IdRange(msgspec.Struct, frozen=True):
@@ -65,7 +71,7 @@ class IdRange(msgspec.Struct, frozen=True):
 
 
 class Allocation(msgspec.Struct, frozen=True):
-    """A range that belongs to one sandbox while a descriptor of its ``lock`` file is open in any process."""
+    """A range reserved for one sandbox while a descriptor of its ``lock`` file is open in any process."""
 
     owner: Owner
     range: IdRange
@@ -81,15 +87,15 @@ class Maps(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def separate(self) -> bool:
-        """Whether the submission runs as another user than whoever started the sandbox."""
+        """Whether the submission runs as another user than the process that started the sandbox."""
         return self.owner != Owner.SELF
 
 
-# ---- which ranges there are --------------------------------------------------------------------
+# ---- ranges -------------------------------------------------------------------------------------
 
 
 def parse(text: str, user: str, uid: int) -> list[tuple[int, int]]:
-    """The ranges (first, count) that ``/etc/subuid``'s text gives a user, by name or by number. Pure."""
+    """Return a user's ranges (first, count) in ``/etc/subuid``'s text, by name or by number. Pure."""
     ranges = []
     for line in text.splitlines():
         fields = line.strip().split(":")
@@ -99,7 +105,7 @@ def parse(text: str, user: str, uid: int) -> list[tuple[int, int]]:
 
 
 def subids(path: Path, uid: int) -> list[tuple[int, int]]:
-    """The ranges (first, count) that the file ``path`` gives this user."""
+    """Return this user's ranges (first, count) in the file ``path``."""
     try:
         text = path.read_text()
     except OSError:
@@ -115,13 +121,13 @@ def account_name(uid: int) -> str:
 
 
 def root_ranges() -> list[IdRange]:
-    """What root may allocate. Pure."""
+    """Return the ranges that root may allocate. Pure."""
     firsts = range(sum(ROOT_CLUSTER), ROOT_END, ROOT_COUNT)
     return [IdRange(first, first, ROOT_COUNT) for first in firsts]
 
 
 def slices(subuids: Sequence[tuple[int, int]], subgids: Sequence[tuple[int, int]]) -> list[IdRange]:
-    """The ranges that an ordinary user with these sub-ids may allocate. Pure."""
+    """Return the ranges that an ordinary user with these sub-ids may allocate. Pure."""
     pairs = zip(_firsts(subuids), _firsts(subgids), strict=False)
     return [IdRange(uid, gid, LEAST) for uid, gid in pairs]
 
@@ -130,14 +136,14 @@ def _firsts(ranges: Sequence[tuple[int, int]]) -> list[int]:
     firsts: list[int] = []
     lasting = next((pair for pair in ranges if pair[1] >= CLUSTER_COUNT), None)
     for first, count in ranges:
-        # A lasting cluster's daemons and accounts have the first ids of its range.
+        # A persistent cluster's daemons and accounts have the first ids of its range.
         skipped = LEAST if (first, count) == lasting else 0
         firsts += range(first + skipped, first + count - LEAST + 1, LEAST)
     return firsts
 
 
 def available(uid: int, files: tuple[Path, Path] = FILES) -> list[IdRange]:
-    """The ranges that this user may allocate; none without sub-ids or the programs that map them."""
+    """Return the ranges that this user may allocate; none without sub-ids or the programs that map them."""
     if uid == 0:
         return root_ranges()
     if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
@@ -145,12 +151,12 @@ def available(uid: int, files: tuple[Path, Path] = FILES) -> list[IdRange]:
     return slices(*(subids(path, uid) for path in files))
 
 
-# ---- allocating one ----------------------------------------------------------------------------
+# ---- allocation ---------------------------------------------------------------------------------
 
 
 @contextmanager
 def allocated(*, seconds: float = ALLOCATION_S, files: tuple[Path, Path] = FILES) -> Iterator[Allocation]:
-    """A range of ids that no other sandbox of this account has. Raises HostUnsuitable, DeadlineExceeded."""
+    """Reserve a range of ids that no other sandbox of this account has. Raises HostUnsuitable, DeadlineExceeded."""
     uid = os.geteuid()
     ranges = available(uid, files)
     if not ranges:
@@ -179,7 +185,7 @@ def allocated(*, seconds: float = ALLOCATION_S, files: tuple[Path, Path] = FILES
 
 
 def lock_folder(uid: int) -> Path:
-    """The folder of the lock files; made if need be. Raises HostUnsuitable where it is not this user's alone."""
+    """Return the folder of the lock files, made if needed. Raises HostUnsuitable unless only this user can write to it."""
     tops = [Path("/run" if uid == 0 else "/run/lock"), Path("/var/tmp")]
     top = next((path for path in tops if os.access(path, os.W_OK | os.X_OK)), tops[-1])
     folder = top / f"hpclab-ids-{uid}"
@@ -199,7 +205,7 @@ def lock_folder(uid: int) -> Path:
 
 
 def no_subids(uid: int, count: int, files: Sequence[Path] = FILES) -> HostUnsuitable:
-    """The error for a user with fewer than ``count`` sub-ids in a row, or without the programs that map them."""
+    """Return the error for a user with fewer than ``count`` consecutive sub-ids, or without the programs that map them."""
     if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
         return HostUnsuitable(
             "newuidmap is not installed",
@@ -223,7 +229,7 @@ def no_subids(uid: int, count: int, files: Sequence[Path] = FILES) -> HostUnsuit
 
 
 def plain_maps(allocation: Allocation | None, uid: int, gid: int) -> Maps:
-    """The maps of a plain sandbox: its root is root's first id, or an ordinary user itself. Pure."""
+    """Return the maps of a plain sandbox: its root is the first id of root's range, or an ordinary user itself. Pure."""
     if allocation is None:
         return Maps(owner=Owner.SELF, uids=((0, uid, 1),), gids=((0, gid, 1),))
     ids = allocation.range
@@ -237,7 +243,7 @@ def plain_maps(allocation: Allocation | None, uid: int, gid: int) -> Maps:
 
 
 def write_maps(pid: int, maps: Maps) -> None:
-    """Give process ``pid``, in its new user namespace, these ids. Raises OSError, CommandFailed, HostUnsuitable."""
+    """Write the id maps of process ``pid`` in its new user namespace. Raises OSError, CommandFailed, HostUnsuitable."""
     if maps.owner == Owner.SUBIDS:
         for program, rows in {"newuidmap": maps.uids, "newgidmap": maps.gids}.items():
             if not shutil.which(program):
@@ -245,13 +251,13 @@ def write_maps(pid: int, maps: Maps) -> None:
             run([program, str(pid), *(str(number) for row in rows for number in row)], step="mapping ids")
         return
     if maps.owner == Owner.SELF:
-        Path(f"/proc/{pid}/setgroups").write_text("deny")  # else the kernel refuses a map of groups
+        Path(f"/proc/{pid}/setgroups").write_text("deny")  # otherwise the kernel refuses a map of groups
     for name, rows in {"uid_map": maps.uids, "gid_map": maps.gids}.items():
         Path(f"/proc/{pid}/{name}").write_text("".join(f"{a} {b} {c}\n" for a, b, c in rows))
 
 
 def write_own_map(*, inside: int, outside: int) -> None:
-    """In a user namespace that this process has just made: its id ``outside`` is ``inside``."""
+    """Map this process's id ``outside`` to ``inside``, in a user namespace that it has just made."""
     write_maps(
         os.getpid(), Maps(owner=Owner.SELF, uids=((inside, outside, 1),), gids=((inside, outside, 1),))
     )

@@ -1,6 +1,6 @@
-"""The system calls that Python 3.11 does not have: unshare, setns, mount, pivot_root, capset.
+"""System calls that Python 3.11 does not have: unshare, setns, mount, pivot_root, capset.
 
-Used where a program such as mount(8) cannot be: between entering a user
+Programs such as mount(8) can't replace them: between entering a user
 namespace and becoming its root, an exec would lose all capabilities.
 """
 
@@ -37,17 +37,17 @@ def _checked(status: int, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces named by ``flags`` for new ones (unshare(2))."""
+    """Move this process into new namespaces given by ``flags`` (unshare(2))."""
     _checked(_libc.unshare(flags), f"unshare({flags:#x})")
 
 
 def setns(handle: int) -> None:
-    """Enter the namespace that the descriptor ``handle`` names (setns(2))."""
+    """Enter the namespace of the descriptor ``handle`` (setns(2))."""
     _checked(_libc.setns(handle, 0), "setns")
 
 
 def mount(source: str | Path, target: str | Path, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """mount(2); ``options`` are the filesystem's own, comma-separated."""
+    """Call mount(2); ``options`` are the filesystem's own, comma-separated."""
     _checked(
         _libc.mount(
             os.fsencode(source),
@@ -61,12 +61,12 @@ def mount(source: str | Path, target: str | Path, kind: str = "", flags: int = 0
 
 
 def make_mounts_private() -> None:
-    """Let nothing that is mounted in this mount namespace from now on be seen in another one, nor the reverse."""
+    """Stop mount events from propagating between this mount namespace and others."""
     mount("none", "/", flags=PRIVATE | REC)
 
 
 def handle(path: str | Path) -> str:
-    """``path`` as something that can be mounted when the path itself can no longer be walked."""
+    """Return a path that can be mounted even when ``path`` itself is no longer accessible."""
     return f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"
 
 
@@ -75,17 +75,17 @@ def close_handle(handle: str) -> None:
 
 
 def bind(source: str | Path, target: str | Path) -> None:
-    """Show ``source``, with whatever is mounted below it, at ``target`` too."""
+    """Bind ``source`` and the mounts below it to ``target``."""
     mount(source, target, flags=BIND | REC)
 
 
 def restrict(target: Path) -> None:
-    """Make ``target``, and whatever is mounted below it, read-only, without set-uid programs or devices."""
+    """Make ``target`` and the mounts below it read-only, without set-uid programs or devices."""
     read_only(target, RDONLY | NOSUID | NODEV)
 
 
 def read_only(target: Path, attributes_set: int = MOUNT_ATTR_RDONLY) -> None:
-    """Make ``target``, and whatever is mounted below it, read-only (mount_setattr(2), Linux 5.12)."""
+    """Make ``target`` and the mounts below it read-only (mount_setattr(2), Linux 5.12)."""
     attributes = struct.pack("QQQQ", attributes_set, 0, 0, 0)
     _checked(
         _libc.syscall(
@@ -96,22 +96,23 @@ def read_only(target: Path, attributes_set: int = MOUNT_ATTR_RDONLY) -> None:
 
 
 def die_with_parent() -> None:
-    """Be killed when the parent ends; a change of user forgets it (prctl(2), PR_SET_PDEATHSIG)."""
+    """Be killed when the parent ends; changing the user id clears this (prctl(2), PR_SET_PDEATHSIG)."""
     _checked(_libc.prctl(1, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
 
 
 def dumpable(*, yes: bool = True) -> None:
-    """Let this process open its own /proc/self/fd again, which a change of user forbids (prctl(2)).
+    """Let this process open its own /proc/self/fd again, which a change of user id forbids (prctl(2)).
 
-    ``yes=False``: nobody of the same user may look into it or trace it.
+    ``yes=False`` prevents other processes of the same user from reading or tracing it.
     """
     _checked(_libc.prctl(4, int(yes), 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
 def become(uid: int, gid: int, capabilities: Sequence[int] = ()) -> None:
-    """Be this user, in this group alone; keep ``capabilities``, also through any program (capabilities(7))."""
+    """Become this user with no other groups; keep ``capabilities``, even across exec (capabilities(7))."""
     if capabilities:
-        # SECBIT_NO_SETUID_FIXUP: the change of user takes none away, and access(2) knows of them too.
+        # SECBIT_NO_SETUID_FIXUP: changing the user id keeps the capabilities, and access(2) considers them,
+        # too.
         _checked(_libc.prctl(PR_SET_SECUREBITS, 1 << 2, 0, 0, 0), "prctl(PR_SET_SECUREBITS)")
     os.setgroups([])
     os.setresgid(gid, gid, gid)
@@ -127,7 +128,7 @@ def become(uid: int, gid: int, capabilities: Sequence[int] = ()) -> None:
 
 
 def no_capabilities() -> None:
-    """Give up every right of a root, for this process and whatever it starts (capabilities(7))."""
+    """Drop all capabilities of this process and its children (capabilities(7))."""
     number = 0
     while number < 64 and _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
         number += 1  # up to the last one that this kernel knows
@@ -136,14 +137,14 @@ def no_capabilities() -> None:
 
 
 def loopback_up() -> None:
-    """Let the programs of this network namespace talk to each other (netdevice(7))."""
+    """Bring up the loopback interface of this network namespace (netdevice(7))."""
     up_and_running = struct.pack("16sh14x", b"lo", 0x1 | 0x40)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as some:
         fcntl.ioctl(some, SIOCSIFFLAGS, up_and_running)
 
 
 def pivot_root(new: Path) -> None:
-    """Make ``new`` (a mount) the root directory, and let go of the old one."""
+    """Make ``new`` (a mount) the root directory, and unmount the old one."""
     os.chdir(new)
     _checked(_libc.syscall(PIVOT_ROOT[platform.machine()], b".", b"."), f"pivot_root {new}")
     _checked(_libc.umount2(b".", MNT_DETACH), "umount of the old root")

@@ -1,4 +1,4 @@
-"""Exchange lines with a program in a sandbox while it runs, however much it writes and however long it takes."""
+"""Exchange lines with a program in a sandbox while it runs, with limits on output and time."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import msgspec
 from hpclab.sandbox.termination import Termination
 
 AFTERWARDS_S = (
-    1.0  # to read what is still in the pipes when the program has ended: a child may hold them open
+    1.0  # seconds to read what is left in the pipes after the program's end: a child may hold them open
 )
-ERRORS_BYTES = 8000  # of the end of its stderr that are kept
-LINE_BYTES = 64 << 20  # the longest line
+ERRORS_BYTES = 8000  # bytes kept of the end of its stderr
+LINE_BYTES = 64 << 20  # bytes of the longest line
 CHUNK = 1 << 16
 
 Line = Callable[[bytes], bytes | None]
 
 
 class SessionOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a session ended: TIMEOUT or OUTPUT where a limit ended it; and the end of what came to stderr."""
+    """How a session ended: TIMEOUT or OUTPUT where a limit ended it; and the end of stderr."""
 
     limit: Termination | None
     errors: str
 
 
 class PipeSession:
-    """This side's ends of a program's pipes; all are closed at the end of ``run``.
+    """This side's ends of a program's pipes; ``run`` closes all of them at the end.
 
     ``ended`` is a descriptor that becomes readable when the program has ended; it stays open.
     """
@@ -51,11 +51,13 @@ class PipeSession:
     def run(
         self, first: bytes, line: Line, *, seconds: float, most_bytes: int, answers: bool
     ) -> SessionOutcome:
-        """Write ``first``, hand each line that comes to ``line`` and write what that returns, until the program ends.
+        """Write ``first``, pass each line to ``line`` and write what that returns, until the program ends.
 
-        ``most_bytes`` bounds stdout and stderr together. The time that ``line`` takes is not the program's. What comes
-        behind the last line end is dropped: the program was stopped while it wrote. Without ``answers`` stdin is
-        closed behind ``first``.
+        ``most_bytes`` limits stdout and stderr together. The time that ``line`` takes doesn't count as the
+        program's. An
+        incomplete last line is dropped: the program was stopped while writing. Without ``answers``, stdin is
+        closed
+        after ``first``.
         """
         self._deadline = time.monotonic() + seconds
         try:
@@ -91,7 +93,7 @@ class PipeSession:
                 return None if ended else Termination.TIMEOUT
 
     def _send(self, data: bytes) -> None:
-        """Write what fits; the rest when there is room. A program that reads no more gets nothing."""
+        """Write what fits now, the rest later. Drops the data once the program has closed its stdin."""
         waited = bool(self._to_write)
         self._to_write += data
         try:
@@ -121,7 +123,7 @@ class PipeSession:
             self._errors = (self._errors + data)[-ERRORS_BYTES:]
             return
         self._unfinished += data
-        if b"\n" not in data:  # else a long line would be searched again with every piece
+        if b"\n" not in data:  # avoids searching a long line again with every piece
             return
         *lines, self._unfinished = self._unfinished.split(b"\n")
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Messages, and descriptors with them, between whoever starts a sandbox and the programs inside that serve it."""
+"""Messages with file descriptors, between the client of a sandbox and the programs inside that serve it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DESCRIPTORS = 4
 
 
 class Connection:
-    """One end of a connection. All methods raise EOFError when the other end is gone, TimeoutError if one is set."""
+    """One end of a connection. Methods raise EOFError when the other end is gone, TimeoutError after a set timeout."""
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
@@ -27,14 +27,14 @@ class Connection:
     def send(self, message: object, descriptors: Sequence[int] = ()) -> None:
         data = msgspec.msgpack.encode(message)
         try:
-            # One byte of the head carries them, so that they come with their message.
+            # One byte of the head carries the descriptors, so that they arrive with their message.
             sent = socket.send_fds(self.socket, [HEAD.pack(len(data))], list(descriptors))
             self.socket.sendall(HEAD.pack(len(data))[sent:] + data)
         except (BrokenPipeError, ConnectionResetError):
             raise EOFError from None
 
     def receive(self, kind: Any = Any, *, most_bytes: int = MESSAGE_BYTES) -> tuple[Any, list[int]]:
-        """The next message, of type ``kind``, and its descriptors, which no program inherits.
+        """Receive the next message, of type ``kind``, and its descriptors, which are not inheritable.
 
         Raises msgspec.MsgspecError where it is not of that type.
         """

@@ -1,12 +1,13 @@
-"""A root directory that shows only what is listed: no home, no clone, nothing that lies about on this machine.
+"""A root directory that shows only listed files: no homes, no clone, no other files of this machine.
 
-What is there: /usr and its links as they are, entries of /etc that are the same for everybody, unprivileged
-devices, the folders that the caller names, and fresh ones in memory, each with a limit. All but those is
-read-only, and no set-uid bit counts.
+It has /usr and its links unchanged, entries of /etc that are the same for all users, unprivileged devices,
+the folders that the caller names, and new ones in memory, each with a limit. Only those in memory are
+writable, and no set-uid bit takes effect.
 
-Called with a mount namespace of one's own and the right to mount in it. Afterwards ``kernel.pivot_root``
-goes there; the caller mounts /proc and /sys into it before, since the kernel shows a new one only to those
-who still see an old one.
+The caller needs its own mount namespace and the right to mount in it. Afterwards ``kernel.pivot_root``
+changes the
+root; the caller mounts /proc and /sys before that, since the kernel allows a new one only to processes that
+still see an old one.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import msgspec
 
 from hpclab.sandbox import kernel
 
-LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # into /usr, or folders of their own
+LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into /usr, or folders of their own
 EMPTY = ("home", "root", "mnt", "opt", "proc", "sys", "var/lib", "var/log", "var/cache")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-# What programs read there, and nothing that says whose machine this is.
+# Files that programs read there, none of which identifies the machine.
 ETC = (
     "alternatives",
     "apptainer",
@@ -62,11 +63,11 @@ ETC = (
     "terminfo",
     "timezone",
 )
-VAR = ("lib/apptainer",)  # where Apptainer puts its images together
+VAR = ("lib/apptainer",)  # where Apptainer assembles its images
 
 
 class TmpfsMount(msgspec.Struct, frozen=True, kw_only=True):
-    """A fresh folder in memory, its size in MiB and how many files it may hold."""
+    """A new folder in memory, its size in MiB and how many files it can hold."""
 
     size_mib: int
     inodes: int
@@ -92,11 +93,12 @@ def assemble(
     mounts: Mapping[str, TmpfsMount] = FRESH,
     devices: Mapping[str, str] = {},
 ) -> None:
-    """Put the root directory together on a new tmpfs at ``root``.
+    """Build the root directory on a new tmpfs at ``root``.
 
-    ``shown`` maps where a folder (or file) is seen to where it is; such a source may be a handle
-    (/proc/self/fd/N). ``etc`` has texts of further files of /etc, which go before the machine's.
-    ``prefix`` has packages to mount over /usr. ``devices`` are more of them: name -> where it is.
+    ``shown`` maps a folder (or file) inside to its source, which may be a handle (/proc/self/fd/N). ``etc`` has
+    texts of further files of /etc, which take precedence over the machine's. ``prefix`` has packages to mount
+    over
+    /usr. ``devices`` are additional ones: name -> source.
     Call ``make_read_only`` when all mount points are made.
     """
     tmpfs(root, TmpfsMount(size_mib=16, inodes=16384, mode=0o755))
@@ -130,9 +132,10 @@ def assemble(
 
 
 def real_folder(top: Path, below: Path, otherwise: Path) -> int:
-    """A descriptor of ``top`` / ``below``, reached without a link.
+    """Open ``top`` / ``below`` without following symbolic links; returns the descriptor.
 
-    Untrusted code may own ``top``: where it has removed the folder, or put a link on the way, it is one of ``otherwise``.
+    Untrusted code may own ``top``: if it removed the folder, or put a link on the way, ``otherwise`` is
+    opened instead.
     """
     flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     place = os.open(top, flags)
@@ -149,12 +152,12 @@ def real_folder(top: Path, below: Path, otherwise: Path) -> int:
 
 
 def make_read_only(root: Path) -> None:
-    """Make the root directory itself read-only; what is mounted in it stays as it is."""
+    """Make the root directory itself read-only; mounts in it stay as they are."""
     kernel.mount("", root, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
 
 
 def tmpfs(place: Path, mount: TmpfsMount) -> None:
-    """Mount a fresh folder in memory on ``place``."""
+    """Mount a new folder in memory on ``place``."""
     options = (
         f"size={mount.size_mib}m,nr_inodes={mount.inodes},mode={mount.mode:o},uid={mount.uid},gid={mount.gid}"
     )
@@ -162,12 +165,12 @@ def tmpfs(place: Path, mount: TmpfsMount) -> None:
 
 
 def _seen(target: Path, shown: Mapping[Path, str]) -> bool:
-    """Whether ``target`` is to be seen anyhow: it lies below /usr or another folder that is shown."""
+    """Return whether ``target`` is visible in any case: it lies below /usr or another visible folder."""
     return target.is_relative_to("/usr") or any(parent in shown for parent in target.parents)
 
 
 def _union(sources: list[Path], target: Path) -> None:
-    """Show what of ``sources`` there is at ``target``, the first one on top. Files are copied, links made again."""
+    """Show the existing ``sources`` at ``target``, the first one on top. Files are copied, links recreated."""
     there = [source for source in sources if os.path.lexists(source)]
     if not there or os.path.lexists(target):
         return
@@ -188,7 +191,7 @@ def _union(sources: list[Path], target: Path) -> None:
 
 
 def show(source: Path, target: Path) -> None:
-    """``source`` at ``target``, with whatever is mounted below it, read-only."""
+    """Bind ``source`` and the mounts below it to ``target``, read-only."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         target.mkdir(exist_ok=True)

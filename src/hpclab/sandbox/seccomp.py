@@ -1,12 +1,13 @@
-"""Which system calls nobody in a sandbox may make.
+"""A seccomp filter with the system calls that programs in a sandbox must not make.
 
-Namespaces and user ids confine untrusted code; this keeps it away from the parts of the kernel
-that could let it out, or that no namespace divides: keyrings, BPF, io_uring, vsock, the clock.
-Refused calls fail as if the right were missing (EPERM), so programs say so and go on. Debuggers
+Namespaces and user ids confine untrusted code; the filter keeps it away from the parts of the kernel
+that could let it escape, or that no namespace divides: keyrings, BPF, io_uring, vsock, the clock.
+Refused calls fail as if permission were missing (EPERM), so programs report it and continue. Debuggers
 work: a process may trace the processes of its own user.
 
-``python -m hpclab.sandbox.seccomp [--containers] [--setuid] -- COMMAND`` runs a command so, without
-set-uid programs (no_new_privs) unless ``--setuid`` says otherwise, which only CAP_SYS_ADMIN allows.
+``python -m hpclab.sandbox.seccomp [--containers] [--setuid] -- COMMAND`` runs a command under the filter,
+without
+set-uid programs (no_new_privs) unless ``--setuid`` is given, which requires CAP_SYS_ADMIN.
 The rules are written with libseccomp, the library of systemd and of every container runtime.
 """
 
@@ -22,29 +23,30 @@ from collections.abc import Iterator
 
 from hpclab.errors import HostUnsuitable, HpclabError
 
-# New mounts and namespaces: what a lab that builds containers has to be left.
+# New mounts and namespaces, which a lab that builds containers needs.
 MOUNTS = """
     mount umount umount2 pivot_root move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick mount_setattr
 """
 NAMESPACES = "unshare setns"
-# Keyrings have no namespace; io_uring does what other calls do, past this filter; fanotify and handles open files
-# past every directory.
+# Keyrings have no namespace; io_uring performs other calls' work unfiltered; fanotify and file handles open
+# files regardless of directories.
 OTHERS = """
     add_key request_key keyctl io_uring_setup io_uring_enter io_uring_register open_by_handle_at fanotify_init
     bpf perf_event_open userfaultfd lookup_dcookie init_module finit_module delete_module create_module
     kexec_load kexec_file_load reboot clock_settime clock_settime64 settimeofday stime syslog acct vhangup
     swapon swapoff quotactl quotactl_fd ioperm iopl modify_ldt uselib nfsservctl
 """
-# Numbers of calls that libseccomp may be older than; above 424 they are the same on every machine.
+# Numbers of calls that an older libseccomp may not know; above 424 they are the same on every architecture.
 NUMBERS = {"fspick": 433, "mount_setattr": 442, "quotactl_fd": 443, "open_tree_attr": 467}
 
-# Families of sockets that stay: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; the last for questions about interfaces alone.
+# Socket families that stay: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK, the last only for queries about
+# interfaces.
 UNIX, INET, INET6, NETLINK = 1, 2, 10, 16
 FAMILIES, NETLINK_ROUTE = 64, 0
-TERMINAL = {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C}  # type on somebody's terminal
-ADDR_NO_RANDOMIZE = 18  # the bit of personality(2) that gdb sets; every other one is an old system's quirk
+TERMINAL = {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C}  # these insert input into another user's terminal
+ADDR_NO_RANDOMIZE = 18  # the bit of personality(2) that gdb sets; all others emulate old systems
 ALL_BITS = (1 << 32) - 1
-# CLONE_NEW…, but for NEWTIME, which clone(2) reads as a part of the signal.
+# CLONE_NEW… except NEWTIME, whose bit clone(2) reads as part of the signal.
 CLONE_FLAGS = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 
 # <seccomp.h>
@@ -55,8 +57,8 @@ UNKNOWN_CALL = -1
 # <linux/prctl.h>
 SET_SECCOMP, FILTER, SET_NO_NEW_PRIVS = 22, 2, 38
 
-Argument = tuple[int, int, int, int]  # which argument, comparison, value, second value
-Rule = tuple[str, int, tuple[Argument, ...]]  # a call, the error it gives, when
+Argument = tuple[int, int, int, int]  # argument number, comparison, value, second value
+Rule = tuple[str, int, tuple[Argument, ...]]  # a call, the error it returns, the conditions
 
 
 class _Comparison(ctypes.Structure):
@@ -73,29 +75,30 @@ class _Program(ctypes.Structure):  # struct sock_fprog
 
 
 def rules(*, containers: bool) -> Iterator[Rule]:
-    """What is refused. ``containers`` leaves namespaces and mounts, for labs that build images."""
+    """Yield the refused calls. ``containers`` allows namespaces and mounts, for labs that build images."""
     for name in (OTHERS if containers else MOUNTS + NAMESPACES + OTHERS).split():
         yield name, errno.EPERM, ()
     if not containers:
         for flag in CLONE_FLAGS:
             yield "clone", errno.EPERM, ((0, MASKED_EQ, flag, flag),)
-        # Its flags lie in memory, where no filter sees them; libc then takes clone.
+        # Its flags are in memory, which a filter can't read; libc then falls back to clone.
         yield "clone3", errno.ENOSYS, ()
     for family in range(FAMILIES):
         if family not in (UNIX, INET, INET6, NETLINK):
             yield "socket", errno.EAFNOSUPPORT, ((0, EQ, family, 0),)
     yield "socket", errno.EAFNOSUPPORT, ((0, GT, FAMILIES - 1, 0),)
     yield "socket", errno.EPROTONOSUPPORT, ((0, EQ, NETLINK, 0), (2, NE, NETLINK_ROUTE, 0))
-    for number in TERMINAL.values():  # the kernel reads 32 bits of it, so must we
+    for number in TERMINAL.values():  # compare only 32 bits, as the kernel does
         yield "ioctl", errno.EPERM, ((1, MASKED_EQ, ALL_BITS, number),)
     yield from _personality()
 
 
 def _personality() -> Iterator[Rule]:
-    """Leave 0, ADDR_NO_RANDOMIZE, and the question what is set (all ones).
+    """Allow only 0, ADDR_NO_RANDOMIZE, and the query of the present value (all ones).
 
-    Whoever is neither all 0 nor all 1 has, going round, a 1 before a 0 somewhere; one rule may compare
-    an argument only once, so each such place is a rule.
+    A number that is neither all 0 nor all 1 has, read cyclically, a 1 before a 0 somewhere; one rule can
+    compare
+    an argument only once, so there is one rule for each such position.
     """
     bits = [bit for bit in range(32) if bit != ADDR_NO_RANDOMIZE]
     for one, zero in itertools.pairwise([*bits, bits[0]]):
@@ -104,7 +107,7 @@ def _personality() -> Iterator[Rule]:
 
 
 def program(*, containers: bool = False) -> bytes:
-    """The filter as the kernel takes it, for this machine's own kind of calls; all other kinds are refused."""
+    """Return the filter as the kernel takes it, for this machine's native calls; foreign ABIs are refused."""
     try:
         library = ctypes.CDLL("libseccomp.so.2")
     except OSError:
@@ -115,21 +118,21 @@ def program(*, containers: bool = False) -> bytes:
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(ALLOW)))
     try:
-        # i386 and x32 calls would go past these rules.
+        # Calls of i386 and x32 would bypass these rules.
         _checked(
             library.seccomp_attr_set(context, BAD_ARCHITECTURE, ctypes.c_uint32(ERRNO | errno.ENOSYS)),
             "other kinds of calls",
         )
-        library.seccomp_attr_set(context, OPTIMIZE, ctypes.c_uint32(2))  # a tree; libseccomp 2.5
+        library.seccomp_attr_set(context, OPTIMIZE, ctypes.c_uint32(2))  # a binary tree; libseccomp 2.5
         for name, error, when in rules(containers=containers):
             call = library.seccomp_syscall_resolve_name(name.encode())
             if call == UNKNOWN_CALL and (call := NUMBERS.get(name, UNKNOWN_CALL)) == UNKNOWN_CALL:
-                continue  # no machine of this kind has it
+                continue  # unknown on every architecture
             comparisons = (_Comparison * len(when))(*itertools.starmap(_Comparison, when))
             status = library.seccomp_rule_add_array(
                 context, ctypes.c_uint32(ERRNO | error), call, len(when), comparisons
             )
-            if status != -errno.EDOM:  # a call of other machines, such as stime
+            if status != -errno.EDOM:  # a call of other architectures, such as stime
                 _checked(status, f"the rule for {name}")
         made = os.memfd_create("filter", os.MFD_CLOEXEC)
         try:
@@ -147,14 +150,14 @@ def _checked(status: int, what: str) -> None:
 
 
 def no_new_privileges() -> None:
-    """From now on no set-uid program gives this process, or whatever it starts, another's rights."""
+    """Prevent set-uid programs from giving this process or its children other rights."""
     _prctl(SET_NO_NEW_PRIVS, 1, "no_new_privs")
 
 
 def apply(instructions: bytes) -> None:
-    """Put this process, and whatever it starts, under the filter for good.
+    """Put this process and its children under the filter permanently.
 
-    The kernel asks for no_new_privs first, or for CAP_SYS_ADMIN in the process's user namespace.
+    The kernel requires no_new_privs first, or CAP_SYS_ADMIN in the process's user namespace.
     """
     block = _Program(len(instructions) // 8, instructions)
     _prctl(SET_SECCOMP, FILTER, "seccomp", ctypes.byref(block))

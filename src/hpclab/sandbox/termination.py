@@ -1,4 +1,4 @@
-"""How a program in a sandbox came to its end: one word, the same in messages, results and verdicts."""
+"""How a program in a sandbox ended: one word, the same in messages, results and verdicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Termination(StrEnum):
-    """The words are stored in results: never change one."""
+    """The values are stored in results: never change one."""
 
     DONE = "done"
     ERROR = "error"  # a cell raised; the rest ran
@@ -16,11 +16,11 @@ class Termination(StrEnum):
     OUTPUT = "output"  # printed too much
     DISK = "disk"  # filled a folder
     CRASH = "crash"  # its interpreter died
-    TAMPER = "tamper"  # something that no honest way leads to
+    TAMPER = "tamper"  # contains something that normal work can't produce
 
     @property
     def is_limit(self) -> bool:
-        """Whether the sandbox stopped the program, because it used more than it may."""
+        """Whether the sandbox stopped the program because it exceeded a limit."""
         return self in LIMITS
 
 

@@ -1,7 +1,8 @@
-"""What the processes of a sandbox use together, counted from /proc: tasks and memory.
+"""Measure what the processes of a sandbox use together, from /proc: tasks and memory.
 
-Memory is what the processes have for themselves, what lies in folders in memory, and files in memory that have
-no name. Memory that no process maps (buffers of sockets and pipes) is seen by a control group alone.
+Memory is the processes' own memory, the content of folders in memory, and unnamed files in memory. Memory
+that no
+process maps (buffers of sockets and pipes) is only counted by a control group.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ PROPORTIONAL = (
     "Pss_Anon",
     "Pss_Shmem",
     "SwapPss",
-)  # the same of smaps_rollup: a page that five share counts a fifth
+)  # the same of smaps_rollup: a page shared by five counts a fifth
 MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ [0-9a-f]+ ([0-9a-f]+):([0-9a-f]+) (\d+)")
 File = tuple[int, int]  # device and inode
 
 
 class SandboxUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """``tasks`` are threads of processes that run, ``zombies`` processes that have ended and still have a number."""
+    """``tasks`` are threads of running processes, ``zombies`` ended processes that still have a process id."""
 
     tasks: int = 0
     zombies: int = 0
@@ -42,17 +43,18 @@ def measure(
     folders: Iterable[Path] = (),
     proc: Path = PROC,
 ) -> SandboxUsage:
-    """What all processes use but those whose user ids are all ``trusted``, and process ``without``.
+    """Measure all processes except process ``without`` and those whose user ids are all ``trusted``.
 
-    ``folders`` are mounts in memory that count too. Pages that processes share, and files of those folders that they
-    map, are counted once only if the sum is beyond ``enough_bytes``: that takes longer.
+    ``folders`` are mounts in memory that count too. Pages shared by processes, and files of those folders
+    that they
+    map, are counted once only if the sum is beyond ``enough_bytes``, because that takes longer.
     """
     resident: dict[Path, int] = {}
     tasks = zombies = 0
     for entry in os.scandir(proc):
         if not entry.name.isdigit() or int(entry.name) == without:
             continue
-        with suppress(OSError, KeyError, ValueError):  # it ends just now
+        with suppress(OSError, KeyError, ValueError):  # the process just ended
             status = fields((proc / entry.name / "status").read_text())
             if trusted and are_trusted(status["Uid"], trusted):
                 continue
@@ -75,12 +77,12 @@ def measure(
 
 
 def are_trusted(uids: str, trusted: Collection[int]) -> bool:
-    """Whether all of a process's user ids (real, effective, saved, of files) are trusted. Pure."""
+    """Return whether all of a process's user ids (real, effective, saved, file system) are trusted. Pure."""
     return all(int(uid) in trusted for uid in uids.split())
 
 
 def fields(text: str) -> dict[str, str]:
-    """The fields of a file such as /proc/PID/status: the kernel escapes line ends in a process's name. Pure."""
+    """Parse a file such as /proc/PID/status: the kernel escapes line ends in a process's name. Pure."""
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
@@ -89,12 +91,12 @@ def _sum(values: Mapping[str, str], names: Iterable[str]) -> int:
 
 
 def _share(process: Path, resident: int) -> int:
-    """Bytes of a process's share of its pages; ``resident`` where the kernel does not show it."""
+    """Return the bytes of a process's share of its pages; ``resident`` where the kernel does not show it."""
     try:
         return _sum(fields((process / "smaps_rollup").read_text()), PROPORTIONAL)
     except PermissionError:
         return resident
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return 0
 
 
@@ -105,7 +107,7 @@ def _counted_twice(process: Path, devices: Collection[int], files: Collection[Fi
 
 
 def counted_twice(smaps: str, devices: Collection[int], files: Collection[File]) -> int:
-    """Bytes of mappings that belong to one of ``devices`` or ``files``. Pure."""
+    """Return the bytes of mappings that belong to one of ``devices`` or ``files``. Pure."""
     found, of_these = 0, False
     for line in smaps.splitlines():
         if mapping := MAPPING.match(line):
@@ -117,7 +119,7 @@ def counted_twice(smaps: str, devices: Collection[int], files: Collection[File])
 
 
 def unnamed_files(processes: Iterable[Path]) -> dict[File, int]:
-    """The sizes of open files in memory that have no name (memfd_create): no folder's limit counts them."""
+    """Return the sizes of open unnamed files in memory (memfd_create): no folder's limit counts them."""
     sizes = {}
     for process in processes:
         with suppress(OSError):
@@ -130,7 +132,7 @@ def unnamed_files(processes: Iterable[Path]) -> dict[File, int]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What lies in a mount."""
+    """Return the bytes in use in a mount."""
     with suppress(OSError):
         status = os.statvfs(folder)
         return (status.f_blocks - status.f_bfree) * status.f_frsize
@@ -144,5 +146,5 @@ def _device(folder: Path) -> int:
 
 
 def is_full(folders: Iterable[Path]) -> bool:
-    """Whether one of these mounts in memory has no room left."""
+    """Return whether one of these mounts in memory is full."""
     return any(not status.f_bavail or not status.f_favail for status in map(os.statvfs, folders))

@@ -1,8 +1,8 @@
-"""One task of a grading run, as a job or as a worker of this machine: grades what its round gives it, in order.
+"""One task of a grading run, as a job or as a worker on this machine: grades its submissions in order.
 
     python -I -m hpclab.app.grading.array_task SPOOL ROUND INDEX
 
-What is graded already is passed over, so a task that begins again goes on where it was. Before the first
+Submissions with a result are skipped, so a restarted task continues where it was. Before the first
 submission is marked, the probes of ``execute.canary`` must have passed on a node of this kind.
 """
 
@@ -32,16 +32,16 @@ from hpclab.grading.execute.canary import Probed
 from hpclab.grading.execute.interface import Enter
 from hpclab.grading.model import Lab, Result, Verdict
 
-PROBE_SECONDS = 600.0  # for another task of this kind of node to have done the probes
-UNFINISHED = "it did not come to an end"  # the canary's words for a probe that said nothing
+PROBE_SECONDS = 600.0  # wait this long while another task runs the probes on this kind of node
+UNFINISHED = "it did not come to an end"  # the canary's text for a probe without an outcome
 
 
 class Escaped(GradingError):
-    """A probe got out: no second try changes that."""
+    """A probe escaped: a second try wouldn't change that."""
 
 
 def main(spool: Path, number: int, index: int) -> None:
-    """Grade what task ``index`` of round ``number`` is to grade. Raises HpclabError."""
+    """Grade the submissions of task ``index`` in round ``number``. Raises HpclabError."""
     batch = batches.read(spool)
     lab = batches.read_lab(spool, batch)
     tasks = {task.student: task for task in batch.tasks}
@@ -74,10 +74,11 @@ def main(spool: Path, number: int, index: int) -> None:
 
 @contextmanager
 def open_probed(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
-    """What makes a sandbox for a submission, once the probes have passed in one.
+    """Yield a function that creates a sandbox for a submission, once the probes have passed in one.
 
-    What keeps this node from grading at all is written to ``canary/refused``, and the command stops all tasks.
-    Short of an escape it must happen twice, since a killed process looks the same.
+    If this node can't grade at all, the reason is written to ``canary/refused``, and the command stops all
+    tasks.
+    Any reason but an escape must occur twice, since a killed process looks the same.
     """
     for last in (False, True):
         with contextlib.ExitStack() as stack:
@@ -98,7 +99,7 @@ def open_probed(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
 
 
 def require_same_grader(batch: Batch) -> None:
-    """Raise GradingError where this node has another grader than the batch was made for."""
+    """Raise GradingError if this node's grader differs from the batch's."""
     if (here := version.grader(batch.parts)) != batch.grader:
         raise GradingError(
             f"the course there is another one ({here}) than where the grading began ({batch.grader})",
@@ -108,7 +109,7 @@ def require_same_grader(batch: Batch) -> None:
 
 @contextmanager
 def open_sandboxes(lab: Lab) -> Iterator[Enter]:
-    """What makes sandboxes for ``lab``: an isolated cluster for each, or forks of one process."""
+    """Yield a function that creates sandboxes for ``lab``: isolated clusters, or forks of the forkserver."""
     if lab.nodes:
         from hpclab.app.grading import isolated_sandbox
 
@@ -121,7 +122,7 @@ def open_sandboxes(lab: Lab) -> Iterator[Enter]:
 
 
 def probe(spool: Path, enter: Enter, lab: Lab, batch: Batch) -> None:
-    """The canary's probes, once for each kind of node. Raises HpclabError where one gets out, or could not try."""
+    """Run the canary's probes once for each kind of node. Raises HpclabError where one escapes or can't run."""
     print(f"submissions are kept in by: {host_support.require(cluster=lab.nodes > 0)}", flush=True)
     report = spool / "canary" / f"{kind_of_node()}.json"
     with one_at_a_time(report.with_suffix(".lock")):
@@ -136,7 +137,7 @@ def probe(spool: Path, enter: Enter, lab: Lab, batch: Batch) -> None:
 
 
 def refuse(found: Sequence[Probed]) -> None:
-    """Raise Escaped where a probe got out, GradingError where one did not come to its end."""
+    """Raise Escaped where a probe escaped, GradingError where one did not finish."""
     try:
         canary.refuse(found)
     except GradingError as problem:
@@ -146,7 +147,7 @@ def refuse(found: Sequence[Probed]) -> None:
 
 
 def kind_of_node() -> str:
-    """A name that nodes share whose sandboxes have the same means."""
+    """Return a name shared by nodes with the same means of isolation."""
     system = Path("/etc/os-release")
     facts = [
         platform.machine(),
@@ -160,7 +161,7 @@ def kind_of_node() -> str:
 
 @contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """So that two tasks of one kind of node do not both probe; where files cannot be locked, they do."""
+    """Lock ``path``, so that only one task per kind of node runs the probes; without file locks, each task does."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, HpclabError):
             stack.enter_context(locks.held(path, "another task to do the probes", seconds=PROBE_SECONDS))

@@ -1,4 +1,4 @@
-"""One grading run of a class: its tasks, rounds until all have a result, and what an earlier run left."""
+"""One grading run of a course: its tasks, rounds until all have a result, and recovery of earlier runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hpclab.grading.submissions.store import Receipt, Store
 
 
 def seed_of(content: str, lab: Lab) -> int:
-    """What a test's random numbers begin with: the same whenever this submission is graded against this lab."""
+    """Return the seed for a test's random numbers: the same whenever this submission is graded against this lab."""
     return int.from_bytes(hashlib.sha256(f"{content} {lab.digest}".encode()).digest()[:6])
 
 
@@ -55,9 +55,9 @@ def run(
     parts: Sequence[str],
     reporter: Reporter,
 ) -> dict[str, KeptResult]:
-    """Grade these submissions with the grader that ``parts`` make; a result for each.
+    """Grade these submissions with the grader whose files are ``parts``; returns a result for each.
 
-    Raises HpclabError; what is done by then stays done.
+    Raises HpclabError; results collected by then are kept.
     """
     name, number = str(uuid.uuid4()), time.strftime("%Y%m%d-%H%M%S")
     limits = limiting.limits(lab)
@@ -90,7 +90,7 @@ def run(
 
 
 def digest(image: Path) -> str:
-    """The SHA-256 of an image's file."""
+    """Return the SHA-256 of an image file."""
     with image.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -104,7 +104,7 @@ def _until_all(
     run_round: RunRound,
     reporter: Reporter,
 ) -> None:
-    """Run rounds until each submission has a result, or has had its tries."""
+    """Run rounds until each submission has a result or has used all its tries."""
     tried: dict[str, int] = dict.fromkeys((task.student for task in batch.tasks), 0)
     number = 0
     while True:
@@ -135,7 +135,7 @@ def _until_all(
 
 
 def recover(folder: Path, lab: Lab, how: GradingOptions, reporter: Reporter) -> None:
-    """Keep the results of batches that were not finished, and remove what is left of them."""
+    """Keep the results of unfinished batches, and remove their spools."""
     for mark in sorted((folder / "batches" / lab.name).glob(f"*/{OPEN}")):
         home = mark.parent
         try:
@@ -146,7 +146,7 @@ def recover(folder: Path, lab: Lab, how: GradingOptions, reporter: Reporter) -> 
                 "The file is damaged. Check the disk, delete the file, and run the command again.",
             ) from None
         spool = Path(left.spool)
-        if not batches.is_written(spool):  # it was killed before anything was submitted
+        if not batches.is_written(spool):  # the command was killed before anything was submitted
             close(home, spool)
             continue
         try:
@@ -160,7 +160,7 @@ def recover(folder: Path, lab: Lab, how: GradingOptions, reporter: Reporter) -> 
         collected = Collected(home, spool, batch, then, reporter)
         if left.site == "local":
             with locks.held(home / ALIVE, "the workers of an earlier command to end", seconds=60):
-                pass  # they are killed with it
+                pass  # they are killed with their command
         elif left.site == how.site:
             reporter.say(f"looking for jobs of the batch {batch.id}, which an earlier command left")
             with (

@@ -34,26 +34,26 @@ from hpclab.sandbox.termination import Termination
 HOME = "/home/learner"
 TOP = f"{HOME}/lab"
 NODE_MEMORY = 4000
-SHARED = ("src/hpclab", "sites", "templates", "containers")  # of the clone; no notebook, no test, no answer
-SLACK = 4 << 20  # bytes that lines take beside what cells print
+SHARED = ("src/hpclab", "sites", "templates", "containers")  # of the clone; no notebooks, tests or answers
+SLACK = 4 << 20  # bytes that lines take besides the cells' output
 TESTS_BYTES = 64 << 20
-AFTER_KILL = 10.0  # seconds in which a killed program is gone
+AFTER_KILL = 10.0  # seconds in which a killed program ends
 
 
 @contextmanager
 def enter(lab: Lab, limits: Limits) -> Iterator[Sandbox]:
-    """An isolated cluster for one submission of ``lab``; nothing of it is left afterwards. Raises HpclabError."""
+    """Start an isolated cluster for one submission of ``lab``; nothing of it remains afterwards. Raises HpclabError."""
     shown = what_is_shown()
     with ids.allocated() as own:
         spec = spec_for(lab, limits, identity.for_isolated(own))
         with isolated.start(spec, shown, id_lock=own.lock, seconds=180) as cluster:
             place = IsolatedSandbox(cluster, lab)
-            place.put({})  # the lab's folder is there, whatever is written into it
+            place.put({})  # creates the lab's folder even without files
             yield place
 
 
 def spec_for(lab: Lab, limits: Limits, who: Identity) -> Spec:
-    """The cluster for a submission of ``lab``: the one that labs are made for, isolated."""
+    """Return the cluster for a submission of ``lab``: the one that labs are written for, isolated."""
     return Spec(
         name=DEFAULT_NAME,
         site=load_site(DEFAULT_SITE),
@@ -73,7 +73,7 @@ def spec_for(lab: Lab, limits: Limits, who: Identity) -> Spec:
 
 
 def what_is_shown() -> Shown:
-    """The course's Python, this package, its templates; packages from where this machine has them. Raises HostUnsuitable."""
+    """Return the course's Python, this package, its templates, and this machine's packages. Raises HostUnsuitable."""
     course = layout.clone_folder()
     wanted = [Path(sys.prefix), Path(sys.base_prefix), *(course / name for name in SHARED)]
     folders = dict.fromkeys(one for path in wanted for one in (path, path.resolve()) if path.exists())
@@ -88,13 +88,13 @@ def what_is_shown() -> Shown:
         links=interpreter_links(Path(sys.executable), tuple(folders)),
         prefix=laid,
         packages=found.name,
-        # <cache>/packages/<name>: whoever unpacked them may have the database, too
+        # <cache>/packages/<name>: the user who unpacked them may have the database in the same cache
         caches=(layout.cache_home(), found.parents[1]),
     )
 
 
 def _packages_here() -> Path:
-    """On a node of a cluster: which packages its /usr has on top. Raises HostUnsuitable."""
+    """Return the packages that /usr of this cluster node includes. Raises HostUnsuitable."""
     try:
         return Path((INSIDE / "packages").read_text().strip())
     except OSError:
@@ -105,7 +105,7 @@ def _packages_here() -> Path:
 
 
 def readable(paths: Iterable[Path]) -> None:
-    """Raise HostUnsuitable when the learner inside, another user, could not read them."""
+    """Raise HostUnsuitable when the learner inside, another user, could not read ``paths``."""
     samples = [*paths, Path(sys.executable), Path(__file__)]
     for path in samples:
         if path.stat().st_mode & 0o005 != 0o005 and (path.is_dir() or not path.stat().st_mode & 0o004):
@@ -116,7 +116,7 @@ def readable(paths: Iterable[Path]) -> None:
 
 
 def interpreter_links(program: Path, folders: Sequence[Path]) -> dict[str, str]:
-    """The links that lead from ``program`` to the interpreter and lie where nothing is shown."""
+    """Return the symbolic links from ``program`` to the interpreter that are not in a visible folder."""
     links = {}
     seen = (Path("/usr"), *folders)
     while program.is_symlink():
@@ -128,7 +128,7 @@ def interpreter_links(program: Path, folders: Sequence[Path]) -> dict[str, str]:
 
 
 class IsolatedSandbox:
-    """One isolated cluster, as grading asks for it."""
+    """One isolated cluster, implementing ``interface.Sandbox``."""
 
     learner = "learner"
 
@@ -140,11 +140,11 @@ class IsolatedSandbox:
 
     @property
     def guarded(self) -> str:
-        """Who enforces memory and processes, in words."""
+        """Description of what enforces the limits of memory and processes."""
         return self.cluster.scope.enforced_by
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write ``files`` below the learner's folder, the learner's own. Raises ClusterError."""
+        """Write ``files`` below the learner's folder, owned by the learner. Raises ClusterError."""
         self._files |= files
         with os.fdopen(os.memfd_create("files"), "w+b") as packed:
             _pack(packed, files, f"{self._lab.module}/{self._lab.name}")
@@ -176,7 +176,7 @@ class IsolatedSandbox:
         return ended
 
     def stop_learner(self, limits: Limits) -> str:
-        """Wait for jobs, stop everything of the learner's. Raises HpclabError where something resists."""
+        """Wait for jobs, then stop all of the learner's processes. Raises HpclabError if any can't be stopped."""
         return drain.stop(self.cluster, limits.job_wait_seconds)
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
@@ -195,7 +195,7 @@ class IsolatedSandbox:
         )
 
     def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
-        """Put the question in an isolated cluster of its own."""
+        """Ask the question in a separate isolated cluster."""
         lines: list[bytes] = []
         with enter(self._lab, limits) as fresh:
             fresh.put(self._files if files is None else files)
@@ -245,7 +245,7 @@ class IsolatedSandbox:
         )
 
     def _run_whole(self, argv: Sequence[str], stdin: int) -> str:
-        """Run a command as the learner; empty, or what it said when it failed."""
+        """Run a command as the learner; returns its output when it failed, else ''."""
         with os.fdopen(os.memfd_create("said"), "rb") as said, Path(os.devnull).open("wb") as nothing:
             program = self.cluster.run(
                 "learner", argv, stdin=stdin, stdout=nothing.fileno(), stderr=said.fileno()
@@ -256,7 +256,7 @@ class IsolatedSandbox:
 
 
 def _pack(out: io.BufferedRandom, files: Mapping[str, bytes], folder: str) -> None:
-    """A tar archive of ``files`` and ``folder`` below ``lab``."""
+    """Write a tar archive of ``files`` and ``folder`` below ``lab``."""
     top = Path(TOP).name
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name in dict.fromkeys([f"{top}/{folder}", *(f"{top}/{path}" for path in files)]):

@@ -1,4 +1,4 @@
-"""An exercise → what grading has to know of it. Holds hidden tests: never where a learner's process can read."""
+"""A lab's source file → the data for grading. It has hidden tests: a learner's process must never be able to read it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpclab.grading.model import Cell, Lab, Test
 
 
 def lab_of(path: Path) -> Lab:
-    """The lab that the author's file at ``path`` describes. Raises ExerciseError."""
+    """Return the lab that the author's file at ``path`` describes. Raises ExerciseError."""
     exercise = source.load(path)
     released = views.student_view(exercise)
     cells = []
@@ -42,7 +42,7 @@ def lab_of(path: Path) -> Lab:
 
 
 def digest(lab: Lab) -> str:
-    """A name for all of ``lab`` and the version of this package."""
+    """Return a digest of ``lab`` and the version of this package."""
     plain = msgspec.json.encode([__version__, msgspec.structs.replace(lab, digest="")], order="sorted")
     return hashlib.sha256(plain).hexdigest()
 
@@ -58,6 +58,6 @@ def _tests(exercise: Exercise) -> Iterator[Test]:
 
 
 def _files(templates: Path) -> Iterator[tuple[str, bytes]]:
-    """What learners find beside their labs, by its path from the top of their folder."""
+    """Return the files that learners have beside their labs, by path from the top of their folder."""
     for path in build.list_templates(templates):
         yield f"templates/{path.relative_to(templates).as_posix()}", path.read_bytes()

@@ -1,14 +1,14 @@
-"""Starts the worker of a grading run on this machine: it ends with the command, and has no right of root.
+"""Start the worker of a grading run on this machine; it ends with the command, and has none of root's rights.
 
     python -I -m hpclab.app.grading.local_worker CONFIG      CONFIG: a ``WorkerConfig`` as JSON
 
-Started by an ordinary user, the worker is that user's process, and its sandboxes are what keeps submissions in.
+Started by an ordinary user, the worker runs as that user, and its sandboxes confine the submissions.
 
-Started by root, the worker holds hidden tests and judges what untrusted code left, so it must not be root:
+Started by root, the worker holds hidden tests and judges files of untrusted code, so it must not be root:
 
 - a user namespace, in which it is root over sub-ids of sandboxes, and on the host an id that no account has;
-- a mount namespace, in which homes, temporary folders and the class are empty, and only the spool can be written;
-- namespaces for processes, network and IPC: it sees and reaches nothing but its own sandboxes, and the kernel
+- a mount namespace, in which homes, temporary folders and the course are empty, and only the spool is writable;
+- namespaces for processes, network and IPC: it sees and reaches only its own sandboxes, and the kernel
   ends all of them with it.
 """
 
@@ -27,8 +27,9 @@ from hpclab.errors import HpclabError
 from hpclab.sandbox import ids, kernel
 
 COVERED = ("/root", "/home", "/tmp", "/var/tmp", "/run")
-# A root that makes sandboxes allocates from INSIDE on: there the worker finds ranges for as many as it has at one
-# time, and on the host no other worker has them. Behind them are the accounts of the workers themselves.
+# Root of a user namespace allocates sandbox ids from INSIDE on: this leaves ranges for as many sandboxes as a
+# worker has at one time, and on the host no other worker has the same ids. The ids after them are the
+# workers' accounts.
 RANGES = 4
 INSIDE, OUTSIDE, SLOTS = ids.root_ranges()[0].uid, ids.ROOT_END, 480
 ACCOUNTS = (0x7FB00000, 1 << 20)
@@ -36,9 +37,10 @@ SLOT_LOCKS = Path("/run/hpclab-workers")
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start. ``account``: the id of the host that the worker has, None for the caller's own.
+    """The worker to start. ``account``: its user id on the host, None for the caller's own.
 
-    ``shown`` are the folders that it needs. Of ``covered`` it sees only those; of ``hidden`` nothing, wherever they lie.
+    ``shown`` are the folders that it needs. Below ``covered`` it sees only those, below ``hidden``
+    nothing.
     """
 
     parent: int
@@ -51,13 +53,13 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def account_of(uuid: str) -> int:
-    """The id of the host that the workers of a batch have."""
+    """Return the user id on the host for the workers of a batch."""
     first, count = ACCOUNTS
     return first + int(uuid.replace("-", ""), 16) % count
 
 
 def main(config: WorkerConfig) -> None:
-    """Become the worker; under root, wait for it and end as it did."""
+    """Become the worker; under root, wait for it and exit with its status."""
     kernel.die_with_parent()
     if os.getppid() != config.parent:
         sys.exit("the command ended before its worker began")
@@ -78,7 +80,7 @@ def main(config: WorkerConfig) -> None:
     os.close(unshared[1])
     if os.read(unshared[0], 1):
         for name in ("uid_map", "gid_map"):
-            # /proc is that of the new process namespace, whose first process is the worker.
+            # /proc is that of the new pid namespace, whose first process is the worker.
             Path(f"/proc/1/{name}").write_text(id_map(config.account, slot))
         os.write(mapped[1], b"m")
     status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
@@ -86,7 +88,7 @@ def main(config: WorkerConfig) -> None:
 
 
 def become_worker(config: WorkerConfig, unshared: int, mapped: int) -> None:
-    """In the first process of the namespaces: give up root, and become the worker."""
+    """As the first process of the namespaces, give up root and exec the worker."""
     kernel.die_with_parent()
     kernel.mount("proc", "/proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
     kernel.loopback_up()
@@ -95,34 +97,34 @@ def become_worker(config: WorkerConfig, unshared: int, mapped: int) -> None:
     if not os.read(mapped, 1):
         os._exit(1)
     kernel.become(0, 0)
-    kernel.die_with_parent()  # a change of user forgets it
+    kernel.die_with_parent()  # changing the user id clears it
     os.execve(config.argv[0], config.argv, config.env)
 
 
 def allocate_slot() -> int:
-    """Which ids this worker's sandboxes have; its own as long as this process and the worker live."""
+    """Reserve the ids of this worker's sandboxes, for as long as this process and the worker live."""
     for slot in range(SLOTS):
         lock = locks.try_lock(SLOT_LOCKS / str(slot))
         if lock is not None:
-            os.set_inheritable(lock, True)  # by the worker, which closes it for what it starts
+            os.set_inheritable(lock, True)  # by the worker, which closes it in its children
             return slot
     sys.exit(f"{SLOTS} workers run on this machine, and there are no ids for the sandboxes of another one")
 
 
 def id_map(account: int, slot: int) -> str:
-    """The worker's map: its root is ``account``; the ids of its sandboxes are those of ``slot``."""
+    """Return the worker's id map: its root is ``account``; the ids of its sandboxes are those of ``slot``."""
     count = ids.ROOT_COUNT * RANGES
     return f"0 {account} 1\n{INSIDE} {OUTSIDE + slot * count} {count}\n"
 
 
 def hide(config: WorkerConfig) -> None:
-    """Cover what the worker must not see with empty folders, and bind what it needs from there again."""
+    """Mount empty folders over what the worker must not see, and bind the folders it needs there again."""
     needed = {Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC) for path in config.shown}
     covered = [Path(path).resolve() for path in (*COVERED, *config.covered) if Path(path).is_dir()]
     covered = topmost([*covered, *closed_parents(needed)])
     for folder in covered:
         mode = "1777" if folder.name == "tmp" else "755"
-        owner = f"uid={config.account},gid={config.account}"  # locks of the worker's sandboxes go to /run
+        owner = f"uid={config.account},gid={config.account}"  # the worker's sandboxes put their locks in /run
         kernel.mount("hidden", folder, "tmpfs", kernel.NOSUID | kernel.NODEV, f"size=64m,mode={mode},{owner}")
     for path, handle in needed.items():
         if any(path.is_relative_to(folder) for folder in covered):
@@ -135,7 +137,7 @@ def hide(config: WorkerConfig) -> None:
 
 
 def closed_parents(paths: Iterable[Path]) -> Iterator[Path]:
-    """The folders on the way to ``paths`` that other users cannot walk through."""
+    """Yield the topmost parent of each of ``paths`` that other users can't traverse, if any."""
     for path in paths:
         for parent in reversed(path.parents):
             if not parent.stat().st_mode & 0o001:
@@ -144,7 +146,7 @@ def closed_parents(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def topmost(folders: Iterable[Path]) -> list[Path]:
-    """``folders`` without those that lie below another one."""
+    """Return ``folders`` without those that lie below another one."""
     every = sorted(set(folders))
     return [path for path in every if not any(path.is_relative_to(top) for top in every if top != path)]
 

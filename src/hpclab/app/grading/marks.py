@@ -1,4 +1,4 @@
-"""From results to marks: what would change in the gradebook, and writing it there and into the ledger."""
+"""From results to marks: compute the changes in the gradebook, and write them there and into the ledger."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from hpclab.grading.submissions.store import Store
 
 
 def changes(course: Course, lab: Lab, kept: Mapping[str, KeptResult]) -> list[Change]:
-    """What ``write`` would change. Nothing is written."""
+    """Return what ``write`` would change. Writes nothing."""
     return gradebook.changes(course, lab, results_of(kept))
 
 
 def write(course: Course, lab: Lab, kept: Mapping[str, KeptResult]) -> dict[str, str]:
-    """Write the marks and record them; students without a mark, with the reason. Raises GradingError."""
+    """Write the marks and record them; returns the students without a mark, with the reason. Raises GradingError."""
     store = Store(course.folder)
     written = gradebook.write(
         course, lab, results_of(kept), store.receipts(), lambda result: _notebook(store, lab, result)
@@ -32,12 +32,12 @@ def write(course: Course, lab: Lab, kept: Mapping[str, KeptResult]) -> dict[str,
 
 
 def results_of(kept: Mapping[str, KeptResult]) -> list[Result]:
-    """The results, by student's id."""
+    """Return the results, ordered by student id."""
     return [one.result for _, one in sorted(kept.items())]
 
 
 def require_marks(lab: Lab, kept: Mapping[str, KeptResult]) -> None:
-    """Raise GradingError where the grader failed on a submission: the instructor has to know."""
+    """Raise GradingError where the grader failed on a submission, so that the instructor learns of it."""
     failed = [one for one in results_of(kept) if one.verdict is Verdict.SYSTEM_ERROR]
     if failed:
         raise GradingError(
@@ -49,7 +49,7 @@ def require_marks(lab: Lab, kept: Mapping[str, KeptResult]) -> None:
 
 
 def record(course: Course, kept: Mapping[str, KeptResult]) -> None:
-    """Note in the ledger what was graded, once for each result."""
+    """Record in the ledger what was graded, once for each result."""
     ledger = Ledger(course.folder)
     known = {(one["uuid"], one["student"], one["number"]) for one in ledger.records("graded")}
     for student, one in sorted(kept.items()):
@@ -76,7 +76,7 @@ def record(course: Course, kept: Mapping[str, KeptResult]) -> None:
 
 
 def _notebook(store: Store, lab: Lab, result: Result) -> bytes | None:
-    """The notebook as it was received, where it is one that a person can look at."""
+    """Return the notebook as received, where it is one that a person can read."""
     try:
         return store.read(result.task.hash, f"{lab.name}.ipynb", ipynb.MOST_BYTES)
     except GradingError:

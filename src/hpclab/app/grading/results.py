@@ -1,4 +1,4 @@
-"""Results: those that are there from earlier, and those that come out of a spool."""
+"""Results: those kept from earlier runs, and those collected from a spool."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpclab.grading.submissions.store import Receipt
 
 @dataclass(frozen=True)
 class KeptResult:
-    """A result, and its file in the class's folder."""
+    """A result, and its file in the course's folder."""
 
     result: Result
     path: Path
@@ -26,21 +26,21 @@ class KeptResult:
 
 @dataclass
 class Reporter:
-    """Where progress goes: ``cli.grading_progress`` shows it."""
+    """Receives progress; ``cli.grading_progress`` displays it."""
 
     say: Callable[[str], None] = lambda _: None
     result: Callable[[Result], None] = lambda _: None
 
 
 def earlier(folder: Path, lab: Lab, grader: str) -> dict[tuple[str, str], KeptResult]:
-    """Results of these very submissions by this very grader, by student and hash; the newest of each."""
+    """Return earlier results of this grader, by student and hash; the newest of each."""
     newest: dict[tuple[str, str], KeptResult] = {}
     paths = list((folder / "batches" / lab.name).glob("*/results/*.json"))
     for path in sorted(paths, key=lambda path: path.stat().st_mtime):
         try:
             result = msgspec.json.decode(path.read_bytes(), type=Result)
         except (OSError, msgspec.MsgspecError):
-            continue  # `hpclab audit` reports it; here it is computed again
+            continue  # `hpclab audit` reports it; here the submission is graded again
         by_this = (result.lab_digest, result.grader) == (lab.digest, grader)
         if by_this and result.verdict is not Verdict.SYSTEM_ERROR:
             newest[result.task.student, result.task.hash] = KeptResult(result, path)
@@ -48,7 +48,7 @@ def earlier(folder: Path, lab: Lab, grader: str) -> dict[tuple[str, str], KeptRe
 
 
 def adopt(folder: Path, kept: KeptResult, receipt: Receipt) -> KeptResult:
-    """``kept`` for the version of ``receipt``: the same content, handed in again, has the same marks and its own time."""
+    """Return ``kept`` for the version of ``receipt``: the same content has the same marks, but its own time."""
     task = kept.result.task
     if (task.number, task.received) == (receipt.number, receipt.received):
         return kept
@@ -63,7 +63,7 @@ def adopt(folder: Path, kept: KeptResult, receipt: Receipt) -> KeptResult:
 
 @dataclass
 class Collected:
-    """Results read from the spool, checked, and written into the class's folder."""
+    """Results read from the spool, checked, and written into the course's folder."""
 
     home: Path
     spool: Path
@@ -74,13 +74,13 @@ class Collected:
     troubles: dict[str, str] = field(default_factory=dict)
 
     def look(self) -> int:
-        """Keep what is new; how many results there are. Raises GradingError where a node refuses to grade."""
+        """Keep new results; returns how many there are. Raises GradingError where a node refuses to grade."""
         if why := batches.refusal(self.spool):
             raise GradingError(why.problem, why.remedy)
         return self.gather()
 
     def gather(self) -> int:
-        """Keep what is new, also where a node refuses to grade: what was graded before counts."""
+        """Keep new results even where a node refuses to grade: those graded before count."""
         for task in self.batch.tasks:
             if task.student in self.found:
                 continue

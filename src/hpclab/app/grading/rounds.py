@@ -1,4 +1,4 @@
-"""Where the tasks of a round run: as workers on this machine, or as a job array at a site."""
+"""Run the tasks of a round: as workers on this machine, or as a job array at a site."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ ALIVE = "workers.lock"  # in the folder of a batch; held by every worker on this
 
 @dataclass(frozen=True, kw_only=True)
 class GradingOptions:
-    """How a class is graded, whichever students."""
+    """Options for grading, independent of the students."""
 
     site: str
     at_once: int
     usual: lab_run.RunSettings
-    image: Path | None = None  # of Apptainer, in which the tasks run
+    image: Path | None = None  # Apptainer image in which the tasks run
     options: Sequence[str] = ()
-    queued: float = 86400.0  # seconds for which nothing may start at a site
-    slowest: float = 15.0  # seconds between two looks at a site's queue
+    queued: float = 86400.0  # seconds that may pass at a site before a task starts
+    slowest: float = 15.0  # longest interval in seconds between queries of a site's queue
 
 
 @contextlib.contextmanager
@@ -48,7 +48,7 @@ def open_rounds(
     collected: Collected,
     reporter: Reporter,
 ) -> Iterator[RunRound]:
-    """What runs a round and returns when none of its tasks is left."""
+    """Yield a function that runs a round and returns when none of its tasks is left."""
     with parallel.Cancellation() as stop:
         if how.site != "local":
             with targets.at_site(how.usual.environment)(reporter.say) as launch:
@@ -75,7 +75,7 @@ def _run_workers(
     reporter: Reporter,
     stop: parallel.Cancellation,
 ) -> None:
-    hidden = [home.parents[2]]  # the class
+    hidden = [home.parents[2]]  # the course's folder
     worker_pool.run_round(
         [
             worker_pool.command(spool, batch, number, index, image=how.image, hidden=hidden)
@@ -92,7 +92,7 @@ def _run_workers(
 
 
 def prepare_isolated(lab: Lab, batch: Batch, say: Callable[[str], None]) -> None:
-    """Unpack packages and make the database of isolated clusters: a worker under root cannot write the cache."""
+    """Unpack packages and make the isolated clusters' database: a worker started by root can't write the cache."""
     if os.geteuid() == 0:
         with ids.allocated() as own:
             spec = isolated_sandbox.spec_for(lab, batch.limits, identity.for_isolated(own))
@@ -100,7 +100,7 @@ def prepare_isolated(lab: Lab, batch: Batch, say: Callable[[str], None]) -> None
 
 
 def with_image_in(spool: Path, how: GradingOptions) -> GradingOptions:
-    """With a copy of the image in the spool: a worker sees that folder alone."""
+    """Return the options with a copy of the image in the spool: a worker can't see other folders."""
     if how.image is None:
         return how
     copy = spool / "image.sif"
@@ -134,7 +134,7 @@ def watch(
     reporter: Reporter,
     stop: parallel.Cancellation,
 ) -> None:
-    """Wait for the batch's jobs; ``look`` brings results home. A signal cancels them and raises Interrupted."""
+    """Wait for the batch's jobs; ``look`` collects results. A signal cancels them and raises Interrupted."""
     with stop.polling():
         try:
             array.watch(

@@ -1,4 +1,4 @@
-"""Which versions are graded, how many at once, and that no other command grades the same class."""
+"""Select the versions to grade and the number of parallel tasks, and lock the course."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from hpclab.grading.submissions.store import Receipt, Store
 
 
 def tasks_here(lab: Lab) -> int:
-    """How many tasks this machine bears at once: by its CPUs, and by its memory."""
+    """Return how many tasks this machine can run at once, given its CPUs and memory."""
     needs = limits.needs(lab, limits.limits(lab), 1)
     by_memory = psutil.virtual_memory().total // (needs.memory_mib << 20)
-    # Who waits for jobs of a cluster leaves the CPU to others; plain Python does not.
+    # Submissions that wait for a cluster's jobs leave the CPU to others; plain Python does not.
     by_cpus = lab_run.default_parallelism() if lab.nodes else min(8, len(os.sched_getaffinity(0)))
     return max(1, min(by_cpus, by_memory))
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One grading of a class at a time. Raises GradingError while another one goes on."""
+    """Lock the course for one grading run. Raises GradingError while another one runs."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locks.held(folder / ".grading.lock", "another `hpclab grade`", seconds=0))
@@ -43,7 +43,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def versions(course: Course, store: Store, lab: str, students: Sequence[str]) -> dict[str, Receipt]:
-    """The versions that are graded, by student. Raises UsageError where somebody who was named has none."""
+    """Return the versions to grade, by student. Raises UsageError when a named student has none."""
     for student in students:
         course.student(student)
     receipts = store.receipts(lab)

@@ -1,4 +1,4 @@
-"""The spool of a batch: copies for the tasks, written, given to the account that they run under, and removed."""
+"""The spool of a batch: written with copies, given to the account that tasks run as, and removed afterwards."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from hpclab.grading.batch import Batch
 from hpclab.grading.model import Lab
 from hpclab.grading.submissions.store import Store
 
-OPEN = "open.json"  # in the folder of a batch that is not over
+OPEN = "open.json"  # in the folder of a batch that has not finished
 WRITTEN_BY_TASKS = ("results", "canary", "log", "state")
 
 
 class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a batch that is not over has its spool, and where its tasks run."""
+    """The spool of an unfinished batch, and where its tasks run."""
 
     spool: str
     site: str
@@ -34,7 +34,7 @@ class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextlib.contextmanager
 def opened(home: Path, batch: Batch, lab: Lab, how: GradingOptions, store: Store) -> Iterator[Path]:
-    """The spool of a batch, removed when its results are home. A command that is killed leaves it."""
+    """Yield the spool of a batch, removed when its results are collected. A killed command leaves it."""
     account = account_of_tasks(batch, how)
     spool = home / "spool"
     if account is not None:
@@ -50,13 +50,13 @@ def opened(home: Path, batch: Batch, lab: Lab, how: GradingOptions, store: Store
     try:
         yield spool
     except (KeyboardInterrupt, parallel.Interrupted, HpclabError):
-        raise  # the next command brings home what is there
+        raise  # the next command collects the results
     else:
         close(home, spool)
 
 
 def close(home: Path, spool: Path) -> None:
-    """The batch is over: keep the logs of its tasks, remove the copies."""
+    """Finish a batch: keep the logs of its tasks, remove the spool."""
     with contextlib.suppress(OSError):
         shutil.copytree(spool / "log", home / "log", dirs_exist_ok=True, symlinks=True)
     shutil.rmtree(spool, ignore_errors=True)
@@ -65,12 +65,12 @@ def close(home: Path, spool: Path) -> None:
 
 
 def account_of_tasks(batch: Batch, how: GradingOptions) -> int | None:
-    """The id under which tasks run that must not see the class; None where it is the caller's own."""
+    """Return the user id for tasks that must not see the course; None where tasks run as the caller."""
     return local_worker.account_of(batch.uuid) if how.site == "local" and os.geteuid() == 0 else None
 
 
 def give_away(spool: Path, account: int) -> None:
-    """Let ``account`` read all of ``spool``, and write what tasks write; root keeps the rest."""
+    """Let ``account`` read the whole spool and write the tasks' output; root owns the rest."""
     for top, folders, names in os.walk(spool):
         for name in (*folders, *names):
             path = Path(top, name)
@@ -81,10 +81,10 @@ def give_away(spool: Path, account: int) -> None:
         os.chown(spool / name, account, account)
         (spool / name).chmod(0o700)
     os.chown(spool, 0, account)
-    spool.chmod(0o750)  # last, so that what is in it is whole
+    spool.chmod(0o750)  # last, when the content is complete
 
 
 def _files(store: Store, content: str) -> dict[str, bytes]:
-    """The submission as it was received, verified."""
+    """Return the submission as received, after verifying it."""
     top = store.files(content)
     return {path: (top / path).read_bytes() for path in store.manifest(content)}

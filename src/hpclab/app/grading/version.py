@@ -1,8 +1,10 @@
-"""The name of what marks: the package's version, and a hash of every module that a worker imports.
+"""The name of the grader: the package's version, and a hash of every module that a worker imports.
 
-Read from the imports in the source, beginning with the worker; a module's name in a string counts as an import,
-since that is how programs of sandboxes are started. So a change of a report or of the command line asks for no
-new grading, and whatever a worker begins to use belongs to it without a list that somebody has to keep.
+The modules are found from the imports in the source, beginning with the worker; a module's name in a string
+counts as
+an import, since sandbox programs are started by name. So a change in reports or the command line doesn't
+require
+grading again, and anything a worker begins to use is included without a list to maintain.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from pathlib import Path
 
 from hpclab import __version__, layout
 
-# The worker; and what tests of labs import.
+# The worker, and the module that labs' tests import.
 ENTRIES = ("hpclab.app.grading.array_task", "hpclab.evidence")
-DATA = "cluster/files"  # what an isolated cluster is made of, besides modules
+DATA = "cluster/files"  # files that an isolated cluster is made of, besides modules
 FROM = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n(]*)", re.MULTILINE)
 IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n]+)", re.MULTILINE)
 STRING = re.compile(r"[\"'](hpclab(?:\.\w+)+)[\"']")
@@ -24,7 +26,7 @@ AS, NAME = re.compile(r"\bas\s+\w+|#[^\n]*"), re.compile(r"\w+")
 
 
 def grader(files: Sequence[str] = ()) -> str:
-    """The name of the grader here, made from ``files``, by default ``parts()``."""
+    """Return the name of the grader made from ``files``, by default ``parts()``."""
     package = package_folder()
     found = hashlib.sha256()
     for name in files or parts():
@@ -41,7 +43,7 @@ def package_folder() -> Path:
 
 
 def parts(package: Path | None = None) -> list[str]:
-    """The files that decide a mark besides the lab, as paths below the package, sorted."""
+    """Return the files that determine a mark besides the lab, as paths below the package, sorted."""
     package = package or package_folder()
     waiting, seen = list(ENTRIES), set[Path]()
     while waiting:
@@ -54,7 +56,7 @@ def parts(package: Path | None = None) -> list[str]:
 
 
 def files_of(name: str, top: Path) -> Iterator[Path]:
-    """The files that an import of ``name`` runs: those of the packages on the way, and its own."""
+    """Return the files that an import of ``name`` runs: its parent packages' and its own."""
     place = top
     for part in name.split("."):
         place /= part
@@ -68,9 +70,11 @@ def package_of(path: Path, top: Path) -> str:
 
 
 def names_in(source: str, package: str) -> Iterator[str]:
-    """What a module of ``package`` imports, and what it may: `from a import b` can mean the module a.b.
+    """Return the modules that a module of ``package`` imports or may import.
 
-    Read by patterns, ten times as fast as by a parser; a line of a docstring that reads like an import counts too.
+    `from a import b` can mean the module a.b. Uses patterns, ten times as fast as a parser; a docstring line
+    that looks
+    like an import counts too.
     """
     for dots, module, names in FROM.findall(source):
         above = package.split(".")[: len(package.split(".")) - len(dots) + 1] if dots else []

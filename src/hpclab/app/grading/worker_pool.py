@@ -1,4 +1,4 @@
-"""Workers on this machine: as many at once as it bears, each with a time limit, all ended with the command."""
+"""Workers on this machine: limited in number and time, and ended with the command."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from hpclab.app.grading import local_worker
 from hpclab.errors import HostUnsuitable
 from hpclab.grading.batch import Batch
 
-LOOK_S = 0.1  # between two looks for results
-# Of the environment a worker needs no more; under root, not even all of this.
+LOOK_S = 0.1  # seconds between two checks for results
+# The environment that a worker needs; under root it gets even less.
 ENVIRONMENT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 IMAGE_PYTHON = "/opt/hpc-lab/.venv/bin/python"
 
 
 class WorkerProcess:
-    """A process that grades what one task of a round is to grade."""
+    """A process that runs one task of a round."""
 
     def __init__(self, argv: Sequence[str], log: Path, alive: int, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
@@ -41,18 +41,18 @@ class WorkerProcess:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 pass_fds=[alive],
-                start_new_session=True,  # Ctrl-C is for the command, which ends workers itself
+                start_new_session=True,  # Ctrl-C goes to the command, which ends workers itself
             )
         self.pidfd = os.pidfd_open(self._process.pid)
 
     def close(self) -> None:
-        """End it, and all that it started."""
+        """End the worker and its children."""
         self._process.kill()
         self._process.wait()
         os.close(self.pidfd)
 
     def end_overdue(self) -> None:
-        """End it where its time is over."""
+        """End the worker if its time limit has passed."""
         if time.monotonic() > self._deadline:
             with self._log.open("ab") as out:
                 out.write(f"ended: its limit of {self._seconds:g} s is over\n".encode())
@@ -72,7 +72,7 @@ def run_round(
 ) -> None:
     """Run ``commands``, ``at_once`` at a time, each for at most ``seconds``; return when all have ended.
 
-    ``look`` brings results home. Every worker holds the lock ``alive``. Whatever is raised ends all workers.
+    ``look`` collects results. Every worker holds the lock ``alive``. Any exception ends all workers.
     Raises Interrupted after a signal.
     """
     waiting = deque(zip(commands, logs, strict=True))
@@ -102,7 +102,7 @@ def run_round(
 def command(
     spool: Path, batch: Batch, number: int, index: int, *, image: Path | None, hidden: Sequence[Path]
 ) -> list[str]:
-    """What starts the worker of task ``index`` of round ``number``. Raises HostUnsuitable."""
+    """Return the command line for the worker of task ``index`` in round ``number``. Raises HostUnsuitable."""
     program = ["-I", "-m", "hpclab.app.grading.array_task", str(spool), str(number), str(index)]
     by_root = os.geteuid() == 0
     needed = (layout.clone_folder(), Path(sys.prefix), Path(sys.base_prefix), layout.cache_home(), spool)
@@ -121,7 +121,7 @@ def command(
 
 
 def interpreter(spool: Path, image: Path | None) -> list[str]:
-    """What runs Python in a worker: this one, or the one of an image. Raises HostUnsuitable."""
+    """Return the command line that runs Python in a worker: this one's, or an image's. Raises HostUnsuitable."""
     if image is None:
         return [sys.executable]
     apptainer = shutil.which("apptainer")
@@ -134,7 +134,7 @@ def interpreter(spool: Path, image: Path | None) -> list[str]:
 
 
 def environment(mine: Mapping[str, str], spool: Path, *, by_root: bool) -> dict[str, str]:
-    """A worker's environment: nothing of a job that the command runs in, and no secret of root."""
+    """Return a worker's environment: without the variables of a surrounding job and root's secrets."""
     found = {name: mine[name] for name in ENVIRONMENT if name in mine}
     if by_root:
         found |= {"PATH": os.defpath, "HOME": "/nonexistent", "USER": "root"}

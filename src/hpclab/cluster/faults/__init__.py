@@ -1,10 +1,10 @@
-"""Break things for real, and heal them.
+"""Inject real faults into a cluster, and undo them.
 
-model    what a fault is: commands that break, commands that undo, words
+model    the description of a fault: commands that inject, commands that undo, messages
 nodes, network, daemons, disks, memory, clock    the kinds of fault, pure
-active   the executor: breaks, records, heals
+active   the executor: inject, record, undo
 
-Adding a fault means one more ``Kind`` in ``KINDS``.
+To add a fault, add a ``Kind`` to ``KINDS``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The executor: break, record, list, heal. What to do is decided in the other modules."""
+"""Inject, record, list and undo faults. The other modules decide what to do."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from hpclab.cluster.spec import LOGIN
 from hpclab.errors import ClusterError, DeadlineExceeded, HostUnsuitable, HpclabError
 from hpclab.shell import run
 
-SWITCHED_OFF = 69  # files/fault-in-node
-PATIENCE = 120.0  # seconds for one command; those that wait have deadlines of their own
+SWITCHED_OFF = 69  # exit status of files/fault-in-node when the node is off
+PATIENCE = 120.0  # seconds for one command; commands that wait have their own deadlines
 
 
 class Healed(msgspec.Struct, frozen=True):
-    """A fault that is undone; ``unready`` names the faults for whose sake nobody waited for its node."""
+    """A fault that was undone; ``unready`` names the faults because of which its node wasn't waited for."""
 
     fault: Fault
     unready: tuple[str, ...] = ()
@@ -35,13 +35,13 @@ def folder(name: str) -> Path:
 
 
 def active(name: str) -> list[Fault]:
-    """The faults of the cluster as it runs now, oldest first; none when it does not run."""
+    """Return the faults of the running cluster, oldest first; empty when it isn't running."""
     supervisor = lifecycle.running(name)
     return [] if supervisor is None else current(recorded(folder(name)), supervisor)
 
 
 def recorded(place: Path) -> list[Fault]:
-    """Every record in the folder, also those of earlier starts."""
+    """Return every fault recorded in the folder, including those of earlier starts."""
     found = []
     for path in place.glob("*.json"):
         with contextlib.suppress(OSError, msgspec.MsgspecError):
@@ -50,14 +50,14 @@ def recorded(place: Path) -> list[Fault]:
 
 
 def current(faults: Iterable[Fault], supervisor: Supervisor) -> list[Fault]:
-    """Those that were made in this start of the cluster: the others ended with it."""
+    """Return the faults injected since this start of the cluster: the others ended with it."""
     return sorted(
         (fault for fault in faults if fault.supervisor == supervisor), key=lambda fault: fault.since
     )
 
 
 def inject(name: str, kind: Kind, target: str, options: Mapping[str, object]) -> Fault:
-    """Break it. Raises UsageError, ClusterError, HostUnsuitable; on an error nothing stays broken."""
+    """Inject a fault. Raises UsageError, ClusterError, HostUnsuitable; on an error nothing stays broken."""
     supervisor, spec = lifecycle.supervisor_of(name), lifecycle.spec_of(name)
     valid = kind.targets(spec)
     shown = shown_nodes(spec, valid) if kind.target == "node" else ""
@@ -69,7 +69,7 @@ def inject(name: str, kind: Kind, target: str, options: Mapping[str, object]) ->
         there = active(name)
         refuse(fault, there, name)
         if fault.lasts:
-            # Recorded first: whatever happens now, it can be healed.
+            # Record it first, so that it can be undone whatever happens next.
             _keep(supervisor, fault)
         try:
             for command in fault.inject:
@@ -85,7 +85,7 @@ def inject(name: str, kind: Kind, target: str, options: Mapping[str, object]) ->
 
 
 def refuse(fault: Fault, there: Sequence[Fault], name: str) -> None:
-    """Raise ClusterError if ``fault`` is there already, or cannot be together with another one."""
+    """Raise ClusterError if ``fault`` is already active or can't be combined with an active one."""
     for other in there:
         if other.id == fault.id:
             raise ClusterError(
@@ -98,7 +98,7 @@ def refuse(fault: Fault, there: Sequence[Fault], name: str) -> None:
 
 
 def ended_by(fault: Fault, other: Fault) -> bool:
-    """Whether ``other`` is over because ``fault`` has switched its node off."""
+    """Return whether ``other`` has ended because ``fault`` switched its node off."""
     return fault.ends_others and other.in_node and other.node == fault.node
 
 
@@ -110,7 +110,7 @@ def heal_command(name: str, fault: Fault) -> str:
 def heal(name: str, ids: Sequence[str] | None = None) -> list[Healed]:
     """Undo the faults ``ids`` (None: all) and wait until what they broke is ready again.
 
-    Healing what is healed already does nothing. Raises UsageError, ClusterError, DeadlineExceeded.
+    Undoing a fault twice has no effect. Raises UsageError, ClusterError, DeadlineExceeded.
     """
     supervisor = lifecycle.supervisor_of(name)
     with _alone(name):
@@ -130,7 +130,7 @@ def heal(name: str, ids: Sequence[str] | None = None) -> list[Healed]:
 
 
 def wanted(there: Mapping[str, Fault], ids: Sequence[str] | None) -> list[Fault]:
-    """The faults of ``there`` that ``ids`` name. Raises UsageError for what cannot be a fault."""
+    """Return the faults of ``there`` that ``ids`` name. Raises UsageError for an id that can't be a fault."""
     for one in ids or ():
         if one not in there and not one.startswith(tuple(f"{kind}-" for kind in KINDS)):
             require_valid(one, there, "fault", ", ".join(there) or "none, nothing is broken")
@@ -138,7 +138,7 @@ def wanted(there: Mapping[str, Fault], ids: Sequence[str] | None) -> list[Fault]
 
 
 def hindering(healed: Fault, left: Iterable[Fault]) -> tuple[str, ...]:
-    """The faults that are left and keep what ``healed`` had broken from getting ready."""
+    """Return the remaining faults that keep the node or cluster of ``healed`` from getting ready."""
     return tuple(fault.id for fault in left if fault.hinders and fault.node in ("", LOGIN, healed.node))
 
 
@@ -155,7 +155,7 @@ def _wait_ready(supervisor: Supervisor, fault: Fault) -> None:
 def _undo(supervisor: Supervisor, fault: Fault, *, strict: bool = False) -> None:
     for command in fault.undo:
         done = _run(supervisor, command)
-        # A node that is off has forgotten its mounts and processes: nothing is left to undo.
+        # A node that is off has lost its mounts and processes: there is nothing to undo.
         if strict and done.returncode and not (fault.in_node and done.returncode == SWITCHED_OFF):
             raise _complaint(fault, done)
 

@@ -1,4 +1,4 @@
-"""A node's wall clock is wrong."""
+"""Fault: a node's wall clock is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A daemon is killed, and stays down or is started again by the supervisor."""
+"""Fault: a daemon is killed, and stays down or is restarted by the supervisor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk of a node is full, or slow."""
+"""Faults: a node's disk is full, or slow."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def fill(ask: Ask, answer: str) -> Fault:
         )
         + " Slurm itself keeps running: its own files are elsewhere.",
         in_node=True,
-        # libfaketime needs files in /dev/shm: without room no program would start there.
+        # libfaketime needs files in /dev/shm: with no space left, no program would start there.
         excludes=(f"skew-clock-{node}",) if path == "/dev/shm" else (),
     )
 

@@ -1,4 +1,4 @@
-"""A job takes more memory than it asked for."""
+"""Fault: a job uses more memory than it requested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIZES = {"": 1, "M": 1, "G": 1024, "T": 1024 * 1024}
 
 
 def ask_jobs(ask: Ask) -> Command:
-    """Running jobs on the node with owner and memory on it, and what the host has left (kB)."""
+    """Return the command that lists running jobs on the node with owner and memory, and the host's free memory (kB)."""
     script = (
         'for job in $(squeue -h -w "$1" -t R -o %A); do scontrol -d -o show job "$job"; done;'
         " grep MemAvailable /proc/meminfo"
@@ -21,7 +21,7 @@ def ask_jobs(ask: Ask) -> Command:
 
 
 def jobs_on(node: str, answer: str) -> dict[str, tuple[str, int]]:
-    """What ``scontrol -d -o show job`` told: job -> (owner, MiB that it may use on ``node``)."""
+    """Parse ``scontrol -d -o show job``: job -> (owner, MiB that it may use on ``node``)."""
     found = {}
     for line in answer.splitlines():
         job = re.search(r"\bJobId=(\d+)", line)
@@ -34,7 +34,7 @@ def jobs_on(node: str, answer: str) -> dict[str, tuple[str, int]]:
 
 
 def _has(names: str, node: str) -> bool:
-    """Whether Slurm's short form (nid[001-002,004]) has ``node``."""
+    """Return whether Slurm's hostlist (nid[001-002,004]) contains ``node``."""
     form = re.fullmatch(r"([a-z]+)\[([\d,-]+)\]", names)
     if not form:
         return names == node
@@ -62,7 +62,7 @@ def exhaust(ask: Ask, answer: str) -> Fault:
         )
     job = wanted or next(iter(jobs))
     owner, limit = jobs[job]
-    # Slurm that polls looks once a second: the hog may not get far beyond the limit by then.
+    # Slurm polls once a second: the process must not get far beyond the limit by then.
     hog = limit + max(64, limit // 4)
     _check_free_memory(hog, answer)
     polling = ask.spec.host.cgroup == "none"

@@ -1,4 +1,4 @@
-"""What a fault is: commands that break something, commands that undo it, and words. Touches nothing."""
+"""The description of a fault: commands that inject it, commands that undo it, and messages. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hpclab.cluster.process import Supervisor
 from hpclab.cluster.spec import LOGIN, Spec
 from hpclab.errors import UsageError
 
-Command = tuple[str, ...]  # runs as the cluster's root, where the controller runs
+Command = tuple[str, ...]  # runs as the cluster's root, on the controller
 READY_MS = "60000"
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Words by which a command says that this machine cannot do it, and what to tell the person."""
+    """Output by which a command shows that this machine can't do it, and the message to show then."""
 
     text: str
     problem: str
@@ -24,28 +24,28 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault as it was made; its record in the cluster's folder is this, as JSON."""
+    """A fault that was injected; recorded as JSON in the cluster's folder."""
 
     id: str
     kind: str
-    target: str  # for people: "nid001", "slurmctld", "nid001:/tmp"
+    target: str  # for display: "nid001", "slurmctld", "nid001:/tmp"
     inject: tuple[Command, ...]
-    undo: tuple[Command, ...] = ()  # may be run again, and when the fault is gone by itself
-    ready: tuple[Command, ...] = ()  # wait until all is well again
+    undo: tuple[Command, ...] = ()  # may run again, and after the fault has ended by itself
+    ready: tuple[Command, ...] = ()  # wait until everything is ready again
     did: str
     expect: str
     node: str = ""  # the node that it breaks; empty: the whole cluster
-    hinders: bool = False  # while it lasts, its node (or the whole cluster) does not get ready
+    hinders: bool = False  # keeps its node (or the whole cluster) from getting ready
     in_node: bool = False  # ends when the node is switched off
     ends_others: bool = False  # switches its node off
-    excludes: tuple[str, ...] = ()  # faults that must not be there at the same time
+    excludes: tuple[str, ...] = ()  # faults that can't be active at the same time
     refusals: tuple[Refusal, ...] = ()
     since: float = 0.0  # seconds since 1970
     supervisor: Supervisor | None = None  # the start of the cluster that it belongs to
 
     @property
     def lasts(self) -> bool:
-        """Whether there is something to heal."""
+        """Whether there is something to undo."""
         return bool(self.undo)
 
 
@@ -57,11 +57,11 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     type: type = str  # bool: a flag
     default: object = None
     required: bool = False
-    nodes: bool = False  # its value is a node
+    nodes: bool = False  # the value is a node
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for: on which cluster, which node or daemon, which options."""
+    """A user's request: cluster, node or daemon, and options."""
 
     spec: Spec
     target: str
@@ -79,7 +79,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of fault. ``plan`` turns a request, and what ``probe`` printed, into a fault."""
+    """A kind of fault. ``plan`` turns a request and the output of ``probe`` into a fault."""
 
     name: str
     help: str
@@ -99,7 +99,7 @@ def any_node(spec: Spec) -> tuple[str, ...]:
 
 
 def require_valid(value: str, valid: Iterable[str], what: str, shown: str = "") -> str:
-    """``value`` if it is valid. Raises UsageError that names the valid ones, the likeliest first."""
+    """Return ``value`` if it is valid. Raises UsageError that lists the valid ones, the closest match first."""
     every = list(valid)
     if value in every:
         return value
@@ -109,7 +109,7 @@ def require_valid(value: str, valid: Iterable[str], what: str, shown: str = "") 
 
 
 def shown_nodes(spec: Spec, valid: tuple[str, ...]) -> str:
-    """The valid nodes, as short as Slurm writes them."""
+    """Return the valid nodes as a Slurm hostlist where possible."""
     return f"{LOGIN}, {spec.node_range}" if LOGIN in valid else spec.node_range
 
 
@@ -122,7 +122,7 @@ def node_ready(node: str) -> Command:
 
 
 def with_cable(node: str, *argv: str) -> Command:
-    """``argv`` at the node's end of its cable, also when the node is off."""
+    """Return ``argv`` run at the node's end of its cable, which works even when the node is off."""
     return ("nsenter", f"--net=/run/netns/{node}", *argv)
 
 

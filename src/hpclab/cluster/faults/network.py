@@ -1,4 +1,4 @@
-"""A node's network is cut, slow, or loses packets."""
+"""Faults: a node's network is cut, slow, or loses packets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def latency(ask: Ask, _answer: str) -> Fault:
             "Give more than 0 milliseconds, and a jitter no larger than them: --ms 100 --jitter 20",
         )
     varied = f" ± {number(jitter)} ms" if jitter else ""
-    # At the switch's end; loss sits at the node's end, so that both can be had at once.
+    # At the switch's end, because loss is at the node's end: both can be active at once.
     return Fault(
         id=f"latency-{node}",
         kind="latency",
@@ -95,7 +95,7 @@ def loss(ask: Ask, _answer: str) -> Fault:
 
 
 def _without_netem(*device: str) -> Command:
-    # Without the check, a second healing would fail, or take away what is not ours.
+    # Without the check, undoing twice would fail, or remove another fault's setting.
     arguments = " ".join(device)
     return ("sh", "-c", f"! tc qdisc show {arguments} | grep -q netem || exec tc qdisc del {arguments} root")
 

@@ -1,4 +1,4 @@
-"""A node loses its power; a node hangs."""
+"""Faults: a node loses power, or hangs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def kill(ask: Ask, _answer: str) -> Fault:
         kind="kill-node",
         target=node,
         node=node,
-        # First the network: a machine without power takes leave of nobody.
+        # Cut the network first: a machine that loses power doesn't close its connections.
         inject=(
             with_cable(node, "ip", "link", "set", "hsn0", "down"),
             ("s6-svc", "-wd", "-T", "10000", "-Ok", service),
         ),
-        undo=(("s6-svc", "-u", service),),  # starting, the node raises its network itself
+        undo=(("s6-svc", "-u", service),),  # the node brings up its network when it starts
         ready=(node_ready(node),),
         did=f"{node} has lost its power: all its processes are killed, its /tmp and /dev/shm are gone.",
         expect=(
@@ -37,7 +37,7 @@ def freeze(ask: Ask, _answer: str) -> Fault:
         kind="freeze-node",
         target=node,
         node=node,
-        # To all processes of the node at once, so that none can start another one in between.
+        # Stop all processes of the node at once, so that none can start another one in between.
         inject=(on_node(node, "sh", "-c", "kill -s STOP -- -1"),),
         undo=(on_node(node, "sh", "-c", "kill -s CONT -- -1"),),
         ready=(node_ready(node),),

@@ -1,1 +1,1 @@
-"""Judges the evidence that a submission left: tests in a trusted process, then one verdict."""
+"""Assess the evidence that a submission left: tests in a trusted process, then one verdict."""

@@ -1,13 +1,18 @@
-"""Run the tests of a lab on the evidence, as another user than the learner, after all of the learner's processes ended.
+"""Run a lab's tests on the evidence, as another user than the learner, after all the learner's processes have
+ended.
 
-Runs as ``python -I -m hpclab.grading.assess.test_runner`` in the lab's folder. The folder is untrusted: nothing is
+Runs as ``python -I -m hpclab.grading.assess.test_runner`` in the lab's folder. The folder is untrusted:
+nothing is
 imported from it, and its files are only read as data. The request is a line of JSON on stdin::
 
-    {"tests": [{"id": …, "source": …, "hidden": …}, …], "seconds": 30, "learner": "NAME", "jobs": true, "seed": 7}
+    {"tests": [{"id": …, "source": …, "hidden": …}, …], "seconds": 30, "learner": "NAME", "jobs": true,
+    "seed": 7}
 
-The output has a line for each test: {"test": ID, "status": "passed", "failed" or "no_answer", …}, with the text for the
+The output has a line for each test: {"test": ID, "status": "passed", "failed" or "no_answer", …}, with the
+text for the
 learner in "found", "expected" and "look" or in "said". The text of a hidden test is only in "private", for the
-instructor. With "jobs" a last line has {"jobs": […], "log": "…"}. A test that calls a function of the learner writes
+instructor. With "jobs" a last line has {"jobs": […], "log": "…"}. A test that calls a function of the learner
+writes
 {"ask": …} and reads the reply as the next line of stdin.
 """
 

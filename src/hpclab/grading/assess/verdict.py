@@ -1,4 +1,4 @@
-"""What happened → one word and the marks. Pure."""
+"""The outcome of a submission's cells and tests → one verdict and the marks. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hpclab.grading.execute.interface import Ended
 from hpclab.grading.model import Lab, Mark, NotebookRun, Verdict
 from hpclab.sandbox.termination import Termination
 
-# How the cells ended → the verdict, whatever the tests then give.
+# How the cells ended → the verdict, whatever the tests give.
 STOPPED = {
     Termination.TIMEOUT: Verdict.TIMEOUT,
     Termination.MEMORY: Verdict.MEMORY,
@@ -18,13 +18,14 @@ STOPPED = {
     Termination.CRASH: Verdict.CRASH,
     Termination.TAMPER: Verdict.TAMPER,
 }
-PENNY = 1e-9  # points that are sums of fractions
+PENNY = 1e-9  # tolerance for points that are sums of fractions
 
 
 def run_of(ended: Ended, *, failed: bool, last: str, all_ran: bool, forged: str) -> NotebookRun:
-    """How the learner's cells went. ``failed``: a cell raised; ``all_ran``: each cell told its end;
+    """Return how the learner's cells ended.
 
-    ``last`` is the last one that began, ``forged`` what was wrong with the lines that came, if anything.
+    ``failed``: a cell raised; ``all_ran``: each cell reported its end; ``last`` is the last one that began;
+    ``forged`` says which line the runner can't have written, if any.
     """
     how, detail = ended.termination, ended.errors.strip()[-2000:]
     if forged:
@@ -39,7 +40,7 @@ def run_of(ended: Ended, *, failed: bool, last: str, all_ran: bool, forged: str)
 
 
 def judge(run: NotebookRun | None, marks: Sequence[Mark]) -> Verdict:
-    """The verdict on a submission whose tests all said something."""
+    """Return the verdict on a submission whose tests all had an outcome."""
     if run is not None and run.ended in STOPPED:
         return STOPPED[run.ended]
     earned, points = sum(mark.earned for mark in marks), sum(mark.points for mark in marks)
@@ -49,7 +50,7 @@ def judge(run: NotebookRun | None, marks: Sequence[Mark]) -> Verdict:
 
 
 def nothing(lab: Lab) -> tuple[Mark, ...]:
-    """The marks of a submission that earns nothing, whatever is in it."""
+    """Return the marks of a submission that earns nothing, whatever it contains."""
     return tuple(
         Mark(test=test.id, task=test.task, points=test.points, earned=0.0, hidden=test.hidden)
         for test in lab.tests

@@ -1,18 +1,19 @@
-"""The learner's notebook and the lab's → what is run. Pure.
+"""The learner's notebook and the lab's → the cells to run. Pure.
 
-The lab's own cells come in the lab's order. An answer is the learner's text, found by its grade id; a given
-cell is the learner's too, if it was changed. Every check is the lab's own. Cells that the learner added stay
-behind the cell that they stood behind. So checks that were deleted, copied, moved, split or edited are
-what they were, and cells that nobody can take for the lab's own run as they did for the learner.
+The lab's cells come in the lab's order. An answer is the learner's text, found by its grade id; a given
+cell is the learner's too, if it was changed. Every check is the lab's. Cells that the learner added stay
+behind the cell that they followed. So checks that were deleted, copied, moved, split or edited run as
+released, and cells that can't be mistaken for the lab's run as they did for the learner.
 
-    learner's file                      what is run
+    learner's file                      run as
     given                               given
     answer (edited)                     answer, the learner's text
       a cell of the learner's             own-1
     check (edited, twice)               check, the lab's text, once
 
-A person's accident is put right and noted. What no honest way leads to is named in ``tamper``: points,
-grade ids, kinds or schema of a graded cell that differ from what was handed out.
+Accidental changes are repaired and noted. Changes that normal work can't produce are named in ``tamper``:
+points,
+grade ids, kinds or schema of a graded cell that differ from the released ones.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MOST_NOTES = 30
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell of what is run, or of the text around it. ``kind``: answer, check, given, own or text."""
+    """One cell to run, or a text cell around it. ``kind``: answer, check, given, own or text."""
 
     id: str
     kind: str
@@ -39,7 +40,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assembled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is run for one submission. ``path`` is the notebook that was taken."""
+    """The cells to run for one submission. ``path`` is the selected notebook."""
 
     path: str
     pieces: tuple[Piece, ...]
@@ -48,7 +49,7 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cells(self) -> list[dict[str, str]]:
-        """For ``grading.runner``."""
+        """The code cells, as ``grading.runner`` expects them."""
         return [
             {"id": one.id, "source": one.source, "kind": one.kind}
             for one in self.pieces
@@ -57,7 +58,7 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def assemble(files: Mapping[str, bytes], lab: Lab) -> Assembled:
-    """What is run of the submission ``files`` (paths below the lab's folder). Raises BadInput."""
+    """Assemble the cells to run for the submission ``files`` (paths below the lab's folder). Raises BadInput."""
     path, cells, notes = choose(files, lab)
     released = released_marks(lab)
     places, found_notes = placed(cells, lab, released)
@@ -73,7 +74,7 @@ def assemble(files: Mapping[str, bytes], lab: Lab) -> Assembled:
 
 
 def _in_order(cells: Sequence[SubmittedCell], places: Sequence[int | None], lab: Lab) -> list[Piece]:
-    """The lab's cells in order, each followed by the learner's own that stood behind it."""
+    """Return the lab's cells in order, each followed by the learner's own cells that came after it."""
     behind: dict[int, list[SubmittedCell]] = {}
     text: dict[int, SubmittedCell] = {}
     last = -1  # before the first of the lab's cells
@@ -91,7 +92,7 @@ def _in_order(cells: Sequence[SubmittedCell], places: Sequence[int | None], lab:
         nonlocal count
         for cell in behind.get(number, []):
             if cell.kind not in ("code", "markdown"):
-                continue  # a raw cell is how people switch a cell off
+                continue  # people make a cell raw to switch it off
             if cell.kind == "markdown" and cell.id in known:
                 known.discard(cell.id)  # the lab's own text keeps its name
                 pieces.append(Piece(id=cell.id, kind="text", source=cell.source))

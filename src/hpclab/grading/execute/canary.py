@@ -1,8 +1,10 @@
-"""Probes that try to get out, before anything is marked. Each kind of sandbox runs the same list.
+"""Probes that try to escape from a sandbox, run before anything is marked.
 
-Every probe does what hostile code would do, and says what came of it. Some look for bait that the client laid
-out for them: a file, sockets, a process. The last ones use up what is limited. Where one of them gets
-through, nothing may be marked: ``escaped`` says which, in words for the instructor.
+Each kind of sandbox runs the same list. Every probe does what hostile code would do, and reports the outcome.
+Some
+look for bait that the client prepares: a file, sockets, a process. The last ones exhaust limited resources.
+If any
+probe succeeds, nothing may be marked: ``escaped`` says which, in words for the instructor.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from hpclab.grading.execute.runner_log import RunnerLog
 from hpclab.grading.model import Lab, Limits
 from hpclab.sandbox.termination import Termination
 
-# Small, so that breaking them takes no time. A cluster brings its own.
+# Small, so that breaking them is fast. A cluster has its own.
 LIMITS = Limits(
     seconds=20.0,
     job_wait_seconds=0.0,
@@ -40,11 +42,11 @@ LIMITS = Limits(
     inodes=400,
     output_mib=1,
 )
-MOST_TRIED_MIB = 2048  # of memory that a probe takes on purpose
+MOST_TRIED_MIB = 2048  # of memory that a probe uses on purpose
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
-    """What one probe found: ``held`` where the sandbox kept it in."""
+    """The outcome of one probe: ``held`` where the sandbox confined it."""
 
     probe: str
     held: bool
@@ -54,8 +56,12 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
 def probe(
     enter: Enter, lab: Lab, limits: Limits = LIMITS, hidden: Sequence[Path] = (), *, alone: bool = True
 ) -> list[Probed]:
-    """Run every probe in sandboxes for ``lab``. ``hidden`` are files and folders of the instructor's that no learner
-    may see. With ``alone`` one more sandbox is made in the end, to see that nothing of the others is in it."""
+    """Run every probe in sandboxes for ``lab``.
+
+    ``hidden`` are the instructor's files and folders that no learner may see. With ``alone`` one more sandbox
+    is made at
+    the end, to check that it has no traces of the others.
+    """
     slow = [one for one in LIMITED if one.seconds]
     quick = [one for one in LIMITED if one not in slow and _sensible(one, limits)]
 
@@ -64,7 +70,8 @@ def probe(
             return [_limited(sandbox, limits, one) for one in slow]
 
     with bait(hidden) as laid, ThreadPoolExecutor(1, "probes") as pool:
-        # While a probe only waits for its time to be over, others can do their worst; but a cluster each is too much.
+        # A probe that waits for a time limit leaves the CPU to the other probes; but don't run two clusters
+        # at once.
         waiting = None if lab.nodes else pool.submit(beside)
         with enter(lab, limits) as sandbox:
             found = _cells(sandbox, limits, laid, PROBES)
@@ -84,7 +91,7 @@ def escaped(found: Sequence[Probed]) -> list[Probed]:
 
 
 def refuse(found: Sequence[Probed]) -> None:
-    """Raise GradingError, naming what got through, unless everything was kept in."""
+    """Raise GradingError, naming the probes that escaped, unless all were confined."""
     if out := escaped(found):
         listed = "\n".join(f"    {one.probe}: {one.detail}" for one in out)
         raise GradingError(
@@ -93,12 +100,12 @@ def refuse(found: Sequence[Probed]) -> None:
         )
 
 
-# ---- what they look for ------------------------------------------------------------------------
+# ---- bait ---------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def bait(hidden: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Things outside that a probe would find if it could get there; where they are, and the word in them."""
+    """Create objects outside that a probe could find if it escaped; yields where they are, and the secret in them."""
     word = f"canary-{secrets.token_hex(8)}"
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hpclab-")))
@@ -130,7 +137,7 @@ TCP = ((socket.AF_INET, ("0.0.0.0", 0)), (socket.AF_INET6, ("::", 0)))
 
 
 def _listening(stack: contextlib.ExitStack, family: int, address: Any) -> Any:
-    """Listen there; the port, or the name of a Unix socket; None where this machine has no such thing."""
+    """Listen at ``address``; returns the port or the Unix socket's name, None where this machine lacks the family."""
     try:
         server = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
         if family == socket.AF_INET6:
@@ -142,11 +149,11 @@ def _listening(stack: contextlib.ExitStack, family: int, address: Any) -> Any:
     return address if family == socket.AF_UNIX else server.getsockname()[1]
 
 
-# ---- how they are run --------------------------------------------------------------------------
+# ---- running the probes -------------------------------------------------------------------------
 
 
 def _cells(sandbox: Sandbox, limits: Limits, laid: dict[str, Any], probes: dict[str, str]) -> list[Probed]:
-    """Each probe a cell; what it says is the last line that it prints."""
+    """Run each probe as a cell; its outcome is the last line that it prints."""
     about = {**laid, "disk_mib": limits.disk_mib, "inodes": limits.inodes}
     cells = [{"id": "prelude", "source": f"BAIT = {about!r}\n{PRELUDE}"}]
     cells += [{"id": name, "source": source} for name, source in probes.items()]
@@ -182,7 +189,7 @@ def _sensible(one: Limited, limits: Limits) -> bool:
 
 
 def _limited(sandbox: Sandbox, limits: Limits, one: Limited) -> Probed:
-    """Break a limit on purpose; the sandbox must name it, or the program must have been refused."""
+    """Break a limit on purpose; the sandbox must report it, or the program must have been refused."""
     bounds = msgspec.structs.replace(limits, seconds=one.seconds or limits.seconds)
     about = {"memory_mib": limits.memory_mib, "processes": limits.processes, "output_mib": limits.output_mib}
     log, ended = _run(sandbox, [{"id": "break", "source": f"BAIT = {about!r}\n{one.source}"}], bounds)
@@ -193,7 +200,7 @@ def _limited(sandbox: Sandbox, limits: Limits, one: Limited) -> Probed:
 
 
 def _survives(sandbox: Sandbox) -> Probed:
-    """Whether a daemon that a probe left goes on beating when all of the learner's is stopped."""
+    """Check whether a daemon left by a probe keeps running after all of the learner's processes are stopped."""
     lines: list[Any] = []
 
     def line(said: bytes) -> bytes | None:

@@ -1,6 +1,6 @@
-"""The learner's notebook with what it printed, as JSON, cut to size. Untrusted text, for feedback only.
+"""The learner's executed notebook as JSON, limited in size. Untrusted text, for feedback only.
 
-Outputs are looked at for their form and length, and never built: they go from the runner's line into
+Outputs are checked for form and length, but not decoded into objects: they go from the runner's line into
 the notebook as the bytes they are.
 """
 
@@ -22,7 +22,7 @@ class _Output(msgspec.Struct):
 
 
 def outputs(printed: memoryview, most_bytes: int = MOST_OUTPUTS) -> msgspec.Raw:
-    """A cell's outputs as they are to stand in the notebook, or a word in place of what cannot."""
+    """Return a cell's outputs for the notebook, with a short note in place of any that can't be kept."""
     if printed.nbytes > min(most_bytes, MOST_OUTPUTS):
         return _note(f"[{printed.nbytes >> 10} kB of output are left out]")
     raw = bytes(printed)
@@ -39,7 +39,7 @@ def _note(text: str) -> msgspec.Raw:
 
 
 def notebook(pieces: tuple[Piece, ...], printed: Mapping[str, msgspec.Raw]) -> str:
-    """The notebook of ``pieces``, each with what it ``printed``; what is too much at its end is left out."""
+    """Return the notebook of ``pieces`` with what each ``printed``; outputs beyond the size limit are left out."""
     cells: list[dict[str, Any]] = []
     left = MOST_BYTES
     for piece in pieces:

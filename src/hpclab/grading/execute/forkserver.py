@@ -1,14 +1,14 @@
-"""The fork server: a process with everything imported that forks plain sandboxes.
+"""The forkserver: a process with all modules imported that forks plain sandboxes.
 
-Its root directory shows nothing of this machine.
+Its root directory shows only what sandboxes need of this machine.
 
-Started by ``plain_sandbox`` as ``python -I -m hpclab.grading.execute.forkserver``, with a connection to it as its
-stdin. No untrusted code and no test ever runs here: what is forked from it is as it was after its start.
+``plain_sandbox`` starts it as ``python -I -m hpclab.grading.execute.forkserver``, with a connection as its
+stdin. No untrusted code and no test ever runs in it, so every fork begins in the same state.
 
     client (the grading process)
       └─ forkserver, outside         holds the user namespace
-           └─ forkserver, process 1  this one: when it ends, the kernel ends all below
-                └─ sandbox init      one submission's own: sandbox_init
+           └─ forkserver, process 1  this one: when it ends, the kernel kills all below
+                └─ sandbox init      of one submission: sandbox_init
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from hpclab.grading.execute.ipython import make
 from hpclab.sandbox import ids, kernel, rootfs, seccomp
 from hpclab.sandbox.protocol import Connection
 
-STAGE = Path("/tmp")  # where the new root directory is put together, in a mount namespace of our own
-# What labs in plain Python import sooner or later; half a second each time if it were not here.
+STAGE = Path("/tmp")  # where the new root directory is built, in a private mount namespace
+# Modules that labs in plain Python often import; importing one in each sandbox would take half a second.
 OFTEN = (
     "numpy",
     "matplotlib.pyplot",
@@ -54,7 +54,7 @@ NAMESPACES = (
 
 
 class ForkserverConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What this process needs to know. ``shown``: the folders that Python and this package lie in."""
+    """The configuration of this process. ``shown``: the folders of Python and this package."""
 
     shown: list[str]
     etc: dict[str, str]
@@ -77,7 +77,7 @@ def main() -> None:
     kernel.unshare(NAMESPACES)
     connection.send({"unshared": True})
     connection.receive()  # the maps are written
-    # Opened with the rights of whoever grades, used as the sandbox's root.
+    # Opened with the rights of the user who grades, used as the sandbox's root.
     handles = {Path(path): kernel.handle(path) for path in config.shown}
     processes.SHOWN[:] = config.shown
     if config.owner != ids.Owner.SELF:
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def imported() -> None:
-    """Have in memory what sandboxes need, and nothing of this user's environment."""
+    """Import the modules that sandboxes need, without this user's environment."""
     os.environ.clear()
     os.environ.update(processes.ENVIRONMENT, OPENBLAS_NUM_THREADS="1", HOME="/nonexistent")
     processes.SHELL.append(make())  # before matplotlib, which looks for it
@@ -104,7 +104,7 @@ def imported() -> None:
     processes.FILTER.append(seccomp.program())
     del os.environ["OPENBLAS_NUM_THREADS"]
     gc.collect()
-    gc.freeze()  # a fork shares what is never written
+    gc.freeze()  # forks share memory that is never written
 
 
 def populate_rootfs(config: ForkserverConfig, handles: dict[Path, str]) -> None:
@@ -121,8 +121,8 @@ def populate_rootfs(config: ForkserverConfig, handles: dict[Path, str]) -> None:
 
 
 def serve(connection: Connection) -> None:
-    """Fork a sandbox for each request; end when the client has gone."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # sandboxes that end, and orphans, leave nothing behind
+    """Fork a sandbox for each request until the client closes the connection."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # reap ended sandboxes and orphans automatically
     connection.send({"ready": True})
     while True:
         try:

@@ -1,7 +1,7 @@
-"""Whether this machine can confine untrusted programs, what does it, and what still holds where something is short.
+"""Check whether this machine can confine untrusted programs, with which means, and what is missing.
 
-``look`` reads the machine, ``judge`` decides, pure. Nothing is passed over in silence: what a lab needs and
-is not there refuses it with a remedy; what merely weakens a wall is said.
+``look`` reads the machine; ``judge`` decides, pure. A missing feature that a lab needs raises an error with a
+remedy; one that only weakens the isolation is reported.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import msgspec
 from hpclab.errors import HostUnsuitable
 from hpclab.sandbox import ids
 
-KERNEL = (5, 12)  # mount_setattr(2), by which a whole tree becomes read-only
+KERNEL = (5, 12)  # mount_setattr(2), which makes a whole mount tree read-only
 NONE_AT_ALL = "/proc/sys/user/max_user_namespaces"
 SWITCHES = {
     NONE_AT_ALL: "0",
-    # From the next two root is free.
+    # The next two settings don't apply to root.
     "/proc/sys/kernel/unprivileged_userns_clone": "0",
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1",
 }
@@ -33,7 +33,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     root: bool
     kernel: str
     shut: tuple[str, ...] = ()
-    subids: int = 0  # in a row, for users and for groups
+    subids: int = 0  # consecutive ids, for users and for groups
     newuidmap: bool = False
 
 
@@ -46,7 +46,7 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look() -> Facts:
-    """This machine, for the account of this process."""
+    """Return what this machine offers the account of this process."""
     uid = os.geteuid()
     shut = [
         path
@@ -63,7 +63,7 @@ def look() -> Facts:
 
 
 def judge(facts: Facts, *, cluster: bool) -> Walls:
-    """Whether submissions of a lab, with a ``cluster`` or without, can be kept in here."""
+    """Decide whether submissions of a lab, with a ``cluster`` or without, can be confined here."""
     numbers = re.match(r"(\d+)\.(\d+)", facts.kernel)
     if numbers and (int(numbers[1]), int(numbers[2])) < KERNEL:
         return Walls(
@@ -100,7 +100,7 @@ def judge(facts: Facts, *, cluster: bool) -> Walls:
 
 
 def require(*, cluster: bool) -> str:
-    """What confines untrusted code here, in words. Raises HostUnsuitable where nothing does."""
+    """Return a description of what confines untrusted code here. Raises HostUnsuitable where nothing does."""
     found = judge(look(), cluster=cluster)
     if found.problem:
         raise HostUnsuitable(found.problem, found.remedy)

@@ -1,6 +1,6 @@
-"""What grading asks of a place for one submission, whoever provides it.
+"""The interface that grading requires of a sandbox for one submission.
 
-There are two: ``plain_sandbox`` (no cluster: a fork of a process that has everything imported), and an isolated
+There are two implementations: ``plain_sandbox`` (no cluster: a fork of the forkserver), and an isolated
 cluster, which the layer ``app`` passes in.
 """
 
@@ -17,19 +17,20 @@ from hpclab.sandbox.termination import Termination
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How a program in the sandbox came to its end: DONE, CRASH, or the limit that stopped it."""
+    """How a program in the sandbox ended: DONE, CRASH, or the limit that stopped it."""
 
     termination: Termination = Termination.DONE
     status: int | None  # exit status; None when a signal ended it
     signal: int | None = None
     seconds: float = 0.0
-    errors: str = ""  # the end of what it wrote to stderr
+    errors: str = ""  # the end of its stderr
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a question: the ``line`` that the learner's program wrote, untrusted,
+    """The answer to a question.
 
-    or why there is ``none``, as the sandbox saw it: a limit, or CRASH.
+    ``line`` is what the learner's program wrote, untrusted; ``none`` is why there is none, as the sandbox
+    observed it: a limit, or CRASH.
     """
 
     line: bytes = b""
@@ -37,24 +38,24 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sandbox(Protocol):
-    """One submission's own place. Nothing that it starts survives it."""
+    """The sandbox of one submission. No process in it survives it."""
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write ``files`` (paths from the top of the learner's folder) there, the learner's own."""
+        """Write ``files`` (paths from the top of the learner's folder), owned by the learner."""
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
-        """Run ``grading.runner`` as the learner with ``request`` on its stdin; each line it writes goes to ``line``."""
+        """Run ``grading.runner`` as the learner with ``request`` on its stdin; calls ``line`` with each line it writes."""
 
     def stop_learner(self, limits: Limits) -> str:
-        """Wait for jobs that still run, then stop everything of the learner's; what had to be stopped, in words."""
+        """Wait for running jobs, then stop all of the learner's processes; returns a description of what was stopped."""
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
-        """Run ``grading.trusted`` as somebody else, in the lab's folder. ``line`` may answer a line with one of its own."""
+        """Run ``grading.trusted`` as another user in the lab's folder. ``line`` may return a reply to a line."""
 
     def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
-        """Run ``grading.runner`` afresh, in a new sandbox, to answer one question.
+        """Run ``grading.runner`` in a new sandbox, to answer one question.
 
-        There lie ``files``, or what was ``put`` here.
+        The new sandbox has ``files``, or what was ``put`` into this one.
         """
 
 

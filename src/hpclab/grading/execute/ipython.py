@@ -1,7 +1,7 @@
-"""IPython in this process, behaving as it does behind a notebook; what it shows is kept.
+"""IPython in this process, behaving as it does in a notebook; its outputs are kept.
 
-Magics, ``!commands``, ``await`` at top level, ``display`` and pictures of matplotlib work. ``exit()`` and
-``sys.exit()`` end a cell, not the run. Shells of a notebook differ in one point: ``!command`` has
+Magics, ``!commands``, ``await`` at top level, ``display`` and matplotlib figures work. ``exit()`` and
+``sys.exit()`` end a cell, not the run. One difference from a notebook's shell: ``!command`` has
 no terminal, so programs print as they would into a file.
 """
 
@@ -27,7 +27,7 @@ from hpclab.grading.execute.outputs import Kept, bundle, clean
 
 
 class _Values(DisplayHook):
-    """The value of a cell's last line."""
+    """Keeps the value of a cell's last line."""
 
     def write_output_prompt(self) -> None:
         pass
@@ -44,7 +44,7 @@ class _Values(DisplayHook):
 
 
 class _Forms(DisplayFormatter):
-    """What an object looks like in each form. Nobody asks where there is no room to keep it."""
+    """Renders an object in each format, unless there is no space to keep the result."""
 
     def format(self, obj: Any, include: Any = None, exclude: Any = None) -> Any:
         shell: Any = self.parent
@@ -55,7 +55,7 @@ class _Forms(DisplayFormatter):
 
 
 class _Shown(DisplayPublisher):
-    """What display() is given."""
+    """Keeps what display() shows."""
 
     def publish(
         self,
@@ -100,25 +100,25 @@ class Shell(InteractiveShell):
         self.configurables.append(self.display_formatter)  # type: ignore[arg-type]
 
     def enable_gui(self, gui: Any = None) -> None:
-        """``%matplotlib inline`` and its like ask for an event loop of a window system: there is none to run."""
+        """Do nothing: ``%matplotlib inline`` and similar ask for a GUI event loop, and there is none."""
 
     def ask_exit(self) -> None:
-        """A cell called exit(): the rest of the notebook runs, as it does in Jupyter."""
+        """Do nothing when a cell calls exit(): the rest of the notebook runs, as in Jupyter."""
 
     def system(self, cmd: str) -> None:
-        """Run ``!cmd``. Names in braces are looked up where the cell stands."""
+        """Run ``!cmd``. Names in braces are looked up in the cell's scope."""
         line = self.var_expand(cmd, depth=1)  # type: ignore[no-untyped-call]
         self.flush_pending()
         status = subprocess.call(["/bin/bash", "-c", line])
         self.user_ns["_exit_code"] = status if status <= 128 else 128 - status
 
     def _tee(self, channel: str) -> Any:
-        """IPython 9 would keep all that is printed a second time, without a limit."""
+        """Return a no-op: IPython 9 would keep all printed text a second time, without a limit."""
         return contextlib.nullcontext()
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
         self.flush_pending()
-        with contextlib.suppress(Exception):  # an untrusted exception can raise when it is looked at
+        with contextlib.suppress(Exception):  # an untrusted exception can raise when it is formatted
             self.kept.add(
                 {
                     "output_type": "error",
@@ -129,27 +129,27 @@ class Shell(InteractiveShell):
             )
 
     def show(self, output: dict[str, Any], data: Any) -> dict[str, Any] | None:
-        """Keep one rich output, behind everything that was printed before it."""
+        """Keep one rich output, after everything that was printed before it."""
         self.flush_pending()
         return self.kept.add({**output, "data": bundle(data), "metadata": {}})
 
     def flush_pending(self) -> None:
-        """Have all that was printed so far."""
+        """Flush all that was printed so far."""
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):  # a cell may have put anything there
+            with contextlib.suppress(Exception):  # a cell may have replaced the streams
                 stream.flush()
         self.drain()
 
 
 def make() -> Shell:
-    """The shell, once a process. May be called before a fork."""
+    """Create the shell, once per process. May be called before a fork."""
     settings = Config()
     settings.HistoryManager.enabled = False
     settings.HistoryManager.hist_file = ":memory:"
     settings.InteractiveShell.colors = "nocolor"
     settings.InteractiveShell.cache_size = 1000
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    with tempfile.TemporaryDirectory() as folder:  # IPython wants one; a home's start-up files are not run
+    with tempfile.TemporaryDirectory() as folder:  # required; a home's start-up files are not run
         place = ProfileDir.create_profile_dir(folder)  # type: ignore[no-untyped-call]
         shell = Shell.instance(config=settings, profile_dir=place, ipython_dir=folder)
     assert isinstance(shell, Shell)
@@ -158,5 +158,5 @@ def make() -> Shell:
 
 
 def flush_c() -> None:
-    """Have what libraries written in C still hold back."""
+    """Flush the buffers of libraries written in C."""
     ctypes.CDLL(None).fflush(None)

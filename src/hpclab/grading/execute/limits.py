@@ -1,4 +1,4 @@
-"""How much one submission of a lab may use, and what its job asks Slurm for. Pure."""
+"""The resources that one submission of a lab may use, and those that its job requests from Slurm. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import msgspec
 
 from hpclab.grading.model import Lab, Limits
 
-ENOUGH = 5  # times what the author measured: another machine, other submissions beside it
+ENOUGH = 5  # times the author's measurement: another machine, other submissions beside it
 PLACES = 4  # folders of a sandbox that a submission can fill, each up to its limit
 SLURM_MIB = 2048
 WORKER_MIB = 512
-START = 120.0  # seconds in which Python starts, and an isolated cluster comes up and goes down
+START = 120.0  # seconds to start Python, and to start and stop an isolated cluster
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job that grades one submission asks for."""
+    """The resources that a job grading one submission requests."""
 
     memory_mib: int
     cpus: int
@@ -24,7 +24,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def limits(lab: Lab) -> Limits:
-    """What a submission of ``lab`` may use."""
+    """Return the limits of a submission of ``lab``."""
     if not lab.nodes:
         return Limits(
             seconds=max(60.0, lab.seconds * ENOUGH),
@@ -49,7 +49,7 @@ def limits(lab: Lab) -> Limits:
 
 
 def to_break(limits: Limits) -> Limits:
-    """Smaller ones of a cluster, for probes that break each of them: that takes less time."""
+    """Return smaller limits for a cluster whose probes break each of them, which saves time."""
     return msgspec.structs.replace(
         limits,
         seconds=60.0,
@@ -63,13 +63,14 @@ def to_break(limits: Limits) -> Limits:
 
 
 def needs(lab: Lab, limits: Limits, tries: int) -> Needs:
-    """What its job asks for; it must outlast every limit inside, so that no verdict is the job's end."""
+    """Return the resources of a submission's job. It outlasts every limit inside, so that no verdict depends on its end."""
     asks = any(
         word in test.source for test in lab.tests for word in ("evidence.function(", "evidence.replay(")
     )
     once = limits.seconds * (1 + asks) + limits.job_wait_seconds + limits.test_seconds * len(lab.tests)
-    # Only an error of ours makes a second try; that both take all their time is not to be expected.
+    # Only an error of the grader causes a second try; both tries using all their time is unlikely.
     total = START + once * min(tries, 1.5)
-    # What a submission may use, the folders in memory that it fills, and the grading process; or a whole Slurm beside it.
+    # The memory of a submission, of the folders in memory that it fills, and of the grading process; or of a
+    # whole Slurm.
     memory = limits.memory_mib + (SLURM_MIB if lab.nodes else PLACES * limits.disk_mib) + WORKER_MIB
     return Needs(memory_mib=memory, cpus=2 if lab.nodes else 1, seconds=math.ceil(total))

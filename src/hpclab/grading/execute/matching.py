@@ -1,4 +1,4 @@
-"""Which of the learner's cells is which of the lab's, and what in their marks no honest way leads to. Pure."""
+"""Match the learner's cells to the lab's, and find metadata that normal work can't produce. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from hpclab.grading.model import Lab
 from hpclab.grading.submissions.ipynb import SubmittedCell
 
-# What nbgrader says of a graded cell, and nobody changes by accident. Its lock, and texts that its
-# programs add, may differ for harmless reasons.
+# nbgrader's metadata of a graded cell that never changes by accident. Its lock, and texts that its programs
+# add, may differ for harmless reasons.
 FIXED = ("grade", "solution", "points", "schema_version", "cell_type", "task")
 
 
 def released_marks(lab: Lab) -> dict[str, Any]:
-    """nbgrader's word on each graded cell, by id, as it was handed out."""
+    """Return nbgrader's metadata of each graded cell, by id, as released."""
     cells = handed_out(lab)
     return {cell["id"]: cell["metadata"]["nbgrader"] for cell in cells if "nbgrader" in cell["metadata"]}
 
@@ -26,7 +26,7 @@ def handed_out(lab: Lab) -> list[dict[str, Any]]:
 
 
 def identity(cell: SubmittedCell, ids: set[str] | Mapping[str, Any]) -> str:
-    """The lab's id of a graded cell: nbgrader's, else that of the cell itself, which is the same; or ''."""
+    """Return the lab's id of a graded cell: from nbgrader's metadata, else the cell's own id, which is the same; or ''."""
     said = cell.nbgrader.get("grade_id") if isinstance(cell.nbgrader, dict) else None
     if isinstance(said, str) and said in ids:
         return said
@@ -34,10 +34,10 @@ def identity(cell: SubmittedCell, ids: set[str] | Mapping[str, Any]) -> str:
 
 
 def tamper(cells: Sequence[SubmittedCell], released: Mapping[str, Any]) -> str:
-    """What in these cells' metadata no honest way leads to, in words; or ''."""
+    """Return a description of metadata in these cells that normal work can't produce, or ''."""
     for cell in cells:
         if not isinstance(cell.nbgrader, dict):
-            continue  # lost with the metadata of the cell: an accident
+            continue  # lost with the cell's metadata: an accident
         said = cell.nbgrader.get("grade_id")
         if cell.id in released and said is not None and said != cell.id:
             return f"the grade id of the cell {cell.id!r} was changed to {str(said)[:60]!r}"
@@ -51,16 +51,16 @@ def tamper(cells: Sequence[SubmittedCell], released: Mapping[str, Any]) -> str:
 
 
 def _same(said: Any, was: Any) -> bool:
-    """Equal, and true is not 1; 2.0 is 2, since JSON has one kind of number."""
+    """Return whether two JSON values are equal; true is not 1, but 2.0 is 2, since JSON has one number type."""
     return said == was and isinstance(said, bool) == isinstance(was, bool)
 
 
 def placed(
     cells: Sequence[SubmittedCell], lab: Lab, released: Mapping[str, Any]
 ) -> tuple[list[int | None], list[str]]:
-    """For each of the learner's cells, which of the lab's it is (None: the learner's own), and notes.
+    """Return the index of the lab's cell for each of the learner's (None: the learner's own), and notes.
 
-    -1 stands for a cell that is left out: a check again, or one pasted from another lab.
+    -1 marks a cell that is left out: a repeated check, or one pasted from another lab.
     """
     order = {cell.id: number for number, cell in enumerate(lab.cells)}
     texts = texts_of(lab)
@@ -69,7 +69,7 @@ def placed(
     notes: list[str] = []
     for cell in cells:
         name = identity(cell, released) or (cell.id if cell.id in order else "")
-        if not name and cell.kind == "code":  # where ids were lost, a cell is known by its text
+        if not name and cell.kind == "code":  # where ids were lost, match by text
             same = texts.get(cell.source.strip(), [])
             name = next((one for one in same if order[one] not in taken), "")
         number = order.get(name)
@@ -106,7 +106,7 @@ def placed(
 
 
 def texts_of(lab: Lab) -> dict[str, list[str]]:
-    """Which cells of the lab have a text: those that a learner has no reason to change."""
+    """Map each text to the lab's cells with that text, leaving out answers, which learners change."""
     found: dict[str, list[str]] = {}
     for cell in lab.cells:
         if cell.kind != "answer" and cell.source.strip():

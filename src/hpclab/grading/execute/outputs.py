@@ -1,8 +1,8 @@
-"""What cells show, kept as a notebook keeps it, and never more than a given number of bytes and pieces.
+"""The outputs of cells in the notebook format, limited in bytes and number.
 
-Texts come from the descriptors 1 and 2, so that children and libraries are heard too. Both are pipes
-that are read by a thread while a cell computes, and by the cell's own thread whenever the order
-of two outputs matters: before a picture, at the end of a cell.
+Text comes from descriptors 1 and 2, so output of child processes and libraries is included. Both are pipes
+that a thread reads while a cell computes, and that the cell's own thread reads whenever the order of two
+outputs matters: before a picture, and at the end of a cell.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 PIECES = 2000  # outputs of one run
-PIPE_BYTES = 1 << 20  # a library that prints without letting go of the interpreter must find room
+PIPE_BYTES = 1 << 20  # room for a library that prints without releasing the interpreter lock
 CHUNK = 1 << 16
 F_SETPIPE_SZ = 1031
-# What is kept of a rich output: texts, and pictures in base64. The rest is for programs.
+# The kept formats of a rich output: text, and pictures in base64. The others are for programs.
 KINDS = (
     "text/plain",
     "text/html",
@@ -33,7 +33,7 @@ KINDS = (
 
 
 class Kept:
-    """The outputs of the cell that runs, and how much of the run's room is left."""
+    """The outputs of the running cell, and how much of the run's space is left."""
 
     def __init__(self, bytes_left: int) -> None:
         self.bytes_left = bytes_left
@@ -45,11 +45,11 @@ class Kept:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is kept, so that nothing need be made ready for it."""
+        """Whether nothing more is kept, so that outputs need not be rendered."""
         return self.bytes_left <= 0 or self.pieces <= 0
 
     def text(self, name: str, data: bytes) -> None:
-        """Something came out of stdout or stderr."""
+        """Add text from stdout or stderr."""
         data = self._cut(data)
         last = self.outputs[-1] if self.outputs else {}
         if not data or (last.get("name") != name and not self._piece()):
@@ -61,7 +61,7 @@ class Kept:
             self._texts[id(self.outputs[-1])] = [data]
 
     def add(self, output: dict[str, Any]) -> dict[str, Any] | None:
-        """A picture, a value, an error; None where there is no room for it."""
+        """Add a picture, a value or an error; returns None where there is no space for it."""
         size = _size(output)
         if size > self.bytes_left or not self._piece():
             self.over = True
@@ -71,12 +71,12 @@ class Kept:
         return output
 
     def named(self, name: str, output: dict[str, Any] | None) -> None:
-        """Remember under its display id what may be shown again with new content."""
+        """Remember the output under its display id, so that it can be updated."""
         if output:
             self._ids[name] = output
 
     def again(self, name: str, data: dict[str, str]) -> None:
-        """Show something else in the place of what ``name`` stands for."""
+        """Replace the content of the output with display id ``name``."""
         old = self._ids.get(name)
         size = _size(data) - (_size(old["data"]) if old else 0)
         if old and size <= self.bytes_left:
@@ -86,12 +86,12 @@ class Kept:
             self.over = self.over or old is not None
 
     def clear(self) -> None:
-        """Forget what the cell has shown; its room stays used."""
+        """Remove the cell's outputs; their space stays used."""
         self.outputs.clear()
         self._texts.clear()
 
     def taken(self) -> list[dict[str, Any]]:
-        """The outputs, whole; the next cell begins with none."""
+        """Return the cell's outputs and start with none for the next cell."""
         for output in self.outputs:
             if parts := self._texts.get(id(output)):
                 output["text"] = b"".join(parts).decode(errors="replace")
@@ -115,14 +115,14 @@ class Kept:
 
 
 def bundle(data: object) -> dict[str, str]:
-    """What is kept of a rich output's forms; whatever is no text is dropped."""
+    """Return the kept formats of a rich output; values that are not text are dropped."""
     if not isinstance(data, dict):
         return {}
     return {kind: clean(data[kind]) for kind in KINDS if isinstance(data.get(kind), str)}
 
 
 def clean(text: str) -> str:
-    """``text`` as something that can be written: halves of characters become question marks."""
+    """Return ``text`` in encodable form: lone surrogates become question marks."""
     return str(text).encode(errors="replace").decode()
 
 
@@ -135,7 +135,7 @@ def _size(value: Any) -> int:
 
 
 class Descriptors:
-    """The descriptors 1 and 2, caught. ``late`` is called once in the reading thread when ``end`` has come."""
+    """Capture descriptors 1 and 2. The reading thread calls ``late`` once when the time ``end`` is reached."""
 
     def __init__(self, kept: Kept, end: float, late: Callable[[], None]) -> None:
         self._kept, self._end, self._late = kept, end, late
@@ -144,7 +144,7 @@ class Descriptors:
         self._readers: dict[int, str] = {}
         for number, name in ((1, "stdout"), (2, "stderr")):
             reader, writer = os.pipe()
-            with contextlib.suppress(OSError):  # this user's pipes may have used up what the system allows
+            with contextlib.suppress(OSError):  # this user's pipes may have reached the system's limit
                 fcntl.fcntl(writer, F_SETPIPE_SZ, PIPE_BYTES)
             os.dup2(writer, number)
             os.close(writer)
@@ -153,19 +153,19 @@ class Descriptors:
         threading.Thread(target=self._read, daemon=True).start()
 
     def drain(self) -> None:
-        """Take what has been written so far."""
-        if os.getpid() != self._pid:  # in a child that a cell forked, the outputs are the parent's to read
+        """Read what has been written so far."""
+        if os.getpid() != self._pid:  # in a forked child, leave the outputs to the parent
             return
         with self._lock:
             for reader, name in self._readers.items():
                 self._take(reader, name)
 
     def _take(self, reader: int, name: str) -> None:
-        # No more than a pipe's worth at a time: a child that prints for ever must not keep us here.
+        # At most a pipe's worth at a time, so that a child that never stops printing can't block the caller.
         for _ in range(PIPE_BYTES // CHUNK + 1):
             try:
                 data = os.read(reader, CHUNK)
-            except OSError:  # nothing more, or a cell has closed it
+            except OSError:  # nothing more, or a cell closed it
                 return
             if not data:
                 return
@@ -183,7 +183,7 @@ class Descriptors:
                 self._late()
             events = poll.poll(1000 * left if not late else None)
             if any(event & select.POLLNVAL for _, event in events):
-                return  # a cell has closed every descriptor
+                return  # a cell closed every descriptor
             for number, event in events:
                 if event & select.POLLHUP and not event & select.POLLIN:
                     poll.unregister(number)
@@ -191,7 +191,7 @@ class Descriptors:
 
 
 def aside(descriptor: int) -> int:
-    """``descriptor`` under a high number, which nobody gets who opens files."""
+    """Move ``descriptor`` to a high number, which opening files won't reuse."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200)
     os.close(descriptor)
     return moved

@@ -1,8 +1,10 @@
-"""A place for one submission without a cluster: a fork of a process that has everything imported.
+"""A sandbox for one submission without a cluster: a fork of the forkserver.
 
-``with PlainSandboxes() as sandboxes:`` starts that process once; ``with sandboxes.enter(lab, limits) as sandbox:``
-gives each submission a sandbox of its own. This side is outside, trusted, and has the clock. It reads what
-comes out, no more than it must, and ends whatever takes too long.
+``with PlainSandboxes() as sandboxes:`` starts the forkserver once; ``with sandboxes.enter(lab, limits) as
+sandbox:``
+gives each submission its own sandbox. This side is outside, trusted, and measures the time. It limits how
+much it
+reads from the sandbox, and ends whatever takes too long.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ from hpclab.sandbox.termination import Termination
 from hpclab.shell import wait_until
 
 START_SECONDS = 60.0
-ANSWER_SECONDS = 30.0  # for what takes a moment where nothing is wrong
-GRACE_SECONDS = 1.0  # the runner ends by itself when its time is over, and says where it was
+ANSWER_SECONDS = 30.0  # for requests that take a moment when nothing is wrong
+GRACE_SECONDS = 1.0  # the runner ends by itself at its time limit, and reports the cell
 CREDENTIALS = struct.Struct("iII")
 ETC = {
     "passwd": "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
@@ -58,7 +60,7 @@ NO_NAMESPACES = (
 
 
 class PlainSandboxes:
-    """The fork server, and the sandboxes that it starts. Grade one submission after the other with it."""
+    """The forkserver, and the sandboxes that it starts, one submission after the other."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -86,7 +88,7 @@ class PlainSandboxes:
         self.close()
 
     def close(self) -> None:
-        """End it; the kernel ends every process in every sandbox with it."""
+        """End the forkserver; the kernel ends every process in every sandbox with it."""
         self._leave.close()
 
     def _start(self, stack: contextlib.ExitStack, allocation: ids.Allocation | None) -> None:
@@ -100,9 +102,11 @@ class PlainSandboxes:
                 stdin=theirs.fileno(),
                 stdout=self._complaints,
                 stderr=self._complaints,
-                # It holds the lock of the id range, too, and so do its forks: no sandbox outlives the lock.
+                # The forkserver and its forks hold the lock of the id range, too: no sandbox outlives the
+                # lock.
                 pass_fds=[] if lock is None else [lock],
-                # A fork has its parent's memory, and there the environment that a program was started with.
+                # A fork has its parent's memory, which includes the environment that the parent was started
+                # with.
                 env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
             )
         stack.callback(self._kill)
@@ -133,7 +137,7 @@ class PlainSandboxes:
             raise HostUnsuitable(f"no sandbox could be made: {self._said()}", NO_NAMESPACES) from None
 
     def _said(self) -> str:
-        """What the fork server, or a sandbox init, complained of last."""
+        """Return the last error message of the forkserver or a sandbox init."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
         size = os.fstat(self._complaints).st_size
@@ -142,7 +146,7 @@ class PlainSandboxes:
 
     @contextlib.contextmanager
     def enter(self, lab: Lab, bounds: Limits) -> Iterator[Sandbox]:
-        """A new sandbox for one submission of ``lab``; of the form that ``interface`` calls Enter."""
+        """Create a sandbox for one submission of ``lab``; matches ``interface.Enter``."""
         with self.start_sandbox(PurePosixPath(lab.module, lab.name), bounds) as client:
             yield PlainSandbox(self, client, PurePosixPath(lab.module, lab.name))
 
@@ -185,7 +189,7 @@ class SandboxClient:
         self.connection, self.group = end, group
 
     def expect(self, what: str) -> Any:
-        """Its next message, which must be ``what``."""
+        """Receive the next message, which must be ``what``."""
         message, _ = self.connection.receive()
         if what not in message:
             raise GradingError(f"a sandbox failed: {str(message.get('trouble', message)).strip()[-800:]}")
@@ -201,7 +205,7 @@ class SandboxClient:
     def run(
         self, what: str, request: bytes, line: Callable[[bytes], bytes | None], seconds: float, most: int
     ) -> tuple[Ended, int]:
-        """Have ``what`` run ("cells" or "tests"); how it ended, and how many processes it left."""
+        """Run ``what`` ("cells" or "tests"); returns how it ended, and how many processes it left."""
         out, errors, answers = os.pipe(), os.pipe(), os.pipe() if what == "tests" else None
         given = [*([answers[0]] if answers else []), out[1], errors[1]]
         began = time.monotonic()
@@ -238,7 +242,7 @@ class SandboxClient:
 
 
 class PlainSandbox:
-    """One submission's sandbox, in the form that ``interface`` asks for."""
+    """One submission's sandbox, implementing ``interface.Sandbox``."""
 
     def __init__(self, sandboxes: PlainSandboxes, client: SandboxClient, folder: PurePosixPath) -> None:
         self._sandboxes, self._client, self._folder = sandboxes, client, folder
@@ -256,7 +260,7 @@ class PlainSandbox:
         return ended
 
     def stop_learner(self, bounds: Limits) -> str:
-        """All of the learner's ended with the cells: the kernel ends a pid namespace with its first process."""
+        """Report the processes left by the cells; the kernel killed them when their pid namespace's first process ended."""
         if not self._left:
             return ""
         return "a process that still ran" if self._left == 1 else f"{self._left} processes that still ran"
@@ -275,7 +279,7 @@ class PlainSandbox:
 
 
 def shown() -> list[Path]:
-    """The folders that Python, its packages and this one lie in, as far as they are not in /usr."""
+    """Return the folders of Python, its packages and this package that are not in /usr."""
     places = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_exec_prefix)]
     places += [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     places += [Path(os.path.realpath(sys.executable)).parent, Path(hpclab.__file__).resolve().parent]
@@ -283,7 +287,7 @@ def shown() -> list[Path]:
 
 
 def readable_by_others(folders: list[Path]) -> None:
-    """Raise HostUnsuitable where a submission, which runs as another user, could not even read Python's packages."""
+    """Raise HostUnsuitable where a submission, which runs as another user, could not read Python's packages."""
     samples = [*folders, Path(hpclab.__file__), Path(msgspec.__file__)]
     for sample in samples:
         mode = sample.stat().st_mode
@@ -295,12 +299,12 @@ def readable_by_others(folders: list[Path]) -> None:
 
 
 def _most(bounds: Limits) -> int:
-    """Bytes that this side takes: as JSON a byte may take six, and a cell has a few more."""
+    """Return the most bytes to read: a byte can take six in JSON, and each cell adds a few more."""
     return bounds.output_mib * 6 * MIB + 8 * MIB
 
 
 def _sender(end: socket.socket) -> int:
-    """The process id, as this process sees it, of whoever writes the first byte."""
+    """Return the process id, in this pid namespace, of the process that writes the first byte."""
     _, ancillary, _, _ = end.recvmsg(1, socket.CMSG_SPACE(CREDENTIALS.size))
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
@@ -309,7 +313,7 @@ def _sender(end: socket.socket) -> int:
 
 
 def _grouped(pid: int, limits: IsolationLimits) -> Group | None:
-    """A control group around the sandbox, where there can be one: the hard wall behind its own watcher."""
+    """Create a control group around the sandbox where possible: a hard limit besides the sandbox's own checks."""
     group = cgroup.plain_group()
     if group:
         try:

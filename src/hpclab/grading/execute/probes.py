@@ -1,6 +1,7 @@
-"""What the canary tries: each probe is a cell, run as the learner, that prints whether it was kept in.
+"""The canary's probes: each is a cell, run as the learner, that prints whether the sandbox confined it.
 
-A probe calls ``held(...)`` or ``out(...)`` with what it saw; where it raises, it says neither, and counts as out.
+A probe calls ``held(...)`` or ``out(...)`` with what it found; one that raises calls neither, and counts as
+out.
 """
 
 from __future__ import annotations
@@ -249,7 +250,7 @@ say(not through, ", ".join(through))
 """,
 }
 
-# In a second sandbox, what the first one left.
+# Run in a second sandbox to look for traces of the first one.
 ALONE = {
     "leave something behind": """
 seen = [f"{folder}/{BAIT['word']}" for folder in ("/tmp", "/var/tmp", "/dev/shm", os.path.expanduser("~"), "/run")
@@ -270,7 +271,7 @@ evidence.check(first == second, f"a daemon of the learner's goes on: {first!r}, 
 
 
 class Limited(msgspec.Struct, frozen=True, kw_only=True):
-    """A program that breaks a limit: ``limit`` is how the sandbox must name it; or it prints ``refused``."""
+    """A program that breaks a limit: the sandbox must report ``limit``, or the program prints ``refused``."""
 
     name: str
     limit: Termination

@@ -1,4 +1,4 @@
-"""The processes of a plain sandbox: process 1 of a pid namespace, in it the learner with the cells, or the grader."""
+"""The processes of a plain sandbox: process 1 of a pid namespace, and in it the learner's cells or the grader's tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hpclab.sandbox.rootfs import TmpfsMount
 from hpclab.sandbox.termination import Termination
 
 HOME = "/home/learner"
-TOP = f"{HOME}/lab"  # the learner's folder of labs
+TOP = f"{HOME}/lab"  # the top of the learner's folder
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 ENVIRONMENT = {
     "HOME": HOME,
@@ -37,17 +37,17 @@ ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 LOOK_SECONDS = 0.05
-LINES, ANSWERS = 3, 4  # descriptors: where lines go, where replies come from
+LINES, ANSWERS = 3, 4  # descriptors: for writing lines, for reading replies
 GRADER = IsolationLimits(memory_mib=1024, processes=64, disk_mib=64, inodes=1024, seconds=3600)
-BROKEN = 86  # process 1 itself could not do its work: nothing is known of the submission
-# Made before any fork.
+BROKEN = 86  # process 1 itself failed: nothing is known of the submission
+# Created before any fork.
 SHELL: list[Shell] = []
 FILTER: list[bytes] = []
-SHOWN: list[str] = []  # the folders that Python and this package lie in
+SHOWN: list[str] = []  # the folders of Python and this package
 
 
 class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sandbox is asked for. ``folder`` is the lab's, below the learner's folder."""
+    """The configuration of a sandbox. ``folder`` is the lab's, below the learner's folder."""
 
     folder: str
     limits: IsolationLimits
@@ -55,7 +55,7 @@ class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def separate(self) -> bool:
-        """Whether the learner is another user than the sandbox's root."""
+        """Whether the learner has another user id than the sandbox's root."""
         return self.owner != ids.Owner.SELF
 
     @property
@@ -65,9 +65,9 @@ class SandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process in the sandbox ended: its exit status or minus its signal, the limit that stopped it, and how many
+    """How a process in the sandbox ended.
 
-    processes of the learner's it left.
+    Exit status or minus the signal, the limit that stopped it, and how many processes of the learner it left.
     """
 
     code: int
@@ -76,14 +76,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def init(report: int, bounds: IsolationLimits, work: Callable[[], int], *, watched: bool) -> NoReturn:
-    """Process 1: a fresh /proc; then the work itself, or ``watched`` the limits, while a child does the work."""
+    """Run as process 1: mount /proc, then do ``work``; if ``watched``, in a child, while enforcing the limits."""
     try:
         kernel.die_with_parent()
         kernel.unshare(kernel.NEWNS)
         kernel.mount("proc", "/proc", "proc", kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
         if not watched:
             _work(work)
-        # Where there is one user only, the learner must find nothing in here, nor get in.
+        # Where both have the same user id, the learner must not read this process or attach to it.
         kernel.dumpable(yes=False)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -130,31 +130,32 @@ def _watch(child: int, bounds: IsolationLimits) -> Report:
             return Report(code=-signal.SIGKILL, limit=limit)
 
 
-# ---- who works -------------------------------------------------------------------------------
+# ---- the learner and the grader ----------------------------------------------------------------
 
 
 def learner(config: SandboxConfig, request: bytes, out: int, errors: int) -> int:
-    """Become the learner, for good, and run the cells."""
+    """Become the learner irrevocably, and run the cells."""
     _only_descriptors(errors, out)
     if config.separate:
         kernel.become(config.learner, config.learner)
-    kernel.unshare(kernel.NEWUSER)  # the kernel counts a user's processes there, so for this sandbox alone
+    # The kernel counts a user's processes per user namespace, so this sandbox has its own count.
+    kernel.unshare(kernel.NEWUSER)
     kernel.dumpable()
     ids.write_own_map(inside=ids.LEARNER, outside=config.learner)
     limits.set_rlimits(config.limits)
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")  # not the init, if the kernel has to choose
+        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, kill this before the init
     kernel.no_capabilities()
     _confined()
     os.chdir(Path(TOP, config.folder))
     if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # Python's own does so after each fork
+        numpy.random.seed()  # Python reseeds its own generator after each fork
     sys.path.insert(0, "")  # as in a notebook: modules may lie beside it
     return runner.run(json.loads(request), LINES, SHELL[0])
 
 
 def mount_fresh(mount: TmpfsMount) -> None:
-    """New folders in memory at PLACES. What is shown below one of them (a clone in /var/tmp) is shown there again."""
+    """Mount new folders in memory at PLACES, and mount again what is shown below them (a clone in /var/tmp)."""
     handles = {
         Path(path): os.open(path, os.O_PATH | os.O_CLOEXEC)
         for path in SHOWN
@@ -163,13 +164,13 @@ def mount_fresh(mount: TmpfsMount) -> None:
     for place in PLACES:
         rootfs.tmpfs(Path(place), mount)
     for path, handle in sorted(handles.items()):
-        if not path.exists():  # else a folder above it has brought it along
+        if not path.exists():  # otherwise it is inside a folder that was mounted already
             rootfs.show(Path(f"/proc/self/fd/{handle}"), path)
         os.close(handle)
 
 
 def grader(config: SandboxConfig, request: bytes, lines: int, out: int, errors: int) -> int:
-    """Become somebody else, who may read the learner's files, and run the tests."""
+    """Become the grader, another user who can read the learner's files, and run the tests."""
     mount_fresh(TmpfsMount(size_mib=64, inodes=1024))
     kernel.mount("", HOME, flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
     _only_descriptors(errors, out, lines)
@@ -195,7 +196,7 @@ def grader(config: SandboxConfig, request: bytes, lines: int, out: int, errors: 
 
 
 def _only_descriptors(errors: int, *others: int) -> None:
-    """Nothing on 0, ``errors`` on 1 and 2, the others from LINES on; and no descriptor besides."""
+    """Put /dev/null on 0, ``errors`` on 1 and 2, the others from LINES on; close all other descriptors."""
     kept = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 100) for one in (errors, *others)]
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(kept[0], 1)
@@ -206,7 +207,7 @@ def _only_descriptors(errors: int, *others: int) -> None:
 
 
 def _confined() -> None:
-    """No way to more rights; a session and an environment as a learner has them."""
+    """Give up the means to gain privileges; set up a session and a learner's environment."""
     seccomp.no_new_privileges()
     seccomp.apply(FILTER[0])
     kernel.dumpable()

@@ -1,7 +1,7 @@
 """Run the learner's cells, or answer a question with them. Runs as the learner, in a sandbox.
 
-``python -I -m hpclab.grading.execute.runner`` in the lab's folder, with a request on its stdin; what it writes, and where
-it has that from, is in ``protocol``. A cell that raises does not end the run.
+``python -I -m hpclab.grading.execute.runner`` in the lab's folder, with a request on its stdin; ``protocol``
+describes its input and output. A cell that raises does not end the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from json import dumps  # by its name here: a cell may put something else into json
+from json import dumps  # imported by name: a cell may change the json module
 from typing import Any
 
 from hpclab.evidence import functions
@@ -30,7 +30,7 @@ Request = dict[str, Any]
 
 
 class Channel:
-    """Where the runner's lines go: a descriptor of its own, which children do not inherit."""
+    """The runner's output: a descriptor of its own, which children don't inherit."""
 
     def __init__(self, descriptor: int, nonce: str) -> None:
         self._descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 250)
@@ -40,20 +40,20 @@ class Channel:
 
     def say(self, **line: object) -> None:
         if os.getpid() != self._pid:
-            os._exit(0)  # a cell forked and let its child go on: one of us is enough
+            os._exit(0)  # a forked child that continued past its cell must not write
         data = dumps({"nonce": self._nonce, **line}).encode() + b"\n"
-        with contextlib.suppress(OSError):  # a cell closed everything; its files may still be what they must
+        with contextlib.suppress(OSError):  # a cell closed everything; its files may still be correct
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
 
 def run(request: Request, out: int, shell: Shell) -> int:
-    """Do what ``request`` says; lines go to the descriptor ``out``. Returns the exit status."""
+    """Handle ``request`` and write lines to the descriptor ``out``. Returns the exit status."""
     question = request.get("question")
     channel = Channel(out, (question or request)["nonce"])
     kept = Kept(request["output_bytes"])
     end = time.monotonic() + request["seconds"]
-    with contextlib.suppress(OSError, ValueError):  # where a segmentation fault tells of itself
+    with contextlib.suppress(OSError, ValueError):  # where a segmentation fault is reported
         faulthandler.enable(os.fdopen(fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 251), "wb", 0))
     main = threading.main_thread().ident or 0
     caught = Descriptors(kept, end, lambda: signal.pthread_kill(main, signal.SIGINT))
@@ -62,7 +62,7 @@ def run(request: Request, out: int, shell: Shell) -> int:
     _own_streams()
     try:
         return _work(request, shell, channel, end)
-    except KeyboardInterrupt:  # the end of its time found it between two cells
+    except KeyboardInterrupt:  # the time limit was reached between two cells
         return LATE
 
 
@@ -90,7 +90,7 @@ def _cell(shell: Shell, source: str) -> str:
     """Run one cell, whatever it raises."""
     try:
         good = bool(shell.run_cell(source, store_history=True).success)  # type: ignore[no-untyped-call]
-    except BaseException as problem:  # also what comes out of IPython itself when a cell has broken it
+    except BaseException as problem:  # including errors of IPython itself after a cell has broken it
         good = False
         with contextlib.suppress(BaseException):
             shell.kept.text("stderr", f"{type(problem).__name__}: {problem}\n".encode(errors="replace"))
@@ -108,14 +108,14 @@ def _replies(question: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _own_streams() -> None:
-    """Python's streams on the descriptors that are caught. Halves of characters are written as their codes."""
+    """Attach Python's streams to the captured descriptors. Lone surrogates are written as escapes."""
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
 
 
 def _write_files() -> None:
-    """Have in the files what a cell wrote and did not close; a kernel that is shut down does so, too."""
+    """Flush files that a cell wrote and did not close, as a kernel does at shutdown."""
     for thing in gc.get_objects():
         with contextlib.suppress(BaseException):
             if isinstance(thing, io.IOBase) and not thing.closed:

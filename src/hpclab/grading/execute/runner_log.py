@@ -1,7 +1,7 @@
 """The runner's lines, decoded once: their form and order are checked, and outputs are kept as bounded bytes.
 
-The learner's code lives in the runner's process and can write any line, so no mark depends on one: they feed
-the feedback page, and a line that the runner cannot have written is reported as forged.
+The learner's code runs in the runner's process and can write any line, so no mark depends on one: they are for
+the feedback page, and a line that the runner can't have written is reported as forged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOST_OUTPUTS = 1 << 20  # bytes of outputs that are kept of one run
 
 
 class RunnerEvent(msgspec.Struct, forbid_unknown_fields=True):
-    """One line of the runner. Outputs stay undecoded: they are untrusted, and go into the notebook as they are."""
+    """One line of the runner. Outputs stay undecoded: they are untrusted, and go into the notebook unchanged."""
 
     nonce: str
     begin: str | None = None
@@ -29,7 +29,7 @@ class RunnerEvent(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RunnerLog:
-    """The events of one run; call it with each line. ``forged`` says what is wrong with a line, if anything."""
+    """The events of one run; called with each line. ``forged`` describes the first invalid line, if any."""
 
     def __init__(self, cells: Sequence[str], nonce: str) -> None:
         self._cells = list(cells)
@@ -58,7 +58,7 @@ class RunnerLog:
         try:
             event = msgspec.json.decode(line, type=RunnerEvent)
         except (msgspec.MsgspecError, RecursionError):
-            # A runner that is killed while it writes leaves half a line, which is not a forgery.
+            # A runner that is killed while writing leaves half a line, which is not a forgery.
             if not line.startswith(self._own_line):
                 self.forged = "a line that is none of the runner's came on its channel"
             return
@@ -68,7 +68,7 @@ class RunnerLog:
             self.forged = "lines came on the runner's channel in an order that the runner does not write"
 
     def _accept(self, event: RunnerEvent) -> bool:
-        """Take in ``event``; false if it cannot come now."""
+        """Record ``event``; returns False if it can't come now."""
         if self.done:
             return False
         if event.begin is not None:

@@ -1,10 +1,10 @@
-"""The init process of one submission's sandbox: namespaces of its own, a home in memory; the cells, then the tests.
+"""The init process of one submission's sandbox: its own namespaces, a home in memory; the cells, then the tests.
 
 sandbox init             root of the namespaces; mounts, waits, never runs untrusted code
-  ├─ process 1, learner  first process of a pid namespace; watches the limits; when it ends, all end
-  │    └─ runner         the learner: no capability, a filter, a user namespace of its own
-  └─ process 1, grader   later, when the kernel has ended everything of the learner's
-       └─ tests          another user, who may read what the learner wrote, and nothing more
+  ├─ process 1, learner  first process of a pid namespace; enforces the limits; all others end with it
+  │    └─ runner         the learner: no capabilities, a seccomp filter, its own user namespace
+  └─ process 1, grader   later, when the kernel has ended all of the learner's processes
+       └─ tests          another user, who can read the learner's files, and nothing else
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hpclab.sandbox.termination import Termination
 
 
 def run(connection: Connection, config: SandboxConfig) -> NoReturn:
-    """Be a sandbox's init process, until the client closes the connection."""
+    """Run as a sandbox's init process until the client closes the connection."""
     try:
         kernel.die_with_parent()
         _SandboxInit(connection, config).serve()
@@ -48,7 +48,8 @@ class _SandboxInit:
     def __init__(self, connection: Connection, config: SandboxConfig) -> None:
         self.connection, self.config = connection, config
         self.outer = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        # Asked for while this is still in the client's pid namespace: it may put us into a control group.
+        # Sent while this process is still in the client's pid namespace, because the client may put it into a
+        # control group.
         socket.send_fds(connection.socket, [b"!"], [])
         connection.receive()
         kernel.unshare(kernel.NEWNS | kernel.NEWNET | kernel.NEWIPC | kernel.NEWUTS)
@@ -58,7 +59,7 @@ class _SandboxInit:
 
     def _mount_folders(self) -> None:
         limits, owner = self.config.limits, self.config.learner
-        with contextlib.suppress(OSError):  # pieces of shared memory that nobody has mapped are in no sum
+        with contextlib.suppress(OSError):  # unmapped shared memory is not counted elsewhere
             Path("/proc/sys/kernel/shmall").write_text(str(limits.memory_mib << 8))
         mount = TmpfsMount(size_mib=limits.disk_mib, inodes=limits.inodes)
         processes.mount_fresh(mount)
@@ -74,7 +75,9 @@ class _SandboxInit:
         while True:
             message, descriptors = self.connection.receive()
             match message:
-                case {"put": dict(files)} if not ran:  # later a link of the learner's could lead us elsewhere
+                # Only before the cells run: afterwards a symbolic link of the learner could redirect the
+                # write.
+                case {"put": dict(files)} if not ran:
                     for path, data in files.items():
                         self._put(path, data)
                     self.connection.send({"put": len(files)})
@@ -92,7 +95,7 @@ class _SandboxInit:
                     )
                     self._answer(ended, descriptors)
                 case {"end": True}:
-                    pass  # what it meant had just ended by itself
+                    pass  # the process to end had just ended by itself
                 case _:
                     raise ValueError(f"the sandbox init does not understand {list(message)}")
 
@@ -122,8 +125,8 @@ class _SandboxInit:
     # ---- processes ----
 
     def _inside(self, work: Callable[[], int], *, watched: bool) -> Report:
-        """Do ``work`` in a pid namespace of its own, and wait for its end, or for the client to end it."""
-        kernel.setns(self.outer)  # else the new one would be inside the last one
+        """Run ``work`` in a new pid namespace; wait until it ends or the client ends it."""
+        kernel.setns(self.outer)  # otherwise the new one would be nested in the last one
         kernel.unshare(kernel.NEWPID)
         reader, writer = os.pipe()
         first = os.fork()

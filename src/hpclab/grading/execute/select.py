@@ -1,4 +1,4 @@
-"""Which notebook of what was handed in is marked. Pure."""
+"""Select the notebook to mark from a submission's files. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hpclab.grading.submissions.ipynb import BadInput, SubmittedCell, read
 
 
 def choose(files: Mapping[str, bytes], lab: Lab) -> tuple[str, list[SubmittedCell], list[str]]:
-    """The notebook of this lab: the one with its name, else the one with most of its cells."""
+    """Return the lab's notebook: the one with the lab's name, else the one with most of its cells."""
     wanted = f"{lab.name}.ipynb"
     there = [path for path in sorted(files, key=lambda path: (path.count("/"), path)) if _is_notebook(path)]
     if not there:
@@ -30,7 +30,7 @@ def choose(files: Mapping[str, bytes], lab: Lab) -> tuple[str, list[SubmittedCel
             trouble = trouble or problem
             continue
         fitting = sum(1 for cell in cells if identity(cell, ids))
-        if not fitting:  # a tool may have removed every id: then the lab's own texts tell
+        if not fitting:  # a tool may have removed every id: compare the texts instead
             same = {cell.source.strip() for cell in cells} & texts.keys()
             fitting = len(same) if 2 * len(same) >= len(texts) else 0
         if fitting and (best is None or fitting > best[0]):

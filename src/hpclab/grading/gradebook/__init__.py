@@ -1,17 +1,18 @@
-"""Owns nbgrader's gradebook of a course and the folders beside it, which the formgrader shows.
+"""nbgrader's gradebook of a course, and the folders beside it that the formgrader shows.
 
     release(course, lab, source) -> paths              source/, release/, and the lab in the database
     changes(course, lab, results) -> list[Change]      what ``write`` would change
     write(course, lab, results, receipts, submitted) -> Written    marks into the database, results beside it
     apply_lateness(course, lab, receipts) -> dict[str, Lateness]   penalties by the present settings
-    read_scores(course, lab) -> dict[str, StudentScores]           with everything that was set by hand
-    read_results(course, lab), read_unmarked(course, lab)          results that gave marks, and those that did not
+    read_scores(course, lab) -> dict[str, StudentScores]           including everything set by hand
+    read_results(course, lab), read_unmarked(course, lab)          results that gave marks, and those that did
+    not
     list_labs(course), read_lab(course, result)        the course's labs, and one in the state that was graded
 
 database    one writer at a time, one transaction for all
 cells       a lab → nbgrader's assignment, notebook and cells
 plan        a result → the marks to write, pure
-marks       those → rows of the database; rows → scores
+marks       planned marks → rows of the database; rows → scores
 penalties   receipts and settings → penalties for late work
 autograded  the notebook that the formgrader shows, pure
 folders     the files beside the database
@@ -39,7 +40,7 @@ from hpclab.grading.submissions.store import Receipt
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One test's automatic score before (None: there is none) and after. ``by_hand``: a manual score that overrides it."""
+    """One test's automatic score before (None: no score) and after. ``by_hand``: a manual score that overrides it."""
 
     student: str
     test: str
@@ -69,7 +70,7 @@ def release(course: Course, lab: Lab, source: bytes) -> tuple[Path, Path]:
 
 
 def changes(course: Course, lab: Lab, results: Iterable[Result]) -> list[Change]:
-    """What ``write`` would change in automatic scores, by student and in the lab's order. Nothing is written."""
+    """Return what ``write`` would change in automatic scores, by student and in the lab's order. Writes nothing."""
     scores_by_student = read_scores(course, lab.name) if (course.folder / database.NAME).is_file() else {}
     listed = []
     for result in sorted(results, key=lambda result: result.task.student):
@@ -104,8 +105,9 @@ def write(
 ) -> Written:
     """Write the marks of ``results``: all in one transaction, then the files beside the database.
 
-    Repeating it changes nothing, so it can be run again after an interruption. A student without a mark in
-    ``results`` keeps the present one. ``receipts`` are those of all labs; ``submitted`` gives the notebook as it
+    Repeating it changes nothing, so it can run again after an interruption. A student without a mark in
+    ``results`` keeps the present one. ``receipts`` are those of all labs; ``submitted`` returns the notebook
+    as it
     was received, if there is one. Raises GradingError, DeadlineExceeded.
     """
     _refuse_duplicates(results)
@@ -134,40 +136,40 @@ def write(
 
 
 def apply_lateness(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Lateness]:
-    """Write penalties for late work by the present settings and marks; the lateness of each student."""
+    """Write penalties for late work by the present settings and marks; returns the lateness of each student."""
     with database.writing(course.folder, formgrader.read_config(course.folder).course) as book:
         notebook = _notebook(book, course, lab)
         return penalties.apply_penalties(course, lab, marks.read_submissions(book, notebook), receipts)
 
 
 def read_scores(course: Course, lab: str) -> dict[str, StudentScores]:
-    """The scores of ``lab`` by student. Raises GradingError if there is no gradebook."""
+    """Return the scores of ``lab`` by student. Raises GradingError if there is no gradebook."""
     with database.reading(course.folder, formgrader.read_config(course.folder).course) as book:
         return marks.read_scores(book, lab)
 
 
 def read_results(course: Course, lab: str) -> dict[str, Result]:
-    """By student, the result that the marks in the gradebook came from."""
+    """Return, by student, the result that the marks in the gradebook came from."""
     return folders.read_results(course.folder, lab)
 
 
 def read_unmarked(course: Course, lab: str) -> dict[str, Result]:
-    """By student, a newer result that gives no mark."""
+    """Return, by student, a newer result that gives no mark."""
     return folders.read_unmarked(course.folder, lab)
 
 
 def list_labs(course: Course) -> list[str]:
-    """The labs that were released to the course or have deadlines in its settings."""
+    """Return the labs that were released to the course or have deadlines in its settings."""
     return sorted({*folders.list_released(course.folder), *course.labs})
 
 
 def read_lab(course: Course, result: Result) -> Lab:
-    """The lab in the state in which ``result`` was graded."""
+    """Return the lab in the state in which ``result`` was graded."""
     return folders.read_lab(course.folder, result.task.lab, result.lab_digest)
 
 
 def scores_match(result: Result, scores: StudentScores | None, lab: Lab) -> bool:
-    """Whether the gradebook has the scores of ``result``; a writer that was killed may leave others."""
+    """Return whether the gradebook has the scores of ``result``; a writer that was killed may leave others."""
     if scores is None or find_refusal(result, lab):
         return False
     expected = plan_marks(result, lab)

@@ -1,7 +1,8 @@
 """The notebook that the formgrader shows: the lab's text, the student's work, the results of the tests. Pure.
 
-It is built from the lab, not copied from the submission, which gives only the sources of code cells and outputs as
-text and pictures. The formgrader renders HTML, scripts and links unchanged, in a page that may set marks.
+It is built from the lab; only the sources of code cells, and outputs as text and pictures, come from the
+submission.
+The formgrader renders HTML, scripts and links unchanged, in a page that can set marks.
 As with nbgrader, it contains all tests, including hidden ones: this is the instructor's view.
 """
 
@@ -23,7 +24,7 @@ LONGEST = 200_000  # characters of one source
 
 
 def build_notebook(result: Result, lab: Lab) -> str:
-    """The notebook as JSON text."""
+    """Return the notebook as JSON text."""
     shown = full_notebook(lab)
     marks = {mark.test: mark for mark in result.marks}
     submitted = plan.parse_cells(result.executed)
@@ -42,7 +43,7 @@ def build_notebook(result: Result, lab: Lab) -> str:
 def _added_cells(
     submitted: list[Mapping[str, object]], known: list[str]
 ) -> dict[str, list[tuple[int, Mapping[str, object]]]]:
-    """The cells that the student added, by the lab's cell before them ("" for those at the top)."""
+    """Return the cells that the student added, by the lab's cell before them ("" for those at the top)."""
     added: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
     last, number = "", 0
     for cell in submitted:
@@ -55,7 +56,7 @@ def _added_cells(
 
 
 def _fill_cell(cell: Any, submitted: Mapping[str, object] | None, mark: Mark | None) -> Any:
-    """A cell of the lab with the student's answer and its output."""
+    """Return a cell of the lab with the student's answer and its output."""
     filled = copy.deepcopy(cell)
     if filled.cell_type != "code":
         return filled
@@ -71,7 +72,7 @@ def _fill_cell(cell: Any, submitted: Mapping[str, object] | None, mark: Mark | N
 
 
 def _build_added(cell: Mapping[str, object], number: int) -> Any:
-    """A cell that the student added. Markdown is shown as source, since it may contain HTML."""
+    """Return a cell that the student added. Markdown is shown as source, since it may contain HTML."""
     if cell.get("cell_type") == "code":
         outputs = sanitize.outputs(cell.get("outputs"))
         built = {"cell_type": "code", "source": _source(cell), "outputs": outputs, "execution_count": None}
@@ -81,7 +82,7 @@ def _build_added(cell: Mapping[str, object], number: int) -> Any:
 
 
 def code_block(text: str) -> str:
-    """``text`` as a Markdown code block that it cannot close."""
+    """Return ``text`` as a Markdown code block, fenced so that the text can't close it."""
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}text\n{text}\n{ticks}"

@@ -28,7 +28,7 @@ BEGIN, END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 
 
 class CellRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell that nbgrader's database knows, with all tests in it."""
+    """One cell in nbgrader's database, with all its tests."""
 
     id: str
     cell_type: str
@@ -41,7 +41,7 @@ class CellRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def full_notebook(lab: Lab) -> Any:
-    """The lab's notebook with hidden tests in place: what nbgrader has before it removes them."""
+    """Return the lab's notebook with hidden tests in place, as before nbgrader removes them."""
     notebook = nbformat.reads(lab.notebook, as_version=4)  # type: ignore[no-untyped-call]
     hidden = {test.id: test.source for test in lab.tests if test.hidden}
     for cell in notebook.cells:
@@ -53,7 +53,7 @@ def full_notebook(lab: Lab) -> Any:
 
 
 def list_rows(lab: Lab) -> list[CellRow]:
-    """The cells of ``lab`` that nbgrader keeps. Raises GradingError if tests and notebook disagree."""
+    """Return the cells of ``lab`` that nbgrader keeps. Raises GradingError if tests and notebook disagree."""
     rows = [
         CellRow(
             id=cell.metadata.nbgrader["grade_id"],

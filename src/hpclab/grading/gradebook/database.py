@@ -1,4 +1,4 @@
-"""Opens nbgrader's database of a course: for one writer at a time, and for readers."""
+"""Open nbgrader's database of a course, for one writer at a time and for readers."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ SECONDS = 120.0  # to wait for another writer, or for an instructor who saves a 
 
 @contextmanager
 def writing(folder: Path, course: str, *, seconds: float = SECONDS) -> Iterator[Any]:
-    """The gradebook in ``folder`` for one transaction: all changes of the block are kept, or none.
+    """Open the gradebook in ``folder`` for one transaction: all changes of the block are kept, or none.
 
-    Others may read meanwhile; another writer waits. Raises DeadlineExceeded, GradingError.
+    Other programs can read meanwhile; another writer waits. Raises DeadlineExceeded, GradingError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locks.held(folder / LOCK, "another command to write the gradebook", seconds=seconds):
         _ensure(folder / NAME, course)
         with _opened(folder / NAME, course, seconds) as book:
-            # No other program can write from here on, so what is read below stays valid until it is written.
+            # From here on no other program can write, so what is read below stays valid until it is written.
             book.db.execute(text("BEGIN IMMEDIATE"))
             try:
                 with book.db.no_autoflush:
@@ -47,7 +47,7 @@ def writing(folder: Path, course: str, *, seconds: float = SECONDS) -> Iterator[
 
 @contextmanager
 def reading(folder: Path, course: str) -> Iterator[Any]:
-    """The gradebook in ``folder``, read only. Raises GradingError if there is none yet."""
+    """Open the gradebook in ``folder`` for reading. Raises GradingError if there is none yet."""
     if not (folder / NAME).is_file():
         raise GradingError(
             f"there are no marks in {folder} yet: it has no {NAME}",
@@ -83,7 +83,7 @@ def _explain(path: Path, problem: OperationalError) -> GradingError:
 
 
 def _address(path: Path) -> str:
-    """SQLAlchemy's address of a file; "?" would begin its options."""
+    """Return SQLAlchemy's URL of a file; "?" would begin its options."""
     if "?" in str(path):
         raise GradingError(f"{path}: nbgrader cannot use a folder with a '?' in its name", "Rename it.")
     return f"sqlite:///{path.absolute()}"
@@ -106,7 +106,7 @@ def _ensure(path: Path, course: str) -> None:
 
 
 def _create_tables(path: Path) -> None:
-    """Create the tables as nbgrader does, without the seconds that its call of a second Python for alembic takes."""
+    """Create the tables as nbgrader does, but without its second Python process for alembic, which takes seconds."""
     engine = create_engine(_address(path))
     try:
         with engine.begin() as connection:

@@ -4,7 +4,7 @@
     submitted/STUDENT/LAB/             the notebook as it was received, timestamp.txt
     autograded/STUDENT/LAB/            the notebook to look at, timestamp.txt, result.json
                                        unmarked.json: a result that gives no mark
-    labs/LAB/DIGEST.json               the lab as it was when it was graded, hidden tests and all
+    labs/LAB/DIGEST.json               the lab as it was graded, including hidden tests
 
 ``result.json`` is the result that the marks in the database came from.
 """
@@ -39,7 +39,7 @@ def write_lab(folder: Path, lab: Lab, source: bytes) -> tuple[Path, Path]:
 
 
 def select_files(lab: Lab) -> dict[str, bytes]:
-    """The files in the same folder as the student's notebook."""
+    """Return the files in the same folder as the student's notebook."""
     top = f"{lab.module}/{lab.name}/"
     return {path.removeprefix(top): data for path, data in lab.files.items() if path.startswith(top)}
 
@@ -50,7 +50,7 @@ def keep_lab(folder: Path, lab: Lab) -> None:
 
 
 def read_lab(folder: Path, name: str, digest: str) -> Lab:
-    """The lab ``name`` in the state that ``digest``, a result's ``lab_digest``, names. Raises GradingError."""
+    """Return the lab ``name`` in the state that ``digest``, a result's ``lab_digest``, names. Raises GradingError."""
     path = _lab_path(folder, name, digest)
     try:
         return msgspec.json.decode(path.read_bytes(), type=Lab)
@@ -82,17 +82,17 @@ def write_unmarked(folder: Path, lab: Lab, result: Result) -> None:
 
 
 def read_results(folder: Path, lab: str) -> dict[str, Result]:
-    """By student, the result that the marks in the database came from."""
+    """Return, by student, the result that the marks in the database came from."""
     return _read(folder, lab, RESULT)
 
 
 def read_unmarked(folder: Path, lab: str) -> dict[str, Result]:
-    """By student, a newer result that gives no mark."""
+    """Return, by student, a newer result that gives no mark."""
     return _read(folder, lab, UNMARKED)
 
 
 def list_released(folder: Path) -> list[str]:
-    """The labs that were released to this course."""
+    """Return the labs that were released to this course."""
     return sorted(
         path.parent.name for path in folder.glob("release/*/*.ipynb") if path.stem == path.parent.name
     )
@@ -113,7 +113,7 @@ def _autograded_folder(folder: Path, lab: str, student: str) -> Path:
 
 
 def _format_time(received: float) -> bytes:
-    """A time as nbgrader writes and reads it; the formgrader compares it with the database."""
+    """Format a time as nbgrader writes and reads it; the formgrader compares it with the database."""
     return f"{datetime.fromtimestamp(received, UTC):%Y-%m-%d %H:%M:%S.%f} UTC\n".encode()
 
 

@@ -40,7 +40,7 @@ class CellScore(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def score(self) -> float:
-        """nbgrader's rule: the manual score before the automatic one, plus extra credit."""
+        """The score by nbgrader's rule: the manual score before the automatic one, plus extra credit."""
         base = self.manual if self.manual is not None else self.auto
         return float(base or 0.0) + float(self.extra or 0.0)
 
@@ -82,7 +82,7 @@ class StudentScores(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
-    """What nbgrader keeps of a student, and by how much the lab's deadline is extended for them."""
+    """A student's data for nbgrader, and by how much the lab's deadline is extended for them."""
 
     id: str
     name: str = ""
@@ -92,7 +92,7 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_utc(seconds: float) -> datetime:
-    """A time as nbgrader keeps it: UTC, without a zone."""
+    """Return a time as nbgrader stores it: UTC, without a zone."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
@@ -110,7 +110,7 @@ def enrol(book: Any, people: Iterable[Enrolment]) -> None:
 
 
 def split_name(name: str) -> tuple[str | None, str | None]:
-    """First and last name from "Last, First" or "First Last"; the last word of the latter is the last name."""
+    """Split "Last, First" or "First Last" into first and last name; the last word of the latter is the last name."""
     last, comma, first = name.partition(",")
     if not comma:
         first, _, last = name.strip().rpartition(" ")
@@ -119,12 +119,12 @@ def split_name(name: str) -> tuple[str | None, str | None]:
 
 
 def printable_name(text: str) -> str | None:
-    """A name that the formgrader can show: it puts names into its pages unescaped, so they may hold no tags."""
+    """Return a name that the formgrader can show: it inserts names into its pages unescaped, so tags are replaced."""
     return sanitize.line(text, 120).translate(NO_TAGS) or None
 
 
 def read_submissions(book: Any, notebook: Any) -> dict[str, Any]:
-    """Every submitted notebook of ``notebook`` by student, with its grades and comments, in a few queries."""
+    """Return every submitted notebook of ``notebook`` by student, with its grades and comments, in a few queries."""
     query = select(SubmittedNotebook).where(SubmittedNotebook.notebook_id == notebook.id)
     query = query.options(
         joinedload(SubmittedNotebook.assignment),
@@ -165,7 +165,7 @@ def write_marks(
 
 
 def _add_submission(book: Any, notebook: Any, student: str) -> Any:
-    """A new submission of this notebook, with empty grades and comments."""
+    """Create a submission of this notebook, with empty grades and comments."""
     assignment = SubmittedAssignment(assignment=notebook.assignment, student_id=student)
     submission = SubmittedNotebook(notebook=notebook, assignment=assignment)
     book.db.add_all([assignment, submission])
@@ -175,7 +175,7 @@ def _add_submission(book: Any, notebook: Any, student: str) -> Any:
 
 
 def read_scores(book: Any, lab: str) -> dict[str, StudentScores]:
-    """The scores of every student who has a submission of ``lab`` in the gradebook."""
+    """Return the scores of every student who has a submission of ``lab`` in the gradebook."""
     try:
         notebook = book.find_notebook(lab, lab)
     except MissingEntry:
@@ -209,5 +209,5 @@ def _scores_of(student: str, submission: Any) -> StudentScores:
 
 
 def epoch_seconds(when: datetime | None) -> float | None:
-    """A time as nbgrader keeps it → seconds since the epoch."""
+    """Convert a time as nbgrader stores it to seconds since the epoch."""
     return when.replace(tzinfo=UTC).timestamp() if when else None

@@ -1,4 +1,4 @@
-"""Penalties for late work: from receipts and the course's settings as they are now into the gradebook."""
+"""Write penalties for late work into the gradebook, from receipts and the course's present settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpclab.grading.submissions.store import Receipt
 def apply_penalties(
     course: Course, lab: str, submissions: Mapping[str, Any], receipts: Iterable[Receipt]
 ) -> dict[str, Lateness]:
-    """Write the penalty into each of nbgrader's ``submissions`` of ``lab``; the lateness of each student."""
+    """Write the penalty into each of nbgrader's ``submissions`` of ``lab``; returns the lateness of each student."""
     marked = {
         student: when
         for student, submission in submissions.items()
@@ -33,10 +33,11 @@ def apply_penalties(
 def compute_lateness(
     course: Course, lab: str, receipts: Iterable[Receipt], marked: Mapping[str, float] | None = None
 ) -> dict[str, Lateness]:
-    """The lateness of ``lab`` by student.
+    """Return the lateness of ``lab`` by student.
 
-    ``receipts`` are those of all labs, since free days are shared among them. Of each lab the version that counts
-    decides; of ``lab`` the version that was graded, whose time of receipt ``marked`` gives.
+    ``receipts`` are those of all labs, since free days are shared among them. For each lab the version that
+    counts
+    is used; for ``lab`` the version that was graded, whose time of receipt is in ``marked``.
     """
     all_receipts = list(receipts)
     received: dict[str, dict[str, float]] = {}
@@ -54,6 +55,6 @@ def compute_lateness(
 
 
 def _score(grade: Any) -> float:
-    """nbgrader's rule: the manual score before the automatic one, plus extra credit."""
+    """Return the score by nbgrader's rule: the manual score before the automatic one, plus extra credit."""
     base = grade.manual_score if grade.manual_score is not None else grade.auto_score
     return float(base or 0.0) + float(grade.extra_credit or 0.0)

@@ -11,7 +11,7 @@ import msgspec
 from hpclab.grading import sanitize
 from hpclab.grading.model import Lab, Mark, Result, Verdict
 
-LARGEST = 2.0**53  # above it a float cannot hold every whole number
+LARGEST = 2.0**53  # above it a float can't represent every integer
 # Verdicts that earn nothing, whatever the tests gave.
 NOTHING = (Verdict.TAMPER, Verdict.BAD_INPUT)
 NO_RESPONSE = "No response."  # nbgrader's own words
@@ -21,7 +21,7 @@ LONGEST = 2000  # characters of a comment
 
 
 class PlannedMarks(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gradebook shall contain of one submission. ``review``: an instructor has to look at it."""
+    """The marks of one submission for the gradebook. ``review``: an instructor has to look at it."""
 
     student: str
     received: float
@@ -31,7 +31,7 @@ class PlannedMarks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_refusal(result: Result, lab: Lab) -> str:
-    """Why ``result`` gives no mark; empty if it does."""
+    """Return why ``result`` gives no mark; empty if it does."""
     if result.task.lab not in (lab.name, f"{lab.module}/{lab.name}"):
         return f"it is a result of {result.task.lab}"
     if result.verdict is Verdict.SYSTEM_ERROR:
@@ -60,7 +60,7 @@ def _is_valid(mark: Mark, points: float) -> bool:
 
 
 def plan_marks(result: Result, lab: Lab) -> PlannedMarks:
-    """The marks of ``result``, for which ``find_refusal`` must be empty."""
+    """Return the marks of ``result``, for which ``find_refusal`` must be empty."""
     nothing = result.verdict in NOTHING
     earned = {mark.test: 0.0 if nothing else float(mark.earned) for mark in result.marks}
     answers = [cell for cell in lab.cells if cell.kind == "answer"]
@@ -89,18 +89,18 @@ def plan_marks(result: Result, lab: Lab) -> PlannedMarks:
 
 
 def task_of(cell: str, lab: Lab) -> str:
-    """The task of an answer cell: its id is the task's name, or that name with "-PART" appended."""
+    """Return the task of an answer cell: its id is the task's name, or that name with "-PART" appended."""
     fitting = [name for name in lab.task_names if cell == name or cell.startswith(f"{name}-")]
     return max(fitting, key=len, default="")
 
 
 def loses_points(mark: Mark) -> bool:
-    """Whether the test did not give all of its points."""
+    """Return whether the test did not give all of its points."""
     return mark.earned < mark.points
 
 
 def describe_mark(mark: Mark) -> str:
-    """What one failed test reports, on one line; for a hidden test always the same."""
+    """Return what one failed test reports, on one line; for a hidden test always the same."""
     if mark.hidden:
         return HIDDEN
     parts = [
@@ -111,7 +111,7 @@ def describe_mark(mark: Mark) -> str:
 
 
 def read_sources(executed: str) -> dict[str, str]:
-    """The source of each cell of an executed notebook, by its id. The notebook is untrusted."""
+    """Return the source of each cell of an executed notebook, by its id. The notebook is untrusted."""
     return {
         str(cell["id"]): source
         for cell in parse_cells(executed)
@@ -120,7 +120,7 @@ def read_sources(executed: str) -> dict[str, str]:
 
 
 def parse_cells(executed: str) -> list[Mapping[str, object]]:
-    """The cells of an executed notebook; empty if it is not a notebook."""
+    """Return the cells of an executed notebook; empty if it is not a notebook."""
     try:
         notebook = json.loads(executed, parse_int=_parse_int) if executed else {}
     except (ValueError, RecursionError):
@@ -130,12 +130,12 @@ def parse_cells(executed: str) -> list[Mapping[str, object]]:
 
 
 def _parse_int(digits: str) -> int:
-    """An integer, or 0 for one of 20 digits or more: Python refuses to parse thousands of digits."""
+    """Return an integer, or 0 for one of 20 digits or more: Python refuses to parse thousands of digits."""
     return int(digits) if len(digits) < 20 else 0
 
 
 def join_source(source: object) -> str | None:
-    """A cell's source as one text; the file may have a list of lines."""
+    """Return a cell's source as one text; the file may have a list of lines."""
     if isinstance(source, list):
         return "".join(part for part in source if isinstance(part, str))
     return source if isinstance(source, str) else None

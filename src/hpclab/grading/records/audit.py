@@ -1,8 +1,8 @@
-"""Is everything of a class as it was written down? The ledger, objects, results and receipts, each against the others.
+"""Check a course's records: the ledger, objects, results and receipts, each against the others.
 
     audit(folder) -> AuditReport(problems, notes, records, head)
 
-``problems`` name the place and what is wrong; ``notes`` are what a crash may leave and needs no repair.
+``problems`` name the place and what is wrong; ``notes`` list what a crash may leave and needs no repair.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from hpclab.grading.submissions import objects, student_ids
 from hpclab.grading.submissions.store import receipt_of
 
 Key = tuple[str, str, int]
-# In the text of a receipt; and in the JSON that versions up to 0.1 kept of it.
+# In the text of a receipt, and in the JSON receipts of versions up to 0.1.
 RECORD = re.compile(rb'(?:^record +|"record":")([0-9a-f]{64})', re.MULTILINE)
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found. ``head`` is the seal of the last record: written down elsewhere, it proves that none is missing."""
+    """The outcome of an audit. ``head`` is the last record's seal: noted elsewhere, it proves that no record is missing."""
 
     problems: tuple[str, ...]
     notes: tuple[str, ...]
@@ -35,7 +35,7 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(folder: Path, *, head: str = "") -> AuditReport:
-    """Look at everything. ``head``: a seal written down earlier, which must be in the ledger."""
+    """Check everything. ``head``: a seal noted earlier, which must be in the ledger."""
     ledger = Ledger(folder)
     problems = ledger.verify()
     try:
@@ -69,7 +69,7 @@ def _key(record: dict[str, Any]) -> Key | None:
 
 
 def _receipts(folder: Path, ledger: Path, records: list[dict[str, Any]]) -> Iterator[str]:
-    """Each record of a reception is a receipt, and each text that a student got names such a record."""
+    """Check that each record of a received submission is a receipt, and each receipt names such a record."""
     seals = set()
     for record in records:
         if record.get("kind") == "received":
@@ -85,7 +85,7 @@ def _receipts(folder: Path, ledger: Path, records: list[dict[str, Any]]) -> Iter
 
 
 def _objects(folder: Path, received: dict[Key, dict[str, Any]]) -> Iterator[str]:
-    """What was received is still there, byte by byte."""
+    """Check that every received submission is still stored, byte for byte."""
     whose: dict[str, list[str]] = {}
     for (lab, student, number), record in received.items():
         whose.setdefault(str(record.get("hash")), []).append(f"{lab} {student} {number}")
@@ -99,7 +99,7 @@ def _objects(folder: Path, received: dict[Key, dict[str, Any]]) -> Iterator[str]
 def _results(
     folder: Path, records: list[dict[str, Any]], received: dict[Key, dict[str, Any]]
 ) -> Iterator[str]:
-    """Each mark has its result file, each result file its record, and both belong to something received."""
+    """Check that each mark has its result file, each result file its record, and both belong to a submission."""
     known: dict[str, str] = {}
     for record in records:
         if record.get("kind") != "graded":
@@ -128,7 +128,7 @@ def _results(
 
 
 def _unrecorded(folder: Path, records: list[dict[str, Any]]) -> Iterator[Path]:
-    """Results that no record of a mark names."""
+    """Return results that no record of a mark names."""
     known = {str(record.get("result")) for record in records if record.get("kind") == "graded"}
     for file in sorted((folder / "batches").glob("*/*/results/*.json")):
         if file.relative_to(folder).as_posix() not in known and not file.name.startswith("."):
@@ -149,7 +149,7 @@ class _Result(msgspec.Struct):
 
 
 def _uuid(file: Path) -> str:
-    """The run that a result says it comes from."""
+    """Return the UUID of the run that a result names."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Result).task.uuid
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -168,7 +168,7 @@ def _notes(folder: Path, records: list[dict[str, Any]], received: dict[Key, dict
         if path.name not in recorded:
             yield f"{path}: an unfinished line that was put aside without a record"
     for file in _unrecorded(folder, records):
-        if _was_queued(file, records):  # a failure of the grader's own, or marks that nobody accepted
+        if _was_queued(file, records):  # the grader failed, or the marks were not accepted
             yield f"{file}: no mark was taken from it"
     used = {str(record.get("hash")) for record in received.values()}
     for path in sorted((folder / "objects").glob("*")):

@@ -1,19 +1,19 @@
-"""``ledger.jsonl``: everything that was received, graded, changed and published, in order, never changed.
+"""``ledger.jsonl``: an append-only record of everything received, graded, changed and published, in order.
 
     Ledger(folder).append(kind, **fields) -> str          the new record's seal
     Ledger(folder).records(kind="", **match) -> Iterator[dict]   in order; ``match``: fields that must be equal
-    Ledger(folder).head() -> tuple[int, str]              how many records, and the seal of the last one
-    Ledger(folder).verify() -> list[str]                  what is wrong, the first broken line first
+    Ledger(folder).head() -> tuple[int, str]              the number of records, and the last one's seal
+    Ledger(folder).verify() -> list[str]                  problems, the first broken line first
 
 A record is one line of canonical JSON (sorted keys, no spaces, ASCII) with ``kind``, ``at`` (seconds since
 the epoch by this machine's clock), its own fields, ``previous`` (the seal of the line before; 64 zeros for
 the first) and ``seal``, the SHA-256 of the line without it. So a changed, inserted, moved or missing line
-shows. What cannot show by itself is a file that somebody cut at its end: write the head down elsewhere
-(``hpclab audit`` prints it); every receipt, too, names its record's seal. ``hash`` is always a submission's,
+is detected. Lines removed at the end can't be detected from the file alone: note the head elsewhere
+(``hpclab audit`` prints it); every receipt names its record's seal, too. ``hash`` is always a submission's,
 as in ``model.Task``.
 
-Many processes may append at once. A line that a crash left unfinished is put aside into ``ledger.torn-N``
-and the record ``mended`` says so. Which fields a kind must have stands in FIELDS; more are welcome.
+Several processes may append at once. An unfinished line left by a crash is moved into ``ledger.torn-N``
+and recorded as ``mended``. FIELDS lists the required fields of each kind; others are allowed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from hpclab.errors import GradingError
 
 NAME = "ledger.jsonl"
 FIRST = "0" * 64
-OWN = ("kind", "at", "previous", "seal")  # what a record has besides its fields
-LONGEST = 1 << 20  # bytes of one record; feedback and outputs do not belong here
+OWN = ("kind", "at", "previous", "seal")  # fields of every record, besides those of its kind
+LONGEST = 1 << 20  # bytes of one record; too small for feedback and outputs on purpose
 FIELDS: dict[str, tuple[str, ...]] = {
     "received": ("lab", "student", "number", "hash", "received", "source"),
     "queued": ("lab", "student", "number", "uuid"),
-    # result: the path of the result file in the class's folder; result_hash: the SHA-256 of its bytes
+    # result: the path of the result file in the course's folder; result_hash: the SHA-256 of its bytes
     "graded": (
         *("lab", "student", "number", "hash", "uuid", "lab_digest", "grader", "image", "seed"),
         *("verdict", "earned", "points", "result", "result_hash"),
@@ -49,13 +49,13 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 
 class Ledger:
-    """The ledger in a class's folder."""
+    """The ledger in a course's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
 
     def append(self, kind: str, **fields: Any) -> str:
-        """Write one record at the end, flushed to the disk. Raises GradingError when the end is broken."""
+        """Append one record and flush it to disk. Raises GradingError when the last record is broken."""
         missing = [name for name in FIELDS[kind] if name not in fields]
         if missing or set(OWN) & set(fields):
             raise ValueError(
@@ -71,14 +71,14 @@ class Ledger:
         return found
 
     def records(self, kind: str = "", **match: Any) -> Iterator[dict[str, Any]]:
-        """Records in order. Raises GradingError at a line that cannot be read; a torn end is left out."""
+        """Return records in order, without an unfinished last line. Raises GradingError at an invalid line."""
         for number, line in self._lines():
             record = self._decoded(line, f", line {number}")
             if kind in ("", record.get("kind")) and all(record.get(key) == match[key] for key in match):
                 yield record
 
     def since(self, offset: int) -> tuple[list[dict[str, Any]], int]:
-        """The whole records behind ``offset`` bytes, and the offset behind them. Raises GradingError."""
+        """Return the complete records after ``offset`` bytes, and the offset after them. Raises GradingError."""
         if not self.path.exists():
             return [], 0
         with self.path.open("rb") as file:
@@ -89,14 +89,14 @@ class Ledger:
         return records, offset + len(whole)
 
     def head(self) -> tuple[int, str]:
-        """How many whole records there are, and the seal of the last one."""
+        """Return the number of complete records, and the last one's seal."""
         count, found = 0, FIRST
         for record in self.records():
             count, found = count + 1, str(record.get("seal"))
         return count, found
 
     def verify(self) -> list[str]:
-        """Everything that is wrong, in the order of the lines."""
+        """Return all problems, in the order of the lines."""
         found, previous = [], FIRST
         for number, line in self._lines():
             why, own = check(line, previous)
@@ -124,7 +124,7 @@ class Ledger:
         return len(data) - (data.rfind(b"\n") + 1)
 
     def _repair_end(self, file: int) -> str:
-        """The seal of the last whole record; what a crash left behind it is put aside and recorded."""
+        """Return the last complete record's seal; an unfinished line after it is set aside and recorded."""
         size = os.fstat(file).st_size
         start = max(0, size - 2 * LONGEST)
         tail = os.pread(file, size - start, start)
@@ -161,7 +161,7 @@ class Ledger:
                     out.flush()
                     os.fsync(out.fileno())
             except FileExistsError:
-                if aside.read_bytes() == torn:  # a crash between here and the record that tells of it
+                if aside.read_bytes() == torn:  # an earlier crash before the record was written
                     return aside
                 number += 1
                 continue
@@ -179,7 +179,7 @@ class Ledger:
 
 
 def check(line: bytes, previous: str | None) -> tuple[list[str], str]:
-    """What is wrong with one line behind ``previous`` (None: not compared), and the seal it bears."""
+    """Return the problems of a line that follows the seal ``previous`` (None: not compared), and the line's seal."""
     try:
         record = json.loads(line)
         own = str(record["seal"])
@@ -200,7 +200,7 @@ def check(line: bytes, previous: str | None) -> tuple[list[str], str]:
 
 
 def canonical(value: object) -> bytes:
-    """JSON that the same value always gives: sorted, without spaces, ASCII. Raises ValueError for NaN."""
+    """Return canonical JSON: sorted keys, no spaces, ASCII. Raises ValueError for NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 

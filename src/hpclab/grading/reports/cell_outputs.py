@@ -1,4 +1,4 @@
-"""What the student's cells printed when they were graded: sanitized texts and pictures, bounded in size. Pure."""
+"""The output of the student's cells when they were graded: sanitized texts and pictures, bounded in size. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_PICTURE_BYTES = 300_000
 
 
 class CellOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """What one cell printed."""
+    """The output of one cell."""
 
     label: str
     text: str = ""
@@ -25,7 +25,7 @@ class CellOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def collect_outputs(lab: Lab, result: Result) -> list[CellOutput]:
-    """The outputs of the student's own cells, and of the lab's cells that failed; failed cells first."""
+    """Return the outputs of the student's own cells, and of the lab's cells that failed; failed cells first."""
     kinds = {cell.id: cell.kind for cell in lab.cells}
     collected: list[CellOutput] = []
     pictures_left = MOST_PICTURES

@@ -39,7 +39,7 @@ MEANINGS = {
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """How many submissions did a task fully, in part, or not at all, by the checks alone."""
+    """How many submissions solved a task fully, in part, or not at all, by the checks alone."""
 
     name: str
     points: float
@@ -60,7 +60,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClassSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One lab of one course."""
+    """The summary of one lab of one course."""
 
     course: str
     lab: str
@@ -140,7 +140,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
-    """A histogram as a drawing of 650 by 190, and the same in words."""
+    """A histogram as a drawing of 650 by 190, and the same as text."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[tuple[int, str], ...]
@@ -153,7 +153,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 def summarize(
     course: str, lab: Lab, rows: Sequence[StudentRow], results: Mapping[str, Result]
 ) -> ClassSummary:
-    """The summary of ``lab``. ``results`` are those that the marks came from, by student."""
+    """Return the summary of ``lab``. ``results`` are those that the marks came from, by student."""
     total = sum(test.points for test in lab.tests)
     counts = Counter(row.verdict for row in rows if row.verdict)
     return ClassSummary(
@@ -171,7 +171,7 @@ def summarize(
 
 
 def count_by_tenth(marks: Iterable[float], total: float) -> tuple[int, ...]:
-    """How many marks lie in each tenth of ``total``."""
+    """Return how many marks lie in each tenth of ``total``."""
     counts = [0] * BINS
     for mark in marks:
         share = mark / total if total else 0.0
@@ -205,19 +205,19 @@ def _summarize_tasks(lab: Lab, results: Iterable[Result]) -> Iterator[TaskSummar
 
 
 def _select_reasons(findings: Mapping[str, Sequence[str]]) -> list[tuple[str, int]]:
-    """The most frequent reasons with their counts; the finding itself where all of one reason are the same."""
+    """Return the most frequent reasons with their counts; the finding itself where all of one reason are the same."""
     frequent = sorted(findings.items(), key=lambda item: -len(item[1]))[:MOST_REASONS]
     return [(texts[0] if len(set(texts)) == 1 else reason, len(texts)) for reason, texts in frequent]
 
 
 def describe(mark: Mark) -> str:
-    """What a failed check found, on one line."""
+    """Return what a failed check found, on one line."""
     text = mark.private or mark.found or mark.said or "a check did not pass"
     return sanitize.line(_hidden_prefix(mark) + text, 300)
 
 
 def find_reason(mark: Mark) -> str:
-    """What a failed check found, without names and numbers."""
+    """Return what a failed check found, without names and numbers."""
     prefix = _hidden_prefix(mark)
     text = re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", describe(mark).removeprefix(prefix))
     return sanitize.line(prefix + re.sub(r"\d+(?:[.:]\d+)*", "N", text), 200)
@@ -228,14 +228,14 @@ def _hidden_prefix(mark: Mark) -> str:
 
 
 def list_remarks(row: StudentRow) -> list[str]:
-    """What is special about a student's mark."""
+    """Return remarks on anything unusual about a student's mark."""
     remarks = ["mark set by hand"] if row.by_hand else []
     remarks += ["to review"] if row.needs_look else []
     return remarks + ([sanitize.line(row.trouble, 200)] if row.trouble else [])
 
 
 def list_attention(summary: ClassSummary) -> list[str]:
-    """What an instructor has to act on, a sentence each."""
+    """Return what an instructor has to act on, one sentence each."""
     return [
         *(f"{_full_name(row)}: {sanitize.line(row.trouble, 400)}" for row in summary.without_mark),
         *(f"{_full_name(row)}: review this submission in the formgrader" for row in summary.to_review),
@@ -243,12 +243,12 @@ def list_attention(summary: ClassSummary) -> list[str]:
 
 
 def list_verdicts(summary: ClassSummary) -> list[tuple[str, str, str]]:
-    """Rows of verdict, meaning and number of submissions."""
+    """Return rows of verdict, meaning and number of submissions."""
     return [(verdict, MEANINGS[Verdict(verdict)], str(count)) for verdict, count in summary.verdicts]
 
 
 def list_students(summary: ClassSummary) -> list[tuple[str, ...]]:
-    """Rows of student, mark, points of the checks alone, lateness, verdict, seconds and remarks."""
+    """Return rows of student, mark, points of the checks alone, lateness, verdict, seconds and remarks."""
     return [
         (
             _full_name(row),
@@ -264,7 +264,7 @@ def list_students(summary: ClassSummary) -> list[tuple[str, ...]]:
 
 
 def compute_histogram(bins: Sequence[int]) -> Histogram:
-    """The histogram of ``bins``, one for each tenth of the points."""
+    """Return the histogram of ``bins``, one for each tenth of the points."""
     left, baseline, step, tallest = 26, 150, 59, 120
     most = max(1, *bins)
     bars = []

@@ -1,6 +1,7 @@
-"""Feedback through nbgrader's exchange: one file a submission, under a name that only its owner can know.
+"""Feedback through nbgrader's exchange: one file per submission, under a name that only its owner can know.
 
-nbgrader leaves a secret in each submission, and `nbgrader fetch_feedback` looks for the file whose name is derived
+nbgrader leaves a secret in each submission, and `nbgrader fetch_feedback` looks for the file whose name is
+derived
 from it. The secret is read from the submission's folder in the exchange, which the receipt names.
 """
 
@@ -23,7 +24,7 @@ SECRET = re.compile(rb"[0-9a-f]{128}\s*")  # nbgrader: token_hex(64)
 
 
 def file_name(nbgrader: Nbgrader, receipt: Receipt) -> str | None:
-    """The name under which the student's nbgrader looks for feedback; None if the exchange was not used."""
+    """Return the name under which the student's nbgrader looks for feedback; None if the exchange was not used."""
     if not receipt.source.startswith(SOURCE_PREFIX):
         return None
     folder = receipt.source.removeprefix(SOURCE_PREFIX)
@@ -34,7 +35,7 @@ def file_name(nbgrader: Nbgrader, receipt: Receipt) -> str | None:
 
 
 def _read_secret(folder: Path) -> str | None:
-    """The secret in a submission: a regular file with the folder's owner, never the target of a link."""
+    """Return the secret in a submission: from a regular file with the folder's owner, never through a link."""
     try:
         directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

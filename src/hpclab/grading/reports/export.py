@@ -50,7 +50,7 @@ def export(
     missing_as_zero: bool = False,
     byte_order_mark: bool = False,
 ) -> bytes:
-    """The content of the file. ``assignment`` and ``points`` describe the lab in Canvas or Moodle.
+    """Return the content of the file. ``assignment`` and ``points`` describe the lab in Canvas or Moodle.
 
     With ``byte_order_mark`` Excel recognizes UTF-8. Raises UsageError.
     """
@@ -107,7 +107,7 @@ def _moodle(marked: Sequence[tuple[StudentRow, float]], assignment: str) -> list
 
 
 def _cell(value: object) -> str:
-    """A value as a cell: numbers without trailing zeros, text on one line and never a formula."""
+    """Return a value as a cell: numbers without trailing zeros, text on one line and never a formula."""
     if value is None:
         return ""
     if isinstance(value, float | int):

@@ -1,7 +1,7 @@
 """A result and the gradebook's scores → the content of a student's feedback, as plain values. Pure.
 
-Of a hidden test it contains only fixed wording, whatever the result holds. All text that the student wrote has
-gone through ``sanitize``; ``pages`` and ``feedback_text`` lay it out.
+For a hidden test it has only fixed wording, whatever the result contains. All text written by the student has
+passed through ``sanitize``; ``pages`` and ``feedback_text`` render it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNTESTED = (Verdict.TAMPER, Verdict.BAD_INPUT, Verdict.SYSTEM_ERROR)  # verdicts
 
 
 class CheckFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one failed check reports. ``message`` is set where it has no ``found``."""
+    """The report of one failed check. ``message`` is set where it has no ``found``."""
 
     found: str = ""
     expected: str = ""
@@ -117,7 +117,7 @@ def build_feedback(
     book: str = "",
     draw_timeline: DrawTimeline | None = None,
 ) -> FeedbackPage:
-    """The feedback on ``result``. ``scores`` come from the gradebook, with marks and comments set by hand."""
+    """Return the feedback on ``result``. ``scores`` come from the gradebook, with marks and comments set by hand."""
     student = result.task.student
     person = course.students.get(student)
     share = lateness.penalty_share if lateness else 0.0
@@ -180,7 +180,7 @@ def _build_tasks(
 
 
 def _collect_findings(marks: Sequence[Mark]) -> tuple[CheckFinding, ...]:
-    """What the failed checks report, each thing once."""
+    """Return what the failed checks report, without repetitions."""
     return tuple(dict.fromkeys(_describe_mark(mark) for mark in marks if loses_points(mark)))
 
 
@@ -194,7 +194,7 @@ def _describe_mark(mark: Mark) -> CheckFinding:
 
 
 def _describe_deadline(course: Course, lab: Lab, student: str, now: float) -> str:
-    """Until when the lab may be submitted again."""
+    """Describe until when the lab can be submitted again."""
     due, closes = course.due(lab.name, student), course.closes(lab.name, student)
     if closes is not None and now > closes:
         return f"This lab closed at {course.format_time(closes)}; no more submissions are accepted."
@@ -206,7 +206,7 @@ def _describe_deadline(course: Course, lab: Lab, student: str, now: float) -> st
 
 
 def _describe_jobs(jobs: Sequence[JobSeen], draw: DrawTimeline | None) -> tuple[bytes, tuple[str, ...]]:
-    """The timeline of the student's jobs as a picture and in words. The student chose the names of the jobs."""
+    """Return the timeline of the student's jobs as a picture and in words. The student chose the names of the jobs."""
     sanitized = [
         msgspec.structs.replace(
             job,
@@ -223,7 +223,7 @@ def _describe_jobs(jobs: Sequence[JobSeen], draw: DrawTimeline | None) -> tuple[
 
 
 def select_log_lines(log: str, most: int = 30) -> str:
-    """The end of a log and, before it, the lines that mention an error; at most ``most`` lines."""
+    """Return the end of a log and, before it, the lines that mention an error; at most ``most`` lines."""
     lines = log.strip("\n").split("\n") if log.strip() else []
     if len(lines) <= most:
         return "\n".join(line[:500] for line in lines)
@@ -241,7 +241,7 @@ def select_log_lines(log: str, most: int = 30) -> str:
 
 
 def find_sections(lab: Lab, book: str = "") -> dict[str, LabSection]:
-    """By task, the section of its first answer. ``book`` is the address of the course's book."""
+    """Return, by task, the section of its first answer. ``book`` is the address of the course's book."""
     sections: dict[str, LabSection] = {}
     title = ""
     for cell in json.loads(lab.notebook)["cells"]:
@@ -264,5 +264,5 @@ def _section_address(lab: Lab, title: str, book: str) -> str:
 
 
 def section_anchor(heading: str) -> str:
-    """The id that the book gives a section: letters and digits, with no digit before the first letter."""
+    """Return the id that the book gives a section: letters and digits, with no digit before the first letter."""
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-").lstrip("0123456789-")

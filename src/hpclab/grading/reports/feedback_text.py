@@ -12,7 +12,7 @@ WIDTH = 92
 
 
 def render_text(page: FeedbackPage) -> bytes:
-    """The feedback as the content of a text file."""
+    """Return the feedback as the content of a text file."""
     return ("\n".join(_lines(page)).rstrip() + "\n").encode()
 
 
@@ -88,5 +88,5 @@ def _wrapped(text: str, first: str = "", then: str | None = None) -> Iterator[st
 
 
 def _indented(text: str) -> Iterator[str]:
-    """Lines that somebody else wrote, unchanged but for an indent."""
+    """Yield lines of text from others unchanged but for an indent."""
     yield from (f"    {line}" for line in text.split("\n") if text)

@@ -44,7 +44,7 @@ class StudentRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabMarks(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a course's folder says about the marks of one lab, each by student.
+    """All data of a course's folder about the marks of one lab, each by student.
 
     ``results`` are those that the marks came from; ``unmarked`` are newer ones without a mark.
     """
@@ -58,7 +58,7 @@ class LabMarks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_rows(course: Course, marks: LabMarks) -> list[StudentRow]:
-    """A row for every student of the course, and for anyone else who has a mark, by id."""
+    """Return a row for every student of the course, and for anyone else who has a mark, by id."""
     counting = counting_versions(course, marks.lab, marks.receipts)
     submitted = {receipt.student for receipt in marks.receipts if receipt.lab == marks.lab}
     students = sorted({*course.students, *marks.scores, *marks.unmarked})

@@ -1,6 +1,6 @@
-"""Feedback and class reports as HTML: one file a page, no script, nothing fetched, every text escaped.
+"""Feedback and class reports as HTML: one file per page, without scripts or external resources, all text escaped.
 
-Templates are in ``templates/``. They escape whatever they are given; the page's security policy allows only the
+Templates are in ``templates/``. They escape all values; the page's security policy allows only the
 style sheet of this package and pictures that are part of the page.
 """
 
@@ -22,12 +22,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_feedback(page: FeedbackPage) -> bytes:
-    """A student's feedback as HTML."""
+    """Return a student's feedback as HTML."""
     return _render("feedback.html.j2", page=page)
 
 
 def render_report(summary: ClassSummary) -> bytes:
-    """The report on one lab of a course as HTML, for instructors."""
+    """Return the report on one lab of a course as HTML, for instructors."""
     return _render(
         "class_report.html.j2",
         summary=summary,
@@ -63,5 +63,5 @@ def _environment() -> Environment:
 
 
 def _data_address(png: bytes) -> str:
-    """A PNG as a ``data:`` address."""
+    """Return a PNG as a ``data:`` URL."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

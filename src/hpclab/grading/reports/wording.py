@@ -1,4 +1,4 @@
-"""The fixed wording of feedback: what each verdict means, what a failed hidden check says, how points are written."""
+"""The fixed wording of feedback: verdicts, the message of a failed hidden check, and the format of points."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class VerdictText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def format_points(value: float) -> str:
-    """Points without trailing zeros: ``3``, ``2.5``, ``2.67``."""
+    """Format points without trailing zeros: ``3``, ``2.5``, ``2.67``."""
     return f"{round(value, 2):g}"
 
 
 def describe_verdict(result: Result) -> VerdictText:
-    """What happened to a submission, and what its student can do next."""
+    """Describe what happened to a submission, and what its student can do next."""
     run = result.run or NotebookRun(ended=Termination.DONE)
     at = f" in the cell {run.last_cell}" if run.last_cell else ""
     marked = "The work that it had done by then was graded as usual."

@@ -3,10 +3,11 @@
     extract(archive, target) -> ((path in the archive, why it was left out), ...)
 
 Only regular files are written, at paths that ``paths`` allows, into a new private folder. Links, devices,
-encrypted entries, entries that claim one name twice, and files over the limit for one file are left out and reported,
-so that one student's upload cannot stop the archive of a course. An archive that is damaged, lies about its
-structure or expands beyond the limits is refused as a whole. Archives inside
-the archive are not extracted.
+encrypted
+entries, entries with the same name, and files over the limit for one file are left out and reported, so that
+one
+student's upload cannot stop the archive of a course. An archive that is damaged, has a false structure or
+expands beyond the limits is refused as a whole. Archives inside the archive are not extracted.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ArchiveLimits(msgspec.Struct, frozen=True, kw_only=True):
     entries: int = 100_000
     ratio: int = 100
     free_bytes: int = 64 << 20  # any archive may expand to this, however small it is
-    directory_bytes: int = 64 << 20  # a zip's own list of what is in it
+    directory_bytes: int = 64 << 20  # a zip's directory of its entries
     header_bytes: int = 1 << 20  # one header of a tar
 
 
@@ -51,7 +52,7 @@ DEFAULT_LIMITS = ArchiveLimits()
 def extract(
     archive: Path, target: Path, limits: ArchiveLimits = DEFAULT_LIMITS
 ) -> tuple[tuple[str, str], ...]:
-    """Extract ``archive`` into the new folder ``target``; what was left out. Raises GradingError."""
+    """Extract ``archive`` into the new folder ``target``; returns what was left out. Raises GradingError."""
     target.mkdir(parents=True, mode=0o700)
     budget = _Budget(
         min(limits.total_bytes, limits.free_bytes + limits.ratio * archive.stat().st_size), archive
@@ -80,7 +81,7 @@ def extract(
 
 
 class _Budget:
-    """How many bytes may still be extracted."""
+    """The number of bytes that may still be extracted."""
 
     def __init__(self, left: int, archive: Path) -> None:
         self._left, self._archive = left, archive
@@ -179,7 +180,7 @@ def _tar_name(member: tarfile.TarInfo) -> str:
 
 
 def _write(open_it: Callable[[], Any], place: Path, limits: ArchiveLimits, budget: _Budget | None) -> str:
-    """Write one entry, counting its bytes; why it was not taken, or empty."""
+    """Write one entry, counting its bytes; returns why it was not taken, or ''."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with open_it() as source, place.open("xb") as out:
@@ -229,11 +230,11 @@ class ReadGuard:
         return True
 
     def close(self) -> None:
-        """The file belongs to the caller."""
+        """Do nothing: the file belongs to the caller."""
 
 
 def detect_kind(path: Path) -> str:
-    """zip, gz, bz2, xz or tar, by the first bytes; empty for anything else."""
+    """Return zip, gz, bz2, xz or tar, by the first bytes; empty for anything else."""
     with path.open("rb") as file:
         head = file.read(512)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
@@ -245,7 +246,7 @@ def detect_kind(path: Path) -> str:
 
 
 def decompress(path: Path, kind: str) -> Iterator[bytes]:
-    """The decompressed content of ``path``, in pieces of bounded size."""
+    """Yield the decompressed content of ``path``, in pieces of bounded size."""
     with path.open("rb") as file:
         if kind == "tar":
             while chunk := file.read(CHUNK):
@@ -254,7 +255,7 @@ def decompress(path: Path, kind: str) -> Iterator[bytes]:
         decompressor = _decompressor(kind)
         data = b""
         while True:
-            if decompressor.eof:  # the next stream of several, as pigz and `cat` make them
+            if decompressor.eof:  # several streams in a row, as written by pigz and `cat`
                 data = decompressor.unused_data.lstrip(b"\0")
                 decompressor = _decompressor(kind)
                 if not data and not (data := file.read(CHUNK)):
@@ -272,7 +273,7 @@ def _decompressor(kind: str) -> Any:
 
 
 class _Gzip:
-    """zlib with the interface of the other two: bounded output, and whether it needs more input."""
+    """zlib with the interface of bz2 and lzma: bounded output, and whether it needs more input."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)

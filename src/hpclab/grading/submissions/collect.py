@@ -26,7 +26,7 @@ from hpclab.grading.submissions.staging import Staging, Submission
 from hpclab.grading.submissions.store import Receipt, Store
 
 TAKEN, UNCHANGED, REFUSED = "taken", "unchanged", "refused"
-AskStudent = Callable[[Submission, list[str]], str]  # with similar ids; the answer is an id or empty
+AskStudent = Callable[[Submission, list[str]], str]  # called with similar ids; the answer is an id or empty
 
 
 class CollectOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class CollectOptions:
 def collect(
     course: Course, lab: str, source: Path, kind: str, options: CollectOptions
 ) -> list[CollectOutcome]:
-    """Take every version of ``lab`` in ``source``. ``kind`` is one of sources.KINDS, or "auto"."""
+    """Collect every version of ``lab`` in ``source``. ``kind`` is one of sources.KINDS, or "auto"."""
     student_ids.check_id(lab, what="lab")
     with (
         locks.held(course.folder / ".collect.lock", "another `hpclab collect` to finish", seconds=10),
@@ -204,7 +204,7 @@ class _Collection:
         renamed = self._rename(staging)
         source = f"{self.kind}: {submission.label}"
         if same := self._find_receipt(submission.student, staging.target, source, timed=submission.timed):
-            receipt_text.write(same, self.course)  # a crash may have come before
+            receipt_text.write(same, self.course)  # an earlier crash may have left it unwritten
             return outcome(UNCHANGED, f"as in receipt {same.number}", same)
         when = self._received_at(submission, staging)
         closes = self.course.closes(self.lab, submission.student)
@@ -230,16 +230,17 @@ class _Collection:
         return [f"{student_ids.shown(notebooks[0])} was kept as {name}"]
 
     def _received_at(self, submission: Submission, staging: Staging) -> float:
-        """The time of receipt by the server's clock, at most now."""
+        """Return the time of receipt by the server's clock, at most now."""
         now = self.options.now()
         if submission.timed:
             return min(staging.changed, now)
         return now if self.options.received is None or submission.late else min(self.options.received, now)
 
     def _find_receipt(self, student: str, staged: Path, source: str, *, timed: bool) -> Receipt | None:
-        """The receipt for the same content: that of the newest version, or one from the same place.
+        """Return the receipt for the same content: that of the newest version, or one from the same place.
 
-        The latter only for sources in which each version has its own place and time: elsewhere a student may have
+        The latter only for sources in which each version has its own place and time: elsewhere a student may
+        have
         returned to an earlier version.
         """
         given = self.store.receipts(self.lab, student)
@@ -256,7 +257,7 @@ class _Collection:
         )
 
     def _check_notebook(self, staging: Staging) -> list[str]:
-        """A note for the student if no notebook can be read; grading decides."""
+        """Return a note for the student if no notebook can be read; grading decides."""
         notebooks = [path for path in staging.files if path.endswith(".ipynb")]
         if not notebooks:
             return ["there is no notebook in it"]
@@ -271,7 +272,7 @@ class _Collection:
 
 @contextmanager
 def _open_workspace(folder: Path) -> Iterator[Path]:
-    """A private folder on the course's disk; leftovers of a crash are removed."""
+    """Create a private folder on the course's disk, after removing leftovers of a crash."""
     top = folder / ".staging"
     shutil.rmtree(top, ignore_errors=True)
     top.mkdir(mode=0o700)
@@ -283,7 +284,7 @@ def _open_workspace(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _open_source(path: Path, workspace: Path, lab: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    """The open folder of a source, and the entries of an archive that were left out."""
+    """Open the folder of a source; also yields the entries of an archive that were left out."""
     lost: list[tuple[str, str]] = []
     top = path
     if not path.exists():
@@ -292,12 +293,12 @@ def _open_source(path: Path, workspace: Path, lab: str) -> Iterator[tuple[int, l
         lost = list(archives.extract(path, workspace / "archive"))
         top = workspace / "archive"
         inner = list(top.iterdir())
-        # An archive of a single folder stands for that folder, unless it is a student's.
+        # An archive with a single folder stands for that folder, unless it is a student's.
         if len(inner) == 1 and inner[0].is_dir() and not (inner[0] / f"{lab}.ipynb").exists():
             top = inner[0]
             lost = [(name.removeprefix(f"{top.name}/"), why) for name, why in lost]
     elif (path / "inbound").is_dir():
-        top = path / "inbound"  # of a course in nbgrader's exchange
+        top = path / "inbound"  # for a course in nbgrader's exchange
     file = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield file, lost

@@ -1,4 +1,4 @@
-"""Which version of a student's lab counts: the one rule, for marks, lateness, reports and feedback. Pure."""
+"""The rule for which version of a student's lab counts: for marks, lateness, reports and feedback. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from hpclab.grading.submissions.store import Receipt
 
 
 def counting_versions(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Receipt]:
-    """By student, the last version that came before the lab closed for them. ``receipts`` may be of any labs.
+    """Return, by student, the last version received before the lab closed for them.
 
-    The last one is the one with the highest number: numbers are given in the order of receptions, whatever the
-    clock said. Who handed in only after the closing has no version that counts.
+    ``receipts`` may be of any labs. The last version is the one with the highest number: numbers are assigned
+    in the order
+    of receipt, whatever the clock showed. A student who submitted only after the closing has no version that
+    counts.
     """
     counts: dict[str, Receipt] = {}
     for receipt in sorted(receipts, key=lambda one: one.number):

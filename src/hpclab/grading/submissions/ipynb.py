@@ -1,7 +1,7 @@
 """The bytes of an untrusted notebook → its cells, in bounded memory and time.
 
 Only what grading needs is extracted: each cell's kind, id, source and nbgrader metadata. Outputs and all other
-metadata are skipped without being built, so a notebook of 16 MiB never takes a multiple of that. Formats 3
+metadata are skipped without being decoded, so a notebook of 16 MiB never takes a multiple of that. Formats 3
 (worksheets, ``input``) and 4 are read.
 """
 
@@ -18,7 +18,7 @@ from hpclab.errors import HpclabError
 MOST_BYTES = 16 << 20
 MOST_CELLS = 5_000
 MOST_SOURCE = 1 << 20  # bytes of one cell
-MOST_PARTS = 400_000  # values in a notebook for the lenient reader, which builds all of them
+MOST_PARTS = 400_000  # values in a notebook for the lenient reader, which decodes all of them
 AGAIN = "Open it in JupyterLab, choose Edit, Clear Outputs of All Cells, save it, and hand it in again."
 
 
@@ -53,7 +53,7 @@ class _Metadata(msgspec.Struct):
 
 
 def read(data: bytes, name: str) -> list[SubmittedCell]:
-    """The cells of a notebook; ``name`` is what the student calls the file. Raises BadInput."""
+    """Return the cells of a notebook; ``name`` is the student's file name. Raises BadInput."""
     if len(data) > MOST_BYTES:
         raise BadInput(f"{name} has {len(data) >> 20} MB, the most is {MOST_BYTES >> 20}", AGAIN)
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -82,7 +82,7 @@ def _quick(data: bytes, name: str) -> list[SubmittedCell]:
 
 
 def _nbgrader(metadata: bytes) -> Any:
-    """nbgrader's part of a cell's metadata; the rest is not built, however much it is."""
+    """Return nbgrader's part of a cell's metadata; the rest is not decoded, however large."""
     try:
         return (
             _value(bytes(msgspec.json.decode(metadata, type=_Metadata).nbgrader), 10_000)
@@ -90,11 +90,11 @@ def _nbgrader(metadata: bytes) -> Any:
             else None
         )
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None  # metadata that is no object says nothing
+        return None  # metadata that is not an object
 
 
 def _value(raw: bytes, most: int, name: str = "") -> Any:
-    """A piece of JSON; None where it is longer than ``most`` bytes, or BadInput where the student has to know."""
+    """Decode a piece of JSON. If it is longer than ``most`` bytes, raise BadInput given a ``name``, else return None."""
     if len(raw) > most:
         if name:
             raise BadInput(
@@ -105,7 +105,7 @@ def _value(raw: bytes, most: int, name: str = "") -> Any:
 
 
 def _lenient(data: bytes, name: str) -> list[SubmittedCell]:
-    """The old formats, NaN, missing keys. All of it is built here, so it must be few values."""
+    """Read old formats, NaN and missing keys. Decodes everything, so the number of values is limited."""
     if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_PARTS:
         raise BadInput(
             f"{name} is not a notebook as Jupyter writes it, and too large to look for more in it", AGAIN
@@ -130,7 +130,7 @@ def _lenient(data: bytes, name: str) -> list[SubmittedCell]:
 
 
 def _cells(whole: Any) -> Iterator[Any]:
-    """The cells of format 4, or of format 3's worksheets."""
+    """Yield the cells of format 4, or of format 3's worksheets."""
     if not isinstance(whole, dict):
         return
     sheets = whole.get("worksheets")
@@ -156,7 +156,7 @@ def _read(cell: dict[Any, Any], name: str) -> SubmittedCell:
 
 
 def _source(value: Any) -> str:
-    """A source as one text: it may be a list of lines. Halves of characters, which cannot be written, go."""
+    """Return a source, which may be a list of lines, as one text. Lone surrogates, which can't be encoded, are removed."""
     if isinstance(value, list):
         value = "".join(part for part in value if isinstance(part, str))
     return _text(value)

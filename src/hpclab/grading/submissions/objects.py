@@ -1,4 +1,4 @@
-"""Content by its hash: one folder for each, written once, verified whenever it is used."""
+"""Files stored by the hash of their content: one folder for each object, written once, verified at each use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ManifestEntry(msgspec.Struct, frozen=True):
 
 
 def put(home: Path, staged: Path) -> tuple[str, dict[str, ManifestEntry]]:
-    """Keep the files of ``staged`` under ``home``; the object's name and what is in it."""
+    """Store the files of ``staged`` under ``home``; returns the object's name and its manifest."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = home / f".{secrets.token_hex(8)}.part"
     try:
@@ -47,7 +47,7 @@ def put(home: Path, staged: Path) -> tuple[str, dict[str, ManifestEntry]]:
         try:
             aside.rename(home / name)
         except OSError:
-            if not (home / name).exists():  # else another process was first with the same content
+            if not (home / name).exists():  # otherwise another process stored the same content first
                 raise
         sync_folder(home)
         return name, entries
@@ -56,25 +56,25 @@ def put(home: Path, staged: Path) -> tuple[str, dict[str, ManifestEntry]]:
 
 
 def digest(entries: Mapping[str, ManifestEntry]) -> str:
-    """The name of the object with these files: the SHA-256 of its manifest."""
+    """Return the name of the object with these files: the SHA-256 of its manifest."""
     return hashlib.sha256(_manifest(entries)).hexdigest()
 
 
 def digest_of_folder(staged: Path) -> str:
-    """The name of the object with the files in ``staged``, whether it is kept or not."""
+    """Return the name of the object with the files in ``staged``, whether it is stored or not."""
     paths = [path for path in staged.rglob("*") if path.is_symlink() or not path.is_dir()]
     return digest({path.relative_to(staged).as_posix(): entry_of(path, sys.maxsize - 1) for path in paths})
 
 
 def digest_of_files(files: Mapping[str, bytes]) -> str:
-    """Likewise, of files in memory."""
+    """Return the name of the object with these files in memory."""
     return digest(
         {path: ManifestEntry(len(data), hashlib.sha256(data).hexdigest()) for path, data in files.items()}
     )
 
 
 def manifest(home: Path, name: str) -> dict[str, ManifestEntry]:
-    """The verified list of an object's files. Raises GradingError."""
+    """Return the verified manifest of an object. Raises GradingError."""
     if not HASH.fullmatch(name):
         raise GradingError(f"{name!r:.80} is not the hash of a submission", "It has 64 hexadecimal digits.")
     path = home / name / "manifest.json"
@@ -88,7 +88,7 @@ def manifest(home: Path, name: str) -> dict[str, ManifestEntry]:
 
 
 def read(home: Path, name: str, path: str, most_bytes: int) -> bytes:
-    """One verified file of an object. Raises GradingError."""
+    """Return one verified file of an object. Raises GradingError."""
     entry = manifest(home, name).get(path)
     if entry is None:
         raise GradingError(f"submission {name[:12]} holds no {path!a}", "See its receipt for what it holds.")
@@ -108,7 +108,7 @@ def read(home: Path, name: str, path: str, most_bytes: int) -> bytes:
 
 
 def verify(home: Path, name: str) -> None:
-    """Every file of an object is what was received, and there are no others. Raises GradingError."""
+    """Check that an object has exactly the files received, unchanged. Raises GradingError."""
     wanted = manifest(home, name)
     top = home / name / "files"
     there = {
@@ -127,7 +127,7 @@ def verify(home: Path, name: str) -> None:
 
 
 def entry_of(path: Path, most_bytes: int) -> ManifestEntry:
-    """Size and SHA-256 of a regular file, reading at most one byte more than ``most_bytes``."""
+    """Return size and SHA-256 of a regular file, reading at most one byte more than ``most_bytes``."""
     total, found = 0, hashlib.sha256()
     file = _open(path)
     try:
@@ -140,7 +140,7 @@ def entry_of(path: Path, most_bytes: int) -> ManifestEntry:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in ``folder`` to the disk."""
+    """Flush the names in ``folder`` to disk."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(file)
@@ -149,7 +149,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _copy(staged: Path, target: Path) -> dict[str, ManifestEntry]:
-    """Every file below ``staged``, copied and flushed, folders too; sorted by path."""
+    """Copy and flush every file and folder below ``staged``; returns the files sorted by path."""
     target.mkdir(parents=True, mode=0o700)
     found: dict[str, ManifestEntry] = {}
     folders = [target]
@@ -176,7 +176,7 @@ def _manifest(entries: Mapping[str, ManifestEntry]) -> bytes:
 
 
 def _open(path: Path) -> int:
-    """A descriptor of a regular file that is no link. Raises OSError."""
+    """Open a regular file that is not a symbolic link. Raises OSError."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)

@@ -1,4 +1,4 @@
-"""Which file names are accepted, and which are silently ignored."""
+"""The rules for accepted file names, and for files that are silently ignored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 DEEPEST = 12  # folders in a path
-LONGEST_NAME = 200  # bytes: with a suffix of ours it still fits the 255 of Linux
+LONGEST_NAME = 200  # bytes: with a suffix added it still fits Linux's 255
 LONGEST_PATH = 400
 DRIVE = re.compile(r"[A-Za-z]:")
 # Files that tools leave beside a notebook, and two of nbgrader that are not needed here.
@@ -16,7 +16,7 @@ IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", "timestamp.t
 
 
 def wrong_with(path: str) -> str:
-    """Why a relative ``path`` is not accepted; empty if it is."""
+    """Return why a relative ``path`` is not accepted; empty if it is."""
     parts = path.split("/")
     if "\0" in path:
         return "its name holds a NUL"
@@ -34,7 +34,7 @@ def wrong_with(path: str) -> str:
 
 
 def wrong_with_name(name: str) -> str:
-    """Why a file of this name is not accepted; empty if it is."""
+    """Return why a file of this name is not accepted; empty if it is."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -49,13 +49,13 @@ def wrong_with_name(name: str) -> str:
 
 
 def ignored(path: str) -> bool:
-    """Whether ``path`` was left by a tool and is not part of the submission."""
+    """Return whether ``path`` was left by a tool and is not part of the submission."""
     *folders, name = path.split("/")
     return name in IGNORED_FILES or name.startswith("._") or bool(IGNORED_FOLDERS & {*folders, name})
 
 
 def twins(names: Iterable[str]) -> set[str]:
-    """Names that are equal on some systems: they differ in case or in the encoding of accents."""
+    """Return names that are equal on some systems: they differ in case or in the encoding of accents."""
     seen: dict[str, list[str]] = {}
     for name in names:
         seen.setdefault(unicodedata.normalize("NFC", name.casefold()), []).append(name)

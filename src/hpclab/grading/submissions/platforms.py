@@ -15,12 +15,13 @@ from hpclab.grading.submissions.staging import Submission, list_names, stage_fil
 CANVAS = re.compile(r"_(?=(\d+)_(\d+)_.)")
 CANVAS_NAME = re.compile(r"(?P<who>.*?)(?:_(?P<late>LATE))?_(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)")
 CANVAS_ANONYMOUS = re.compile(r"(?:LATE_)?anon_[A-Za-z0-9]+_\d+_.+")
-# Moodle: full name (its underscores made blanks), number of the person in this assignment, kind of submission.
+# Moodle: full name (underscores replaced by spaces), participant number in this assignment, kind of
+# submission.
 MOODLE = re.compile(r"(?P<who>[^_]*)_(?P<user>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<name>.*))?")
 
 
 def list_canvas(folder: int, _lab: str, course: Course) -> list[Submission]:
-    """The submissions in Canvas' download of an assignment: files in one folder, with names of several parts."""
+    """Return the submissions in Canvas' download of an assignment: files in one folder, with names of several parts."""
     by_user: dict[str, Submission] = {}
     files_by_user: dict[str, dict[str, str]] = {}
     refused = []
@@ -57,14 +58,14 @@ def list_canvas(folder: int, _lab: str, course: Course) -> list[Submission]:
 
 
 def list_moodle(folder: int, _lab: str, course: Course) -> list[Submission]:
-    """The submissions in Moodle's download of an assignment: a folder for each student, or files in one folder."""
+    """Return the submissions in Moodle's download of an assignment: a folder for each student, or files in one folder."""
     by_user: dict[str, Submission] = {}
     flat: dict[str, dict[str, str]] = {}
     refused = []
     for name in list_names(folder):
         match = MOODLE.fullmatch(name)
         if paths.ignored(name) or (match and match["kind"] != "file"):
-            continue  # texts typed into Moodle hold no notebook
+            continue  # text typed into Moodle has no notebook
         if match is None:
             refused.append(
                 Submission(label=name, stage=stage_nothing, why="it is not named as Moodle names files")

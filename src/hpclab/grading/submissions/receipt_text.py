@@ -1,4 +1,4 @@
-"""A receipt as a text for the student."""
+"""A receipt as text for the student."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpclab.grading.submissions.student_ids import shown
 
 
 def lateness(receipt: Receipt, course: Course) -> str:
-    """How late this version is; the penalty is computed with the mark."""
+    """Describe how late this version is; the penalty is computed with the mark."""
     found = rules.compute_lateness(
         receipt.received, course.due(receipt.lab, receipt.student), course.late, course.zone
     )
@@ -22,7 +22,7 @@ def lateness(receipt: Receipt, course: Course) -> str:
 
 
 def text(receipt: Receipt, course: Course) -> str:
-    """The receipt, line by line."""
+    """Return the receipt as text, line by line."""
     person = course.students.get(receipt.student)
     name = f"{person.name} ({receipt.student})" if person and person.name else receipt.student
     due = course.due(receipt.lab, receipt.student)
@@ -50,5 +50,5 @@ def write(receipt: Receipt, course: Course) -> Path:
 
 
 def printable(text: str) -> str:
-    """``text`` as it is where that is harmless to print, else escaped."""
+    """Return ``text`` unchanged where it is safe to print, else escaped."""
     return text if text.isprintable() else shown(text, 400)

@@ -1,16 +1,20 @@
-"""Sources of submissions → the submissions in them: whose, when received, and how to stage them.
+"""Sources of submissions → the submissions in them: the student, the time of receipt, and how to stage them.
 
     exchange   inbound folders STUDENT+LAB+TIME+RANDOM of nbgrader
     folders    FOLDER/STUDENT/..., also nbgrader's own submitted/STUDENT/LAB
     canvas     files that Canvas put into "Download Submissions"
     moodle     files or folders of Moodle's "Download all submissions"
 
-*Whose.* In an exchange: the folder's owner, as recorded by the operating system; the folder's name must agree.
-In folders: their names, for which their creator (a Hub, an instructor) is responsible. From a learning platform: its
+*Student.* In an exchange: the folder's owner, as recorded by the operating system; the folder's name must
+agree.
+In folders: their names, for which their creator (a Hub, an instructor) is responsible. From a learning
+platform: its
 number, which the course's settings map to a student. Names that students chose themselves never count.
 
-*When.* In an exchange: the latest change (ctime) of the folder or anything in it. Its owner can set the modification
-time and the folder's name at will; the ctime comes from the file server and can only become later. Other sources have
+*Time.* In an exchange: the latest change (ctime) of the folder or anything in it. Its owner can set the
+modification
+time and the folder's name at will; the ctime comes from the file server and can only become later. Other
+sources have
 no trustworthy time: it is the time of collection, or the one that the instructor gives.
 """
 
@@ -39,7 +43,7 @@ from hpclab.grading.submissions.student_ids import shown
 
 
 def detect(folder: int, lab: str) -> str:
-    """The kind of source that an open folder seems to be."""
+    """Return the likely kind of source of an open folder."""
     names, _ = list_folder(folder, MOST_NAMES)
     if any(f"+{lab}+" in name for name in names):
         return "exchange"
@@ -52,7 +56,7 @@ def detect(folder: int, lab: str) -> str:
 
 
 def list_exchange(folder: int, lab: str, course: Course) -> list[Submission]:
-    """The submissions in nbgrader's inbound folder: every version that was submitted."""
+    """Return the submissions in nbgrader's inbound folder: every version that was submitted."""
     submissions = []
     for name in list_names(folder):
         who, middle, rest = name.partition(f"+{lab}+")
@@ -90,7 +94,7 @@ def list_exchange(folder: int, lab: str, course: Course) -> list[Submission]:
 
 
 def list_folders(folder: int, lab: str, course: Course) -> list[Submission]:
-    """The submissions in folders of students, each with the lab's folder or notebook in it."""
+    """Return the submissions in folders of students, each with the lab's folder or notebook in it."""
     submissions = []
     for name in list_names(folder):
         if paths.ignored(name):
@@ -113,7 +117,7 @@ def list_folders(folder: int, lab: str, course: Course) -> list[Submission]:
 
 
 def _find_lab_folder(folder: int, lab: str) -> Sequence[str] | None:
-    """The path of ``lab`` in a student's folder: LAB, MODULE/LAB, or the folder itself; None if it is not there."""
+    """Return the path of ``lab`` in a student's folder: LAB, MODULE/LAB, or the folder itself; None if it is not there."""
     names, _ = list_folder(folder, MOST_NAMES)
     if _is_folder(folder, lab):
         return (lab,)
@@ -142,7 +146,7 @@ def _account(uid: int) -> str:
 
 
 def _note_claimed_time(rest: str) -> list[str]:
-    """The time in the name of an exchange folder, which the student can choose: only a note."""
+    """Return a note with the time in an exchange folder's name, which the student can choose."""
     match = re.match(r"\d{4}-\d\d-\d\d[ _]\d\d:\d\d:\d\d", rest)
     return [f"its name says {match[0]} ({shown(rest[len(match[0]) :].strip()[:40])})"] if match else []
 

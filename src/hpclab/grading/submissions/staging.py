@@ -5,10 +5,13 @@
     staging.file(folder, name, "as.py")     or one file
     staging.files, staging.notes, staging.changed
 
-Folders are open descriptors, never paths, so replacing a name by a link during the copy has no effect: each step opens
-one name, without following a link, below a folder that is already open. A file is first opened without side effects
-(O_PATH) and checked; only a regular one is read, through the same inode. Mode bits are not kept. What is not taken
-becomes a note on the receipt and does not stop the rest.
+Folders are open descriptors, never paths, so replacing a name by a link during the copy has no effect: each
+step opens
+one name, without following a link, below a folder that is already open. A file is first opened without side
+effects
+(O_PATH) and checked; only a regular one is read, through the same inode. Mode bits are not kept. Entries that
+are not
+taken are noted on the receipt and do not stop the rest.
 
 The notebook is copied first, so that other files cannot push it over a limit.
 """
@@ -44,8 +47,12 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
 
 class StagingLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one submission. A lab's notebook has some tens of kilobytes, an executed one with pictures some
-    megabytes; 64 MiB leave room for one that printed far too much, since outputs are dropped before parsing."""
+    """Limits of one submission.
+
+    A lab's notebook has some tens of kilobytes, an executed one with pictures some megabytes; 64 MiB leave
+    room for one
+    that printed far too much, since outputs are dropped before parsing.
+    """
 
     file_bytes: int = 64 << 20
     total_bytes: int = 256 << 20
@@ -79,7 +86,7 @@ class Staging:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was not taken, and why."""
+        """Notes on what was not taken, and why."""
         return (*self._notes, *([f"and {self._more} more of this kind"] if self._more else []))
 
     def note(self, text: str) -> None:
@@ -190,7 +197,7 @@ class Staging:
             self.note(f"{shown(path)} is an archive and was not opened")
 
     def _copy(self, handle: int, place: Path, status: os.stat_result) -> int:
-        """Copy at most the expected size and one byte more; the number of bytes copied."""
+        """Copy at most the expected size and one byte more; returns the number of bytes copied."""
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The inode that was checked, whatever its name refers to now. O_NONBLOCK: a lease must not block the copy.
         source = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -219,7 +226,7 @@ def _same(before: os.stat_result, after: os.stat_result) -> bool:
 
 
 def list_folder(folder: int, most: int) -> tuple[list[str], bool]:
-    """At most ``most`` names in an open folder, and whether there are more."""
+    """Return at most ``most`` names in an open folder, and whether there are more."""
     names: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -231,7 +238,7 @@ def list_folder(folder: int, most: int) -> tuple[list[str], bool]:
 
 @contextmanager
 def open_entry(name: str | Path, flags: int, folder: int | None = None) -> Iterator[int]:
-    """A descriptor of ``name`` in ``folder``; a link is opened itself with O_PATH and refused otherwise."""
+    """Open ``name`` in ``folder``; a link is opened itself with O_PATH and refused otherwise."""
     file = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         yield file
@@ -241,7 +248,7 @@ def open_entry(name: str | Path, flags: int, folder: int | None = None) -> Itera
 
 @contextmanager
 def open_below(folder: int, *parts: str) -> Iterator[int]:
-    """The folder ``parts`` below an open one, step by step. Raises OSError."""
+    """Open the folder ``parts`` below an open one, step by step. Raises OSError."""
     file = os.dup(folder)
     try:
         for part in parts:
@@ -275,7 +282,7 @@ class Submission:
 
 
 def list_names(folder: int) -> list[str]:
-    """The names in an open folder, sorted. Raises UsageError for far too many."""
+    """Return the names in an open folder, sorted. Raises UsageError for far too many."""
     names, more = list_folder(folder, MOST_NAMES)
     if more:
         raise UsageError(f"the source holds more than {MOST_NAMES} names", "Name the folder of one course.")
@@ -283,7 +290,7 @@ def list_names(folder: int) -> list[str]:
 
 
 def stage_tree(folder: int, parts: Sequence[str]) -> Callable[[Staging], None]:
-    """A function that stages everything in a folder below an open one."""
+    """Return a function that stages everything in a folder below an open one."""
 
     def stage(staging: Staging) -> None:
         with open_below(folder, *parts) as inner:
@@ -293,7 +300,7 @@ def stage_tree(folder: int, parts: Sequence[str]) -> Callable[[Staging], None]:
 
 
 def stage_files(folder: int, given: Mapping[str, str]) -> Callable[[Staging], None]:
-    """A function that stages files of an open folder; ``given`` maps their names to the new ones."""
+    """Return a function that stages files of an open folder; ``given`` maps their names to the new ones."""
 
     def stage(staging: Staging) -> None:
         for name, path in sorted(given.items(), key=lambda pair: (not pair[1].endswith(".ipynb"), pair)):

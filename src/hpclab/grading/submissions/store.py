@@ -1,4 +1,4 @@
-"""What was handed in, kept by content; the receipt of each version is its record in the ledger.
+"""Submissions, stored by content; the receipt of each version is its record in the ledger.
 
     Store(folder).receive(student, lab, staged, source, when, notes=()) -> Receipt
     Store(folder).receipts(lab="", student="") -> list[Receipt]      by lab, student, number
@@ -7,15 +7,18 @@
     Store(folder).manifest(hash) -> dict[str, Entry]                 sizes and hashes; verified
     Receipt(student, lab, number, hash, received, source, files, notes)
 
-The notebook of the lab NAME lies at the top as ``NAME.ipynb``, what else was handed in beside it.
+The notebook of the lab NAME is ``NAME.ipynb`` at the top, with the other submitted files beside it.
 
-``objects/HASH/`` holds ``manifest.json`` and ``files/``. HASH is the SHA-256 of the manifest's bytes, and the
-manifest (sorted paths, sizes, SHA-256 of each file, as canonical JSON) is all that decides it: the same content
-twice is one object. An object is written aside, flushed, renamed, read back and never changed.
+``objects/HASH/`` has ``manifest.json`` and ``files/``. HASH is the SHA-256 of the manifest's bytes, which
+depend only
+on the content (sorted paths, sizes, SHA-256 of each file, as canonical JSON): the same content twice is one
+object. An object is written to a temporary folder, flushed, renamed, read back and never changed.
 
-A reception writes the object, then the record; a crash between them leaves an object that nothing names. The
-texts in ``receipts/`` are views of the records, for students. Versions up to 0.1 also kept each receipt there
-as JSON; nothing reads those, since the ledger has every field.
+Receiving a submission writes the object, then the record; a crash between them leaves an object without a
+record. The
+texts in ``receipts/`` are generated from the records, for students. Versions up to 0.1 also kept each receipt
+there
+as JSON, which is no longer read, since the ledger has every field.
 """
 
 from __future__ import annotations
@@ -49,19 +52,19 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Store:
-    """The objects and receipts in a class's folder."""
+    """The objects and receipts in a course's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.objects = folder / "objects"
         self._ledger = Ledger(folder)
-        self._read = 0  # bytes of the ledger that ``_known`` is made from
+        self._read = 0  # bytes of the ledger that ``_known`` is derived from
         self._known: dict[tuple[str, str], list[Receipt]] = {}  # by lab and student
 
     def receive(
         self, student: str, lab: str, staged: Path, source: str, when: float, notes: tuple[str, ...] = ()
     ) -> Receipt:
-        """Keep what lies in ``staged`` (regular files only) and give its receipt, read back from the disk."""
+        """Store the files in ``staged`` (regular files only) and return the receipt, read back from disk."""
         student_ids.check_id(student)
         student_ids.check_id(lab, what="lab")
         name, entries = objects.put(self.objects, staged)
@@ -89,23 +92,23 @@ class Store:
         return back[0]
 
     def receipts(self, lab: str = "", student: str = "") -> list[Receipt]:
-        """Receipts given. Raises GradingError where the ledger cannot be read."""
+        """Return receipts. Raises GradingError where the ledger cannot be read."""
         self._refresh()
         every = [one for versions in self._known.values() for one in versions]
         matching = [one for one in every if lab in ("", one.lab) and student in ("", one.student)]
         return sorted(matching, key=lambda one: (one.lab, one.student, one.number))
 
     def files(self, hash: str) -> Path:
-        """The folder with the files of ``hash``. Raises GradingError when they are not what was received."""
+        """Return the folder with the files of ``hash``. Raises GradingError when they were changed."""
         objects.verify(self.objects, hash)
         return self.objects / hash / "files"
 
     def manifest(self, hash: str) -> dict[str, ManifestEntry]:
-        """What belongs to ``hash``: path → size and SHA-256."""
+        """Return the manifest of ``hash``: path → size and SHA-256."""
         return objects.manifest(self.objects, hash)
 
     def read(self, hash: str, path: str, most_bytes: int) -> bytes:
-        """One file of ``hash``. Raises GradingError when it is missing, changed or larger than ``most_bytes``."""
+        """Return one file of ``hash``. Raises GradingError when it is missing, changed or larger than ``most_bytes``."""
         return objects.read(self.objects, hash, path, most_bytes)
 
     def _versions(self, lab: str, student: str) -> list[Receipt]:
@@ -113,7 +116,7 @@ class Store:
         return self._known.get((lab, student), [])
 
     def _refresh(self) -> None:
-        """Read what the ledger has got since the last look; a class has thousands of records."""
+        """Read the ledger's new records only, because a course has thousands."""
         records, self._read = self._ledger.since(self._read)
         for record in records:
             if record.get("kind") == "received":
@@ -122,7 +125,7 @@ class Store:
 
 
 def receipt_of(record: dict[str, Any], ledger: Path) -> Receipt:
-    """The receipt that a record ``received`` is. Raises GradingError."""
+    """Return the receipt in a record of kind ``received``. Raises GradingError."""
     try:
         return msgspec.convert({**record, "record": record.get("seal")}, type=Receipt)
     except msgspec.ValidationError as problem:

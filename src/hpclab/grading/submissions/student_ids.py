@@ -1,7 +1,7 @@
-"""Which ids of students are valid, and similar ids for messages.
+"""The rule for students' ids, and similar ids for messages.
 
 An id becomes the name of files and folders and of a student in nbgrader's database, so the rule is
-narrow: what every file system, shell and spreadsheet accepts unchanged.
+narrow: characters that every file system, shell and spreadsheet accepts unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
 def check_id(text: str, *, what: str = "student") -> str:
-    """``text`` if it can be the id of a student or the name of a lab. Raises UsageError that says why not."""
+    """Return ``text`` if it can be the id of a student or the name of a lab. Raises UsageError that says why not."""
     why = wrong_with(text)
     if why:
         raise UsageError(f"{shown(text)} cannot name a {what}: {why}", RULE)
@@ -29,7 +29,7 @@ def check_id(text: str, *, what: str = "student") -> str:
 
 
 def wrong_with(text: str) -> str:
-    """Why ``text`` cannot be an id; empty if it can."""
+    """Return why ``text`` cannot be an id; empty if it can."""
     if ID.fullmatch(text):
         if text.endswith("."):
             return "it ends with a dot, which some file systems drop"
@@ -49,7 +49,7 @@ def wrong_with(text: str) -> str:
 
 
 def twins(ids: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of ids that differ in case alone, which are the same folder on some systems."""
+    """Return pairs of ids that differ only in case, which are the same folder on some systems."""
     seen: dict[str, str] = {}
     pairs = []
     for id in ids:
@@ -60,18 +60,18 @@ def twins(ids: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def near(text: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """Known names similar to ``text``, the most similar first."""
+    """Return known names similar to ``text``, the most similar first."""
     by_key = {name.casefold(): name for name in known}
     return [by_key[key] for key in difflib.get_close_matches(plain(text), by_key, n=most, cutoff=0.6)]
 
 
 def plain(text: str) -> str:
-    """``text`` without case, accents and compatibility forms, for comparisons."""
+    """Return ``text`` without case, accents and compatibility forms, for comparisons."""
     parts = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in parts if not unicodedata.combining(letter))
 
 
 def shown(text: str, most: int = 120) -> str:
-    """Untrusted text in quotes, safe to print: all but plain ASCII is escaped, and long text is cut."""
+    """Return untrusted text in quotes, safe to print: all but plain ASCII is escaped, and long text is cut."""
     cut = text if len(text) <= most else text[:most] + "…"
     return ascii(cut).replace("\\u2026", "…")
