@@ -49,7 +49,7 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cells(self) -> list[dict[str, str]]:
-        """The code cells, as ``grading.runner`` expects them."""
+        """The code cells, as ``grading.execute.runner`` expects them."""
         return [
             {"id": one.id, "source": one.source, "kind": one.kind}
             for one in self.pieces

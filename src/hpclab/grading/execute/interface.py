@@ -44,16 +44,16 @@ class Sandbox(Protocol):
         """Write ``files`` (paths from the top of the learner's folder), owned by the learner."""
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
-        """Run ``grading.runner`` as the learner with ``request`` on its stdin; calls ``line`` with each line it writes."""
+        """Run ``grading.execute.runner`` as the learner with ``request`` on its stdin; calls ``line`` with each line it writes."""
 
     def stop_learner(self, limits: Limits) -> str:
         """Wait for running jobs, then stop all of the learner's processes; returns a description of what was stopped."""
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
-        """Run ``grading.trusted`` as another user in the lab's folder. ``line`` may return a reply to a line."""
+        """Run ``grading.assess.test_runner`` as another user in the lab's folder. ``line`` may return a reply to a line."""
 
     def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
-        """Run ``grading.runner`` in a new sandbox, to answer one question.
+        """Run ``grading.execute.runner`` in a new sandbox, to answer one question.
 
         The new sandbox has ``files``, or what was ``put`` into this one.
         """

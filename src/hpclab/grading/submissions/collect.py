@@ -1,6 +1,6 @@
 """A source of submissions → receipts, and the outcome of each submission.
 
-    collect(course, lab, source, kind, options) -> list[Outcome]
+    collect(course, lab, source, kind, options) -> list[CollectOutcome]
 
 One collection at a time in a course. Nothing in one submission can stop the next one.
 """

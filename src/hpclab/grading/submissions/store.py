@@ -4,7 +4,7 @@
     Store(folder).receipts(lab="", student="") -> list[Receipt]      by lab, student, number
     Store(folder).files(hash) -> Path                                a folder; verified at each call
     Store(folder).read(hash, path, most_bytes) -> bytes              one file; verified
-    Store(folder).manifest(hash) -> dict[str, Entry]                 sizes and hashes; verified
+    Store(folder).manifest(hash) -> dict[str, ManifestEntry]                 sizes and hashes; verified
     Receipt(student, lab, number, hash, received, source, files, notes)
 
 The notebook of the lab NAME is ``NAME.ipynb`` at the top, with the other submitted files beside it.
