@@ -30,7 +30,7 @@ STAGE = Path("/tmp")  # where the new root directory is built, in a private moun
 SHELF = Path("/dev/shm")  # root's device files, in a private mount; later covered by a new one
 UNIONS = ("usr", "etc", "var/lib")  # the host's, with the cluster's and the packages' on top
 # Folders of the cluster that are written again at every start.
-AFRESH = ("services", "nodes", "layers", "bin", "faults", "portal")
+REWRITTEN = ("services", "nodes", "layers", "bin", "faults", "portal")
 HIDDEN = ("tmp", "run", "root", "dev", "home")  # replaced inside by the cluster's own
 
 
@@ -137,7 +137,7 @@ def write(tree: Tree, folder: Path) -> None:
     """Write the cluster's configuration into its folder, replacing each file atomically."""
     os.chown(folder, 0, 0)
     folder.chmod(0o755)
-    for name in AFRESH:
+    for name in REWRITTEN:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name, (uid, gid, mode) in tree.folders.items():
         path = folder / name

@@ -213,7 +213,7 @@ def wrong_with(found: Result, batch: Batch, task: Task, lab: Lab) -> str:
     return ""
 
 
-def gave_up(batch: Batch, task: Task, why: str, tries: int) -> Result:
+def build_system_error(batch: Batch, task: Task, why: str, tries: int) -> Result:
     """Return the result of a submission that no task finished: no mark, for the instructor to look at."""
     return Result(
         task=task,

@@ -184,7 +184,7 @@ def test_nothing_earned_has_all_tests(lab: Lab) -> None:
     one = made(lab, "ada")
     nothing = good(lab, one.tasks[0], verdict=Verdict.BAD_INPUT, marks=verdict.nothing(lab))
     assert batch.wrong_with(nothing, one, one.tasks[0], lab) == ""
-    assert batch.gave_up(one, one.tasks[0], "why", 3).marks == ()
+    assert batch.build_system_error(one, one.tasks[0], "why", 3).marks == ()
 
 
 # ---- who grades what -------------------------------------------------------------------------

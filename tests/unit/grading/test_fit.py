@@ -19,7 +19,7 @@ def with_(**more: object) -> Facts:
 def test_an_account_with_sub_ids_grades_everything() -> None:
     for cluster in (False, True):
         found = host_support.judge(GOOD, cluster=cluster)
-        assert (found.problem, "65536 sub-ids" in found.said) == ("", True)
+        assert (found.problem, "65536 sub-ids" in found.description) == ("", True)
         assert host_support.judge(with_(root=True, subids=0, newuidmap=False), cluster=cluster).problem == ""
 
 
@@ -31,8 +31,8 @@ def test_without_them_plain_labs_are_graded_and_labs_with_a_cluster_refused(
 ) -> None:
     plain = host_support.judge(with_(**short), cluster=False)
     assert plain.problem == ""
-    assert "namespaces alone" in plain.said
-    assert lacks in plain.said
+    assert "namespaces alone" in plain.description
+    assert lacks in plain.description
     refused = host_support.judge(with_(**short), cluster=True)
     assert lacks in refused.problem
     assert "usermod --add-subuids" in refused.remedy

@@ -131,7 +131,7 @@ def _until_all(
                 collected.troubles.get(task.student) or "its task ended without a result; its log may say why"
             )
             why += f"\nThe logs of its tasks: {collected.home / 'log'}"
-            collected.keep(batches.gave_up(batch, task, why, tried[task.student]))
+            collected.keep(batches.build_system_error(batch, task, why, tried[task.student]))
 
 
 def recover(folder: Path, lab: Lab, how: GradingOptions, reporter: Reporter) -> None:

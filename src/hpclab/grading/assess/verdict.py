@@ -18,7 +18,7 @@ STOPPED = {
     Termination.CRASH: Verdict.CRASH,
     Termination.TAMPER: Verdict.TAMPER,
 }
-PENNY = 1e-9  # tolerance for points that are sums of fractions
+TOLERANCE = 1e-9  # tolerance for points that are sums of fractions
 
 
 def run_of(ended: Ended, *, failed: bool, last: str, all_ran: bool, forged: str) -> NotebookRun:
@@ -44,9 +44,9 @@ def judge(run: NotebookRun | None, marks: Sequence[Mark]) -> Verdict:
     if run is not None and run.ended in STOPPED:
         return STOPPED[run.ended]
     earned, points = sum(mark.earned for mark in marks), sum(mark.points for mark in marks)
-    if earned >= points - PENNY:
+    if earned >= points - TOLERANCE:
         return Verdict.PASS
-    return Verdict.PARTIAL if earned > PENNY else Verdict.FAIL
+    return Verdict.PARTIAL if earned > TOLERANCE else Verdict.FAIL
 
 
 def nothing(lab: Lab) -> tuple[Mark, ...]:

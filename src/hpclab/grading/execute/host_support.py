@@ -37,10 +37,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     newuidmap: bool = False
 
 
-class Walls(msgspec.Struct, frozen=True, kw_only=True):
-    """``said`` is for the log of a run; ``problem`` and ``remedy`` are empty where untrusted code can be confined."""
+class Confinement(msgspec.Struct, frozen=True, kw_only=True):
+    """``description`` is for the log of a run; ``problem`` and ``remedy`` are empty where untrusted code can be confined."""
 
-    said: str
+    description: str
     problem: str = ""
     remedy: str = ""
 
@@ -62,38 +62,38 @@ def look() -> Facts:
     )
 
 
-def judge(facts: Facts, *, cluster: bool) -> Walls:
+def judge(facts: Facts, *, cluster: bool) -> Confinement:
     """Decide whether submissions of a lab, with a ``cluster`` or without, can be confined here."""
     numbers = re.match(r"(\d+)\.(\d+)", facts.kernel)
     if numbers and (int(numbers[1]), int(numbers[2])) < KERNEL:
-        return Walls(
-            said="",
+        return Confinement(
+            description="",
             problem=f"Linux {facts.kernel} is too old to confine untrusted programs",
             remedy=f"Grade on a machine with Linux {KERNEL[0]}.{KERNEL[1]} or newer.",
         )
     if facts.shut:
-        return Walls(
-            said="",
+        return Confinement(
+            description="",
             problem="user namespaces are switched off here, and untrusted programs run in namespaces only",
             remedy="An administrator can allow them: " + ", ".join(facts.shut),
         )
     if facts.root:
-        return Walls(said="user ids of their own (this is root), and namespaces")
+        return Confinement(description="user ids of their own (this is root), and namespaces")
     apart = facts.newuidmap and facts.subids >= ids.LEAST
     if apart:
-        return Walls(said=f"user ids of their own ({facts.subids} sub-ids), and namespaces")
+        return Confinement(description=f"user ids of their own ({facts.subids} sub-ids), and namespaces")
     lacks = "newuidmap" if not facts.newuidmap else f"{ids.LEAST} sub-ids (there are {facts.subids})"
     if cluster:
-        return Walls(
-            said="",
+        return Confinement(
+            description="",
             problem=f"a lab with a cluster cannot be graded here: this account lacks {lacks},"
             " and an isolated cluster needs user ids of its own for its daemons, the learner and the grader",
             remedy="Ask an administrator for `apt-get install uidmap` and, once,"
             " `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 YOU`;"
             " labs in plain Python can be graded as it is.",
         )
-    return Walls(
-        said=f"namespaces alone: this account lacks {lacks}, so a submission runs as the same user as the"
+    return Confinement(
+        description=f"namespaces alone: this account lacks {lacks}, so a submission runs as the same user as the"
         " tests after it. What it wrote is read when all of it is stopped; it sees no file of yours, no process"
         " and no network"
     )
@@ -104,4 +104,4 @@ def require(*, cluster: bool) -> str:
     found = judge(look(), cluster=cluster)
     if found.problem:
         raise HostUnsuitable(found.problem, found.remedy)
-    return found.said
+    return found.description

@@ -44,7 +44,7 @@ class Sandbox(Protocol):
         """Write ``files`` (paths from the top of the learner's folder), owned by the learner."""
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
-        """Run ``grading.execute.runner`` as the learner with ``request`` on its stdin; calls ``line`` with each line it writes."""
+        """Run ``grading.execute.runner`` as the learner with ``request`` on stdin; ``line`` gets each line it writes."""
 
     def stop_learner(self, limits: Limits) -> str:
         """Wait for running jobs, then stop all of the learner's processes; returns a description of what was stopped."""
