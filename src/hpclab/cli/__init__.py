@@ -153,8 +153,8 @@ def _explain(caught: HpclabError | OSError | ModuleNotFoundError, command: str) 
 def main() -> None:
     """A course in high-performance computing on a real Slurm.
 
-    `hpclab up` starts a cluster on this machine, `hpclab shell` logs in to it,
-    `hpclab down` stops it. Nothing on the machine itself is configured.
+    `hpclab up` starts a cluster on this machine, `hpclab shell` logs in to it, `hpclab down` stops it. Nothing on
+    the machine itself is configured.
     """
 
 

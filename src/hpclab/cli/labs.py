@@ -36,8 +36,8 @@ class Labs(click.Group):
 def labs() -> None:
     """For authors: build, check, begin and release labs.
 
-    LAB is `01-slurm-basics/ex01-submit-monitor`, how its two words begin (`01/ex01`,
-    `ex01`), a module such as `01`, or a path. Without LAB: all of them.
+    LAB is `01-slurm-basics/ex01-submit-monitor`, how its two words begin (`01/ex01`, `ex01`), a module such as
+    `01`, or a path. Without LAB: all of them.
     """
 
 

@@ -1,16 +1,12 @@
 """Become the root of an isolated cluster and serve requests from the process that started it.
 
-``isolated`` starts this program as ``python -m hpclab.cluster.agent FD LOCK``, with a connection at FD and
-the lock
-of its id range at LOCK. Its first message is an AgentConfig. It enters its own namespaces, builds the
-cluster's root
-directory, starts process 1 and the nodes, and then answers requests: run a program on a node, kill all
-processes of a
-user, report what the learner uses. Each request runs in a fork, which takes a tenth of the time that starting a
-program does. The agent has no rights outside the cluster.
+``isolated`` starts this program as ``python -m hpclab.cluster.agent FD LOCK``, with a connection at FD and the
+lock of its id range at LOCK. Its first message is an AgentConfig. It enters its own namespaces, builds the
+cluster's root directory, starts process 1 and the nodes, and then answers requests: run a program on a node, kill
+all processes of a user, report what the learner uses. Each request runs in a fork, which takes a tenth of the
+time that starting a program does. The agent has no rights outside the cluster.
 
-When the socket closes, the agent kills process 1, and the kernel kills the rest. When the agent itself is
-killed,
+When the socket closes, the agent kills process 1, and the kernel kills the rest. When the agent itself is killed,
 process 1 dies with it. The whole cluster is in memory, so nothing is left behind.
 """
 

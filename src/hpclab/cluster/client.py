@@ -41,6 +41,11 @@ class Program:
             os.close(self._status)
         return self.code
 
+    def close(self) -> None:
+        """Stop listening for its end."""
+        if self.code is None:
+            os.close(self._status)
+
 
 class IsolatedCluster:
     """The client of a running isolated cluster."""

@@ -1,7 +1,7 @@
 """Values -> the text of every configuration file. Pure.
 
-Only lines that differ from Slurm's defaults are written, each with its reason.
-Sources: slurm.conf(5), slurmdbd.conf(5), gres.conf(5), cgroup.conf(5), mpi.conf(5) of Slurm 22.05.
+Only lines that differ from Slurm's defaults are written, each with its reason. Sources: slurm.conf(5),
+slurmdbd.conf(5), gres.conf(5), cgroup.conf(5), mpi.conf(5) of Slurm 22.05.
 """
 
 from __future__ import annotations

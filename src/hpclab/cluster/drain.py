@@ -128,8 +128,7 @@ def _records(cluster: IsolatedCluster) -> None:
 def unrecorded(known: str, recorded: str) -> str:
     """Return the first job in the controller's list that ran and whose end accounting lacks, or "". Pure.
 
-    The controller sends new jobs to accounting every 5 s; until then accounting doesn't know them. For a
-    requeued
+    The controller sends new jobs to accounting every 5 s; until then accounting doesn't know them. For a requeued
     job accounting may still have the end of the previous attempt.
     """
     ends = dict(row.split("|", 1) for row in recorded.splitlines() if "|" in row)

@@ -1,11 +1,10 @@
 """Accounts inside the cluster, and the ids of the host behind them.
 
-An ordinary user keeps their own user id, so files stay theirs; the cluster's root,
-the daemons and the extra accounts are sub-ids (``/etc/subuid``). When the host's
-root starts a cluster, every account inside, including the learner, is a sub-id: no
-process of the cluster has any right of the host's root. One exception: with control
-groups of version 1, where the kernel lets only the host's root move another user's
-process, the cluster's root has the host's root id, though none of its capabilities.
+An ordinary user keeps their own user id, so files stay theirs; the cluster's root, the daemons and the extra
+accounts are sub-ids (``/etc/subuid``). When the host's root starts a cluster, every account inside, including the
+learner, is a sub-id: no process of the cluster has any right of the host's root. One exception: with control
+groups of version 1, where the kernel lets only the host's root move another user's process, the cluster's root
+has the host's root id, though none of its capabilities.
 """
 
 from __future__ import annotations

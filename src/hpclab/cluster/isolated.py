@@ -1,11 +1,9 @@
 """A cluster for untrusted code that ends with the process that started it.
 
-It runs the same Slurm as other clusters, with these differences: its root directory shows only listed
-folders; every
-account, including the learner, is a sub-id; it has no network but its own; the learner's processes, memory,
-disk and
-jobs are limited; a second account, ``grader``, reads the files after the learner is stopped. All of it is in
-memory.
+It runs the same Slurm as other clusters, with these differences: its root directory shows only listed folders;
+every account, including the learner, is a sub-id; it has no network but its own; the learner's processes, memory,
+disk and jobs are limited; a second account, ``grader``, reads the files after the learner is stopped. All of it
+is in memory.
 """
 
 from __future__ import annotations
@@ -65,12 +63,11 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 def start(
     spec: Spec, shown: Shown, progress: Progress = lambda _: None, *, id_lock: int, seconds: float = 60.0
 ) -> Iterator[IsolatedCluster]:
-    """Start an isolated cluster and wait until it is ready for jobs.
+    """Start an isolated cluster. Programs can start on its nodes at once; jobs need ``wait_ready`` first.
 
-    It ends with the context, or when the thread that entered the context dies. ``id_lock`` is the lock of the
-    id range in
-    ``spec.identity``. The agent holds it as well, so it is held longer than any process of the cluster lives.
-    Raises HpclabError.
+    It ends with the context, or when the thread that entered the context dies. ``id_lock`` is the lock of the id
+    range in ``spec.identity``. The agent holds it as well, so it is held longer than any process of the cluster
+    lives. Raises HpclabError.
     """
     check(spec)
     template = ensure_template(spec, shown, progress, id_lock)
@@ -78,8 +75,6 @@ def start(
         scope_of(spec) as scope,
         _started_agent(spec, shown, scope, template, id_lock, seconds) as cluster,
     ):
-        progress("waiting for the nodes")
-        _wait_ready(cluster, seconds)
         yield cluster
 
 
@@ -205,7 +200,7 @@ def _handshake(
         raise ClusterError(f"the isolated cluster's agent ended: {problem}{indented(said())}") from None
 
 
-def _wait_ready(cluster: IsolatedCluster, seconds: float) -> None:
+def wait_ready(cluster: IsolatedCluster, seconds: float) -> None:
     """Wait until all nodes are ready for jobs. Raises DeadlineExceeded with the end of the relevant log."""
     patience = str(int(seconds * 1000))
     for what, argv in (

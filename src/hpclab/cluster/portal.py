@@ -1,7 +1,7 @@
 """One web program of the learner on the login node, reachable at a loopback port of the host.
 
-The program listens on a Unix socket in the cluster's folder; socat, a service
-beside the nodes, forwards the host's port to it. The supervisor runs both.
+The program listens on a Unix socket in the cluster's folder; socat, a service beside the nodes, forwards the
+host's port to it. The supervisor runs both.
 """
 
 from __future__ import annotations

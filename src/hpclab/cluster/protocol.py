@@ -40,8 +40,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
 class RunProgram(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     """Run ``argv`` on a node. Comes with four descriptors: stdin, stdout, stderr, and one to write its status to.
 
-    As "learner" it runs under the filter and the limits; as "grader" it can read all files;
-    as "root" it runs beside process 1, in the network of ``node``.
+    As "learner" it runs under the filter and the limits; as "grader" it can read all files; as "root" it runs
+    beside process 1, in the network of ``node``.
     """
 
     who: str

@@ -1,10 +1,9 @@
 """Find accepted jobs that a killed controller lost.
 
-The controller answers ``Submitted batch job 7`` before it has saved job 7: it
-saves its state every five seconds, and a ``kill -9`` in between loses newer
-jobs. Its log is written at once, so the log is compared with what the
-controller and the accounting database know after the restart
-(``files/find-lost-jobs``, run each time the controller starts).
+The controller answers ``Submitted batch job 7`` before it has saved job 7: it saves its state every five seconds,
+and a ``kill -9`` in between loses newer jobs. Its log is written at once, so the log is compared with what the
+controller and the accounting database know after the restart (``files/find-lost-jobs``, run each time the
+controller starts).
 """
 
 from __future__ import annotations

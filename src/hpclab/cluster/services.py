@@ -1,9 +1,8 @@
 """Values -> service directories for the supervisor, s6. Pure.
 
-A service is a folder with a ``run`` script; s6-supervise starts it, and restarts
-it when it dies (https://skarnet.org/software/s6/servicedir.html). A
-compute node is a service too: its ``run`` makes the node's namespaces, in which
-a second s6-svscan is process 1 and supervises slurmd. ``s6-notifyoncheck`` announces
+A service is a folder with a ``run`` script; s6-supervise starts it, and restarts it when it dies
+(https://skarnet.org/software/s6/servicedir.html). A compute node is a service too: its ``run`` makes the node's
+namespaces, in which a second s6-svscan is process 1 and supervises slurmd. ``s6-notifyoncheck`` announces
 readiness and ``s6-svwait`` (``files/await``) waits for it, each with a deadline.
 """
 

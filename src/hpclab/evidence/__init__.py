@@ -3,8 +3,8 @@
 Tests look at evidence only, never at the learner's variables, so a test cell runs unchanged in the learner's
 notebook and in the grader's own process. Every answer comes from Slurm or from a file in the lab's folder.
 
-    job = evidence.job("estimate")
-    evidence.check(job.state == "COMPLETED", f"job {job.id} is {job.state}", "COMPLETED", "its output file")
+    job = evidence.job("estimate") evidence.check(job.state == "COMPLETED", f"job {job.id} is {job.state}",
+    "COMPLETED", "its output file")
 
 checks          check and its exceptions
 slurm_queries   queries to Slurm, repeated while its records are incomplete

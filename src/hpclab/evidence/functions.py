@@ -1,8 +1,7 @@
 """Call a function that the learner wrote; arguments and results travel as JSON, never as Python objects.
 
-    spread = evidence.function("spread")
-    result = spread([9, 3, 5])
-    evidence.check(type(result) is int and result == 6, f"spread([9, 3, 5]) is {result!r}", "the whole number 6")
+    spread = evidence.function("spread") result = spread([9, 3, 5]) evidence.check(type(result) is int and result
+    == 6, f"spread([9, 3, 5]) is {result!r}", "the whole number 6")
 
 In the learner's notebook the function is called directly. A grader runs the notebook's cells again in a new
 sandbox, calls the function there, and compares the result outside. Either way a test sees plain values: numbers,

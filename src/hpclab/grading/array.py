@@ -93,8 +93,7 @@ def watch(
 ) -> None:
     """Wait until none of the batch's tasks is left in the queue. Any exception from ``pause`` cancels them.
 
-    ``done`` reads new results and returns how many there are. Tasks that can't start are cancelled.
-    ``queued`` is
+    ``done`` reads new results and returns how many there are. Tasks that can't start are cancelled. ``queued`` is
     how many seconds may pass without any task starting. Raises DeadlineExceeded, CommandFailed.
     """
     wait, known = 0.25, -1

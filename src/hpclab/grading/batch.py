@@ -1,8 +1,7 @@
 """The spool of a grading run: submissions to grade, results, and state, in a folder that the tasks share.
 
-The nodes see the spool. It holds copies, so that a task sees nothing else of the course. It is made before
-the first
-job, and removed when all results are in the course's folder.
+The nodes see the spool. It holds copies, so that a task sees nothing else of the course. It is made before the
+first job, and removed when all results are in the course's folder.
 
     batch.json              the tasks, the limits, the grader
     lab.json                the lab, including hidden tests
@@ -123,11 +122,9 @@ def submission(spool: Path, task: Task) -> dict[str, bytes]:
 def packs(students: Sequence[str], *, plain: bool, at_once: int, again: bool) -> list[list[str]]:
     """Return the students that each task of an array grades.
 
-    With a cluster, one submission per task. Starting a task costs more than grading a plain one, so plain
-    ones come
-    in packs of limited size, as many packs as run at once. A submission that is retried is alone, so that its
-    failure
-    doesn't affect others.
+    With a cluster, one submission per task. Starting a task costs more than grading a plain one, so plain ones
+    come in packs of limited size, as many packs as run at once. A submission that is retried is alone, so that
+    its failure doesn't affect others.
     """
     size = 1
     if plain and not again:

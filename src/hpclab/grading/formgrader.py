@@ -1,8 +1,7 @@
 """The configuration of nbgrader's programs in a course, and replacements for those that would bypass hpclab.
 
-A course's ``nbgrader_config.py`` is copied from ``autograder/`` once; the instructor may edit it. It names
-the course
-and the exchange, and replaces nbgrader's programs with the classes below.
+A course's ``nbgrader_config.py`` is copied from ``autograder/`` once; the instructor may edit it. It names the
+course and the exchange, and replaces nbgrader's programs with the classes below.
 """
 
 from __future__ import annotations

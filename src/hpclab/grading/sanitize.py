@@ -79,8 +79,8 @@ def is_png(data: bytes) -> bool:
     """Return whether ``data`` starts as a PNG, with bounded size in bytes and pixels.
 
     The rest is not parsed: as ``<img src="data:image/png;…">`` a browser decodes it or shows nothing, and a
-    picture
-    runs no script. The pixel limit protects the browser's memory. SVG, GIF and all other formats are refused.
+    picture runs no script. The pixel limit protects the browser's memory. SVG, GIF and all other formats are
+    refused.
     """
     if not data.startswith(PNG_HEAD) or len(data) > MOST_PNG_BYTES or len(data) < len(PNG_HEAD) + 8:
         return False

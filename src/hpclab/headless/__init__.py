@@ -7,9 +7,9 @@ kept        runs on this machine's disk: a failed run never replaces a good one
 stamps      digests of what a run was made from, to tell whether it is out of date
 runs_table  the table of all kept runs
 
-Everything on the cluster is done through ``launch``, a callable that runs a
-command on its login node: a plain run at a real site, ``hpclab exec`` for the
-embedded cluster. So the same code serves both, whoever owns the files there.
+Everything on the cluster is done through ``launch``, a callable that runs a command on its login node: a plain
+run at a real site, ``hpclab exec`` for the embedded cluster. So the same code serves both, whoever owns the files
+there.
 """
 
 from hpclab.headless.artifacts import ArtifactLimits

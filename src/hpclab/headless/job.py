@@ -36,9 +36,9 @@ Progress = Callable[[str], None]
 class NotebookJob:
     """One notebook to run, and the limits of its job.
 
-    ``folder`` is made for the run, on a file system that the login node shares with the
-    nodes; ``notebook`` must be readable there. ``options`` are for ``sbatch``, ``minutes`` is the
-    job's time limit. The job may wait ``queue_s`` for its start, one cell may take ``cell_s``.
+    ``folder`` is made for the run, on a file system that the login node shares with the nodes; ``notebook`` must
+    be readable there. ``options`` are for ``sbatch``, ``minutes`` is the job's time limit. The job may wait
+    ``queue_s`` for its start, one cell may take ``cell_s``.
     """
 
     notebook: Path

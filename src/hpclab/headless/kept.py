@@ -3,8 +3,8 @@
     executed.ipynb result.json notebook.log artifacts/          the last run without a failure
     failed.ipynb failed.json failed.log failed-artifacts/       a later run with one
 
-Each file is written whole, ``result.json`` last, with the hash of the notebook beside it. So
-a run that fails or is interrupted leaves the good one as it was.
+Each file is written whole, ``result.json`` last, with the hash of the notebook beside it. So a run that fails or
+is interrupted leaves the good one as it was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Plots of jobs, each with a text alternative.
 
-    jobs = evidence.jobs()
-    print(plots.describe_timeline(jobs))
-    plots.timeline(jobs)
+    jobs = evidence.jobs() print(plots.describe_timeline(jobs)) plots.timeline(jobs)
 
 Every plot is a matplotlib figure that does not need pyplot, is readable in black and white, and appears in a
 notebook with its text as the alternative text.

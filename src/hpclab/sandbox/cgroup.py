@@ -2,11 +2,9 @@
 
 The kernel then stops processes as soon as they exceed a limit, and counts memory that no process maps.
 
-Version 1 has a tree for each controller. Version 2 has one tree, and a group that enables controllers for
-others can't
-have processes itself (https://docs.kernel.org/admin-guide/cgroup-v2.html). An ordinary user can create groups
-where
-systemd has delegated a part of that tree (``systemd-run --user --scope -p Delegate=yes``).
+Version 1 has a tree for each controller. Version 2 has one tree, and a group that enables controllers for others
+can't have processes itself (https://docs.kernel.org/admin-guide/cgroup-v2.html). An ordinary user can create
+groups where systemd has delegated a part of that tree (``systemd-run --user --scope -p Delegate=yes``).
 """
 
 from __future__ import annotations
@@ -244,10 +242,8 @@ class CgroupScope(msgspec.Struct, frozen=True, kw_only=True):
     """The groups around an isolated cluster: one for ``all`` of it, and below that one for the ``learner``.
 
     The learner's has the limits of one submission; the other adds those of the daemons, so that a learner who
-    reaches a
-    limit takes nothing from the daemons that keep records. Without groups, the agent counts, and the kernel's
-    process
-    limit applies to the learner's account as elsewhere.
+    reaches a limit takes nothing from the daemons that keep records. Without groups, the agent counts, and the
+    kernel's process limit applies to the learner's account as elsewhere.
     """
 
     all: tuple[Path, ...] = ()  # files to write a process id to

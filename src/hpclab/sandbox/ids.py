@@ -4,23 +4,18 @@ Root takes ids from a range that no account has. An ordinary user has sub-ids (/
 newuidmap. Without sub-ids every process in a sandbox has this user's id, and only namespaces confine the
 submission.
 
-Two sandboxes that run at the same time never share an id, since some of the kernel's limits and counters are
-per user id. So ranges are allocated: the process that starts a sandbox holds the lock file of its range, and
-so does
+Two sandboxes that run at the same time never share an id, since some of the kernel's limits and counters are per
+user id. So ranges are allocated: the process that starts a sandbox holds the lock file of its range, and so does
 the program that becomes the sandbox's root. A range is free again when both have ended, in whatever way.
 
-The lock files are in a local folder, never in a home: on NFS, locks fail or reach other machines. Root uses
-/run,
-others /run/lock where all users can write to it (Debian); where those are not writable, both use /var/tmp.
-Unlike
+The lock files are in a local folder, never in a home: on NFS, locks fail or reach other machines. Root uses /run,
+others /run/lock where all users can write to it (Debian); where those are not writable, both use /var/tmp. Unlike
 /run/user/UID they outlive a logout, and unlike /tmp and /dev/shm Slurm's job_container/tmpfs does not make them
-private to a job. All processes of an account on a machine find the same folder, also on all nodes of a
-cluster of
+private to a job. All processes of an account on a machine find the same folder, also on all nodes of a cluster of
 this course.
 
 The account's own persistent cluster keeps the ids that its files have. For root they are outside the ranges
-allocated
-here; for an ordinary user its accounts are, but not the ids that image builds on that cluster may use.
+allocated here; for an ordinary user its accounts are, but not the ids that image builds on that cluster may use.
 """
 
 from __future__ import annotations

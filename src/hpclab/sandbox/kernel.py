@@ -1,7 +1,7 @@
 """System calls that Python 3.11 does not have: unshare, setns, mount, pivot_root, capset.
 
-Programs such as mount(8) can't replace them: between entering a user
-namespace and becoming its root, an exec would lose all capabilities.
+Programs such as mount(8) can't replace them: between entering a user namespace and becoming its root, an exec
+would lose all capabilities.
 """
 
 from __future__ import annotations

@@ -54,10 +54,8 @@ class PipeSession:
         """Write ``first``, pass each line to ``line`` and write what that returns, until the program ends.
 
         ``most_bytes`` limits stdout and stderr together. The time that ``line`` takes doesn't count as the
-        program's. An
-        incomplete last line is dropped: the program was stopped while writing. Without ``answers``, stdin is
-        closed
-        after ``first``.
+        program's. An incomplete last line is dropped: the program was stopped while writing. Without ``answers``,
+        stdin is closed after ``first``.
         """
         self._deadline = time.monotonic() + seconds
         try:

@@ -4,9 +4,8 @@ It has /usr and its links unchanged, entries of /etc that are the same for all u
 the folders that the caller names, and new ones in memory, each with a limit. Only those in memory are
 writable, and no set-uid bit takes effect.
 
-The caller needs its own mount namespace and the right to mount in it. Afterwards ``kernel.pivot_root``
-changes the
-root; the caller mounts /proc and /sys before that, since the kernel allows a new one only to processes that
+The caller needs its own mount namespace and the right to mount in it. Afterwards ``kernel.pivot_root`` changes
+the root; the caller mounts /proc and /sys before that, since the kernel allows a new one only to processes that
 still see an old one.
 """
 
@@ -97,9 +96,8 @@ def assemble(
 
     ``shown`` maps a folder (or file) inside to its source, which may be a handle (/proc/self/fd/N). ``etc`` has
     texts of further files of /etc, which take precedence over the machine's. ``prefix`` has packages to mount
-    over
-    /usr. ``devices`` are additional ones: name -> source.
-    Call ``make_read_only`` when all mount points are made.
+    over /usr. ``devices`` are additional ones: name -> source. Call ``make_read_only`` when all mount points are
+    made.
     """
     tmpfs(root, TmpfsMount(size_mib=16, inodes=16384, mode=0o755))
     for name in EMPTY:

@@ -5,10 +5,9 @@ that could let it escape, or that no namespace divides: keyrings, BPF, io_uring,
 Refused calls fail as if permission were missing (EPERM), so programs report it and continue. Debuggers
 work: a process may trace the processes of its own user.
 
-``python -m hpclab.sandbox.seccomp [--containers] [--setuid] -- COMMAND`` runs a command under the filter,
-without
-set-uid programs (no_new_privs) unless ``--setuid`` is given, which requires CAP_SYS_ADMIN.
-The rules are written with libseccomp, the library of systemd and of every container runtime.
+``python -m hpclab.sandbox.seccomp [--containers] [--setuid] -- COMMAND`` runs a command under the filter, without
+set-uid programs (no_new_privs) unless ``--setuid`` is given, which requires CAP_SYS_ADMIN. The rules are written
+with libseccomp, the library of systemd and of every container runtime.
 """
 
 from __future__ import annotations
@@ -96,8 +95,7 @@ def rules(*, containers: bool) -> Iterator[Rule]:
 def _personality() -> Iterator[Rule]:
     """Allow only 0, ADDR_NO_RANDOMIZE, and the query of the present value (all ones).
 
-    A number that is neither all 0 nor all 1 has, read cyclically, a 1 before a 0 somewhere; one rule can
-    compare
+    A number that is neither all 0 nor all 1 has, read cyclically, a 1 before a 0 somewhere; one rule can compare
     an argument only once, so there is one rule for each such position.
     """
     bits = [bit for bit in range(32) if bit != ADDR_NO_RANDOMIZE]

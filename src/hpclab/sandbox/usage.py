@@ -1,7 +1,6 @@
 """Measure what the processes of a sandbox use together, from /proc: tasks and memory.
 
-Memory is the processes' own memory, the content of folders in memory, and unnamed files in memory. Memory
-that no
+Memory is the processes' own memory, the content of folders in memory, and unnamed files in memory. Memory that no
 process maps (buffers of sockets and pipes) is only counted by a control group.
 """
 
@@ -45,9 +44,8 @@ def measure(
 ) -> SandboxUsage:
     """Measure all processes except process ``without`` and those whose user ids are all ``trusted``.
 
-    ``folders`` are mounts in memory that count too. Pages shared by processes, and files of those folders
-    that they
-    map, are counted once only if the sum is beyond ``enough_bytes``, because that takes longer.
+    ``folders`` are mounts in memory that count too. Pages shared by processes, and files of those folders that
+    they map, are counted once only if the sum is beyond ``enough_bytes``, because that takes longer.
     """
     resident: dict[Path, int] = {}
     tasks = zombies = 0

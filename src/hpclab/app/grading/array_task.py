@@ -76,8 +76,7 @@ def main(spool: Path, number: int, index: int) -> None:
 def open_probed(spool: Path, lab: Lab, batch: Batch) -> Iterator[Enter]:
     """Yield a function that creates a sandbox for a submission, once the probes have passed in one.
 
-    If this node can't grade at all, the reason is written to ``canary/refused``, and the command stops all
-    tasks.
+    If this node can't grade at all, the reason is written to ``canary/refused``, and the command stops all tasks.
     Any reason but an escape must occur twice, since a killed process looks the same.
     """
     for last in (False, True):

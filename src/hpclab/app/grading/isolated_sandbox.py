@@ -8,7 +8,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -38,6 +38,7 @@ SHARED = ("src/hpclab", "sites", "templates", "containers")  # of the clone; no 
 SLACK = 4 << 20  # bytes that lines take besides the cells' output
 TESTS_BYTES = 64 << 20
 AFTER_KILL = 10.0  # seconds in which a killed program ends
+START_S = 180.0
 
 
 @contextmanager
@@ -46,9 +47,13 @@ def enter(lab: Lab, limits: Limits) -> Iterator[Sandbox]:
     shown = what_is_shown()
     with ids.allocated() as own:
         spec = spec_for(lab, limits, identity.for_isolated(own))
-        with isolated.start(spec, shown, id_lock=own.lock, seconds=180) as cluster:
-            place = IsolatedSandbox(cluster, lab)
+        with (
+            isolated.start(spec, shown, id_lock=own.lock, seconds=START_S) as cluster,
+            closing(IsolatedSandbox(cluster, lab)) as place,
+        ):
             place.put({})  # creates the lab's folder even without files
+            place.start_runner()  # imports its libraries while the daemons start
+            isolated.wait_ready(cluster, START_S)
             yield place
 
 
@@ -127,8 +132,46 @@ def interpreter_links(program: Path, folders: Sequence[Path]) -> dict[str, str]:
     return links
 
 
+class WaitingProgram:
+    """A program that has started on the login node and waits for its request."""
+
+    def __init__(
+        self,
+        cluster: IsolatedCluster,
+        who: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        folder: str = "/",
+    ) -> None:
+        self.who = who
+        pipes = [os.pipe() for _ in range(3)]
+        theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
+        stdin, stdout, stderr = pipes[0][1], pipes[1][0], pipes[2][0]
+        try:
+            self.program = cluster.run(
+                who, argv, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2], folder=folder, env=env
+            )
+        except BaseException:
+            for handle in (stdin, stdout, stderr):
+                os.close(handle)
+            raise
+        finally:
+            for handle in theirs:
+                os.close(handle)
+        self.session = PipeSession(ended=self.program.fileno(), stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def close(self) -> None:
+        """Give it no request. It then ends, at the latest with its cluster."""
+        self.session.close()
+        self.program.close()
+
+
 class IsolatedSandbox:
-    """One isolated cluster, implementing ``interface.Sandbox``."""
+    """One isolated cluster, as grading asks for it.
+
+    The program that runs the cells starts before it is needed: it imports its libraries while the daemons start.
+    The one that runs the tests starts when everything of the learner's is stopped.
+    """
 
     learner = "learner"
 
@@ -137,6 +180,21 @@ class IsolatedSandbox:
         self._files: dict[str, bytes] = {}
         self._folder = f"{TOP}/{lab.module}/{lab.name}"
         self._settings = dict(setting.split("=", 1) for setting in submit_settings("local"))
+        self._runner: WaitingProgram | None = None
+
+    def close(self) -> None:
+        """Close the pipes of a program that was started and not used."""
+        if self._runner:
+            self._runner.close()
+
+    def start_runner(self) -> None:
+        """Start the program that runs cells, as the learner."""
+        argv = [
+            "/run/hpclab/bin/login-shell",
+            self._folder,
+            *isolated.module("hpclab.grading.execute.runner"),
+        ]
+        self._runner = WaitingProgram(self.cluster, "learner", argv, self._settings)
 
     @property
     def guarded(self) -> str:
@@ -155,19 +213,14 @@ class IsolatedSandbox:
 
     def run_cells(self, request: bytes, line: Callable[[bytes], None], limits: Limits) -> Ended:
         """Run the cells on the login node, within ``limits``."""
+        if not self._runner:
+            self.start_runner()
+        runner, self._runner = self._runner, None
+        assert runner
         killed = self.cluster.scope.memory_kills()
         self.cluster.watch(on=True)
-
-        ended = self._exchange(
-            "learner",
-            ["/run/hpclab/bin/login-shell", self._folder, *isolated.module("hpclab.grading.execute.runner")],
-            self._settings,
-            request,
-            line,
-            seconds=limits.seconds,
-            most=2 * (limits.output_mib << 20) + SLACK,
-            answers=False,
-        )
+        most = 2 * (limits.output_mib << 20) + SLACK
+        ended = self._exchange(runner, request, line, seconds=limits.seconds, most=most, answers=False)
         limit = self.cluster.use().limit
         if not limit and ended.signal and self.cluster.scope.memory_kills() > killed:
             limit = Termination.MEMORY
@@ -181,18 +234,10 @@ class IsolatedSandbox:
 
     def run_tests(self, request: bytes, line: Callable[[bytes], bytes | None], seconds: float) -> Ended:
         """Run the tests on the login node as ``grader``."""
-        settings = {"HPCLAB_LEARNER": self.learner, "SCRATCH": f"/scratch/{self.learner}"}
-        return self._exchange(
-            "grader",
-            isolated.module("hpclab.grading.assess.test_runner"),
-            settings,
-            request,
-            line,
-            seconds=seconds,
-            most=TESTS_BYTES,
-            answers=True,
-            folder=self._folder,
-        )
+        env = {"HPCLAB_LEARNER": self.learner, "SCRATCH": f"/scratch/{self.learner}"}
+        argv = isolated.module("hpclab.grading.assess.test_runner")
+        tests = WaitingProgram(self.cluster, "grader", argv, env, self._folder)
+        return self._exchange(tests, request, line, seconds=seconds, most=TESTS_BYTES, answers=True)
 
     def ask_program(self, request: bytes, limits: Limits, files: Mapping[str, bytes] | None = None) -> Answer:
         """Ask the question in a separate isolated cluster."""
@@ -204,35 +249,18 @@ class IsolatedSandbox:
 
     def _exchange(
         self,
-        who: str,
-        argv: Sequence[str],
-        env: Mapping[str, str],
+        waiting: WaitingProgram,
         request: bytes,
         line: Callable[[bytes], bytes | None] | Callable[[bytes], None],
         *,
         seconds: float,
         most: int,
         answers: bool,
-        folder: str = "/",
     ) -> Ended:
         began = time.monotonic()
-        pipes = [os.pipe() for _ in range(3)]
-        theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
-        stdin, stdout, stderr = pipes[0][1], pipes[1][0], pipes[2][0]
+        program, who = waiting.program, waiting.who
         try:
-            program = self.cluster.run(
-                who, argv, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2], folder=folder, env=env
-            )
-        except BaseException:
-            for handle in (stdin, stdout, stderr):
-                os.close(handle)
-            raise
-        finally:
-            for handle in theirs:
-                os.close(handle)
-        try:
-            session = PipeSession(ended=program.fileno(), stdin=stdin, stdout=stdout, stderr=stderr)
-            outcome = session.run(request, line, seconds=seconds, most_bytes=most, answers=answers)
+            outcome = waiting.session.run(request, line, seconds=seconds, most_bytes=most, answers=answers)
         finally:
             if program.wait(0) is None:
                 self.cluster.kill(who, LOGIN)

@@ -1,10 +1,8 @@
 """The name of the grader: the package's version, and a hash of every module that a worker imports.
 
 The modules are found from the imports in the source, beginning with the worker; a module's name in a string
-counts as
-an import, since sandbox programs are started by name. So a change in reports or the command line doesn't
-require
-grading again, and anything a worker begins to use is included without a list to maintain.
+counts as an import, since sandbox programs are started by name. So a change in reports or the command line
+doesn't require grading again, and anything a worker begins to use is included without a list to maintain.
 """
 
 from __future__ import annotations
@@ -72,9 +70,8 @@ def package_of(path: Path, top: Path) -> str:
 def names_in(source: str, package: str) -> Iterator[str]:
     """Return the modules that a module of ``package`` imports or may import.
 
-    `from a import b` can mean the module a.b. Uses patterns, ten times as fast as a parser; a docstring line
-    that looks
-    like an import counts too.
+    `from a import b` can mean the module a.b. Uses patterns, ten times as fast as a parser; a docstring line that
+    looks like an import counts too.
     """
     for dots, module, names in FROM.findall(source):
         above = package.split(".")[: len(package.split(".")) - len(dots) + 1] if dots else []

@@ -8,12 +8,10 @@ imported from it, and its files are only read as data. The request is a line of 
     {"tests": [{"id": …, "source": …, "hidden": …}, …], "seconds": 30, "learner": "NAME", "jobs": true,
     "seed": 7}
 
-The output has a line for each test: {"test": ID, "status": "passed", "failed" or "no_answer", …}, with the
-text for the
-learner in "found", "expected" and "look" or in "said". The text of a hidden test is only in "private", for the
-instructor. With "jobs" a last line has {"jobs": […], "log": "…"}. A test that calls a function of the learner
-writes
-{"ask": …} and reads the reply as the next line of stdin.
+The output has a line for each test: {"test": ID, "status": "passed", "failed" or "no_answer", …}, with the text
+for the learner in "found", "expected" and "look" or in "said". The text of a hidden test is only in "private",
+for the instructor. With "jobs" a last line has {"jobs": […], "log": "…"}. A test that calls a function of the
+learner writes {"ask": …} and reads the reply as the next line of stdin.
 """
 
 from __future__ import annotations

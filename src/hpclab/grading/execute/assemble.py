@@ -11,8 +11,7 @@ released, and cells that can't be mistaken for the lab's run as they did for the
       a cell of the learner's             own-1
     check (edited, twice)               check, the lab's text, once
 
-Accidental changes are repaired and noted. Changes that normal work can't produce are named in ``tamper``:
-points,
+Accidental changes are repaired and noted. Changes that normal work can't produce are named in ``tamper``: points,
 grade ids, kinds or schema of a graded cell that differ from the released ones.
 """
 

@@ -1,10 +1,8 @@
 """Probes that try to escape from a sandbox, run before anything is marked.
 
 Each kind of sandbox runs the same list. Every probe does what hostile code would do, and reports the outcome.
-Some
-look for bait that the client prepares: a file, sockets, a process. The last ones exhaust limited resources.
-If any
-probe succeeds, nothing may be marked: ``escaped`` says which, in words for the instructor.
+Some look for bait that the client prepares: a file, sockets, a process. The last ones exhaust limited resources.
+If any probe succeeds, nothing may be marked: ``escaped`` says which, in words for the instructor.
 """
 
 from __future__ import annotations
@@ -58,9 +56,8 @@ def probe(
 ) -> list[Probed]:
     """Run every probe in sandboxes for ``lab``.
 
-    ``hidden`` are the instructor's files and folders that no learner may see. With ``alone`` one more sandbox
-    is made at
-    the end, to check that it has no traces of the others.
+    ``hidden`` are the instructor's files and folders that no learner may see. With ``alone`` one more sandbox is
+    made at the end, to check that it has no traces of the others.
     """
     slow = [one for one in LIMITED if one.seconds]
     quick = [one for one in LIMITED if one not in slow and _sensible(one, limits)]

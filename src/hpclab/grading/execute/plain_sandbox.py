@@ -1,10 +1,8 @@
 """A sandbox for one submission without a cluster: a fork of the forkserver.
 
 ``with PlainSandboxes() as sandboxes:`` starts the forkserver once; ``with sandboxes.enter(lab, limits) as
-sandbox:``
-gives each submission its own sandbox. This side is outside, trusted, and measures the time. It limits how
-much it
-reads from the sandbox, and ends whatever takes too long.
+sandbox:`` gives each submission its own sandbox. This side is outside, trusted, and measures the time. It limits
+how much it reads from the sandbox, and ends whatever takes too long.
 """
 
 from __future__ import annotations

@@ -123,10 +123,12 @@ def _write_files() -> None:
 
 
 def main() -> None:
-    request = json.loads(sys.stdin.buffer.read())
+    requests = os.fdopen(os.dup(0), "rb")
     out = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    shell = make()
+    shell = make()  # before the request: it may come later
+    with requests:
+        request = json.loads(requests.read())
     sys.path.insert(0, "")  # as in a notebook: modules may lie beside it
     errors = os.dup(2)
     try:

@@ -106,9 +106,8 @@ def write(
     """Write the marks of ``results``: all in one transaction, then the files beside the database.
 
     Repeating it changes nothing, so it can run again after an interruption. A student without a mark in
-    ``results`` keeps the present one. ``receipts`` are those of all labs; ``submitted`` returns the notebook
-    as it
-    was received, if there is one. Raises GradingError, DeadlineExceeded.
+    ``results`` keeps the present one. ``receipts`` are those of all labs; ``submitted`` returns the notebook as
+    it was received, if there is one. Raises GradingError, DeadlineExceeded.
     """
     _refuse_duplicates(results)
     refusals = {result.task.student: find_refusal(result, lab) for result in results}

@@ -1,9 +1,8 @@
 """The notebook that the formgrader shows: the lab's text, the student's work, the results of the tests. Pure.
 
 It is built from the lab; only the sources of code cells, and outputs as text and pictures, come from the
-submission.
-The formgrader renders HTML, scripts and links unchanged, in a page that can set marks.
-As with nbgrader, it contains all tests, including hidden ones: this is the instructor's view.
+submission. The formgrader renders HTML, scripts and links unchanged, in a page that can set marks. As with
+nbgrader, it contains all tests, including hidden ones: this is the instructor's view.
 """
 
 from __future__ import annotations

@@ -36,8 +36,7 @@ def compute_lateness(
     """Return the lateness of ``lab`` by student.
 
     ``receipts`` are those of all labs, since free days are shared among them. For each lab the version that
-    counts
-    is used; for ``lab`` the version that was graded, whose time of receipt is in ``marked``.
+    counts is used; for ``lab`` the version that was graded, whose time of receipt is in ``marked``.
     """
     all_receipts = list(receipts)
     received: dict[str, dict[str, float]] = {}

@@ -1,8 +1,7 @@
 """Feedback through nbgrader's exchange: one file per submission, under a name that only its owner can know.
 
 nbgrader leaves a secret in each submission, and `nbgrader fetch_feedback` looks for the file whose name is
-derived
-from it. The secret is read from the submission's folder in the exchange, which the receipt names.
+derived from it. The secret is read from the submission's folder in the exchange, which the receipt names.
 """
 
 from __future__ import annotations

@@ -3,11 +3,9 @@
     extract(archive, target) -> ((path in the archive, why it was left out), ...)
 
 Only regular files are written, at paths that ``paths`` allows, into a new private folder. Links, devices,
-encrypted
-entries, entries with the same name, and files over the limit for one file are left out and reported, so that
-one
-student's upload cannot stop the archive of a course. An archive that is damaged, has a false structure or
-expands beyond the limits is refused as a whole. Archives inside the archive are not extracted.
+encrypted entries, entries with the same name, and files over the limit for one file are left out and reported, so
+that one student's upload cannot stop the archive of a course. An archive that is damaged, has a false structure
+or expands beyond the limits is refused as a whole. Archives inside the archive are not extracted.
 """
 
 from __future__ import annotations

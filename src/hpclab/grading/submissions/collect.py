@@ -239,8 +239,7 @@ class _Collection:
     def _find_receipt(self, student: str, staged: Path, source: str, *, timed: bool) -> Receipt | None:
         """Return the receipt for the same content: that of the newest version, or one from the same place.
 
-        The latter only for sources in which each version has its own place and time: elsewhere a student may
-        have
+        The latter only for sources in which each version has its own place and time: elsewhere a student may have
         returned to an earlier version.
         """
         given = self.store.receipts(self.lab, student)

@@ -11,10 +11,9 @@ from hpclab.grading.submissions.store import Receipt
 def counting_versions(course: Course, lab: str, receipts: Iterable[Receipt]) -> dict[str, Receipt]:
     """Return, by student, the last version received before the lab closed for them.
 
-    ``receipts`` may be of any labs. The last version is the one with the highest number: numbers are assigned
-    in the order
-    of receipt, whatever the clock showed. A student who submitted only after the closing has no version that
-    counts.
+    ``receipts`` may be of any labs. The last version is the one with the highest number: numbers are assigned in
+    the order of receipt, whatever the clock showed. A student who submitted only after the closing has no version
+    that counts.
     """
     counts: dict[str, Receipt] = {}
     for receipt in sorted(receipts, key=lambda one: one.number):

@@ -5,13 +5,10 @@
     staging.file(folder, name, "as.py")     or one file
     staging.files, staging.notes, staging.changed
 
-Folders are open descriptors, never paths, so replacing a name by a link during the copy has no effect: each
-step opens
-one name, without following a link, below a folder that is already open. A file is first opened without side
-effects
-(O_PATH) and checked; only a regular one is read, through the same inode. Mode bits are not kept. Entries that
-are not
-taken are noted on the receipt and do not stop the rest.
+Folders are open descriptors, never paths, so replacing a name by a link during the copy has no effect: each step
+opens one name, without following a link, below a folder that is already open. A file is first opened without side
+effects (O_PATH) and checked; only a regular one is read, through the same inode. Mode bits are not kept. Entries
+that are not taken are noted on the receipt and do not stop the rest.
 
 The notebook is copied first, so that other files cannot push it over a limit.
 """
@@ -49,9 +46,8 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 class StagingLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one submission.
 
-    A lab's notebook has some tens of kilobytes, an executed one with pictures some megabytes; 64 MiB leave
-    room for one
-    that printed far too much, since outputs are dropped before parsing.
+    A lab's notebook has some tens of kilobytes, an executed one with pictures some megabytes; 64 MiB leave room
+    for one that printed far too much, since outputs are dropped before parsing.
     """
 
     file_bytes: int = 64 << 20

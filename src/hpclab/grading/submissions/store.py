@@ -9,16 +9,13 @@
 
 The notebook of the lab NAME is ``NAME.ipynb`` at the top, with the other submitted files beside it.
 
-``objects/HASH/`` has ``manifest.json`` and ``files/``. HASH is the SHA-256 of the manifest's bytes, which
-depend only
-on the content (sorted paths, sizes, SHA-256 of each file, as canonical JSON): the same content twice is one
+``objects/HASH/`` has ``manifest.json`` and ``files/``. HASH is the SHA-256 of the manifest's bytes, which depend
+only on the content (sorted paths, sizes, SHA-256 of each file, as canonical JSON): the same content twice is one
 object. An object is written to a temporary folder, flushed, renamed, read back and never changed.
 
-Receiving a submission writes the object, then the record; a crash between them leaves an object without a
-record. The
-texts in ``receipts/`` are generated from the records, for students. Versions up to 0.1 also kept each receipt
-there
-as JSON, which is no longer read, since the ledger has every field.
+Receiving a submission writes the object, then the record; a crash between them leaves an object without a record.
+The texts in ``receipts/`` are generated from the records, for students. Versions up to 0.1 also kept each receipt
+there as JSON, which is no longer read, since the ledger has every field.
 """
 
 from __future__ import annotations
