@@ -329,6 +329,14 @@ def test_a_command_that_ends_leaves_no_worker_and_the_next_goes_on(
     assert len(queued) <= 2 * 16 - done
 
 
+def name_of(process: psutil.Process) -> str:
+    """Its name; empty where it has just ended."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def test_a_killed_command_leaves_nothing_of_an_isolated_cluster(place: Path, commands: Start) -> None:
     path = layout.clone_folder() / "notebooks/01-slurm-basics/ex01-submit-monitor.md"
     room = Classroom(place, lab_of(path), path)
@@ -338,7 +346,7 @@ def test_a_killed_command_leaves_nothing_of_an_isolated_cluster(place: Path, com
 
     def daemons() -> list[psutil.Process]:
         below = everything_below(first)
-        return below if any(one.name() == "slurmctld" for one in below) else []
+        return below if any(name_of(process) == "slurmctld" for process in below) else []
 
     below = wait_until(daemons, "an isolated cluster", seconds=300, every=0.2)
     first.kill()

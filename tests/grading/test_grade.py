@@ -283,7 +283,8 @@ MEASURED = """
 import json, resource, sys
 from pathlib import Path
 import msgspec
-from hpclab.grading import limits, worker
+from hpclab.grading import worker
+from hpclab.grading.execute import limits
 from hpclab.grading.model import Lab, Task
 from hpclab.grading.execute.plain_sandbox import PlainSandboxes
 lab = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Lab)

@@ -103,6 +103,7 @@ def test_a_worker_ends_with_the_command_and_says_how_its_program_ended(place: Pa
         argv=(sys.executable, "-c", "import sys; sys.exit(3)"),
         env={"PATH": os.defpath},
         account=local_worker.ACCOUNTS[0],
+        shown=(sys.prefix, sys.base_prefix),
     )
     words = [sys.executable, "-I", "-m", local_worker.__name__, msgspec.json.encode(config).decode()]
     assert subprocess.run(words, timeout=60, check=False).returncode == 3
@@ -118,6 +119,7 @@ def test_two_workers_have_no_id_in_common_but_the_batchs(place: Path) -> None:
         argv=(sys.executable, "-c", "print(open('/proc/self/uid_map').read(), flush=True); input()"),
         env={"PATH": os.defpath},
         account=local_worker.ACCOUNTS[0],
+        shown=(sys.prefix, sys.base_prefix),
     )
     words = [sys.executable, "-I", "-m", local_worker.__name__, msgspec.json.encode(config).decode()]
     workers = [
