@@ -39,7 +39,7 @@ def test_audit_reports_faults(tmp_path: Path, chromium: str, monkeypatch: pytest
     for says in (
         "color-contrast",
         "wider than the window",
-        "asks for https://elsewhere.invalid/x.png",
+        "requests https://elsewhere.invalid/x.png",
         "oops",
     ):
         assert says in found
